@@ -1,0 +1,46 @@
+/* Status codes, the error record, and the two ways to end.
+ *
+ * A status is the exit code of the program. Only users, files and disks produce one; nothing inside
+ * a training step returns one. The first function that knows what is wrong writes this thread's
+ * record with fail(); its callers pass the code on with TRY(). Nothing here is collective:
+ * comm_agree() (comm/comm.h) makes one record of many. */
+#ifndef BASE_STATUS_H
+#define BASE_STATUS_H
+
+typedef enum {
+    OK = 0,
+    E_DECK = 64,     /* deck or command line */
+    E_DATA = 65,     /* a model, token or reference file */
+    E_RESOURCE = 69, /* memory or a device is missing */
+    E_BUG = 70,      /* our mistake */
+    E_NAN = 71,      /* the NaN policy stopped the run */
+    E_HANG = 72,     /* a watchdog saw no progress */
+    E_SPACE = 73,    /* cannot write: disk full, quota, permission */
+    E_COMM = 74,     /* communication lost */
+    E_STOP = 75,     /* stopped on request, checkpointed: requeue me */
+    E_NOCKPT = 76    /* no usable checkpoint */
+} status;
+
+#define MUST_USE __attribute__((warn_unused_result))
+#define PRINTF(f, a) __attribute__((format(printf, f, a)))
+
+/** Pass a failure on to the caller. Evaluates its argument once. */
+#define TRY(call)                 \
+    do {                          \
+        status try_ = (call);     \
+        if (try_ != OK)           \
+            return try_;          \
+    } while (0)
+
+/** Write this thread's error record (one line, no newline at its end) and return `code`. */
+status fail(status code, const char *format, ...) PRINTF(2, 3);
+/** This thread's record, "" when there is none. Owned by the record. */
+const char *status_text(void);
+/** Replace the record's text (comm_agree installs the winner's). */
+void status_set_text(const char *text);
+/** A short name for a code: "ok", "deck", "data" ... */
+const char *status_name(status code);
+/** Our mistake or a dead device: message, backtrace, abort. */
+_Noreturn void bug(const char *format, ...) PRINTF(1, 2);
+
+#endif

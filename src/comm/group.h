@@ -1,0 +1,40 @@
+/* The data plane: collectives on device memory among the ranks of one group, in coordinate order.
+ * Every function is COLLECTIVE over the group and ordered within the stream. Void: a failure is
+ * fatal. Rows of a view must be contiguous (ld = columns). Zero-size participants are legal
+ * everywhere. Sums are made in group-rank order (exchange, then a local sum), so they do not depend
+ * on arrival. In the device's dry mode nothing moves, but scratch needs are recorded. A group of
+ * one copies (or does nothing where in and out are the same memory). */
+#ifndef COMM_GROUP_H
+#define COMM_GROUP_H
+#include "comm/comm.h"
+#include "device/dev.h"
+#include "layout/layout.h"
+
+struct group;
+
+/** COLLECTIVE over the world: all groups of a layout, group[g] for each group_id. Order of opening:
+ *  comm, hosts, layout, device, groups. */
+status groups_open(struct group *group[GROUPS], struct comm *, struct dev *, const struct layout *) MUST_USE;
+void groups_close(struct group *group[GROUPS]);
+int group_size(const struct group *);
+int group_rank(const struct group *);
+const char *group_name(const struct group *);          /* "tp", "dp", ... */
+int64_t group_bytes_sent(const struct group *);        /* by this rank to others, since opening */
+double group_seconds(const struct group *);            /* spent inside, since opening */
+/** Allocate what a dry run recorded (scratch for reductions). Local. */
+status group_reserve(struct group *) MUST_USE;
+
+/** out [size*rows, n] = in [rows, n] of all ranks, in group order. in may be its own part of out. */
+void group_all_gather(struct group *, enum stream, view out, view in);
+/** out [rows, n] = sum over ranks of rows [rank*rows, ...) of in [size*rows, n]. F32 only. */
+void group_reduce_scatter(struct group *, enum stream, view out, view in);
+/** x = sum over ranks, in place; for small x (statistics). F32 only. */
+void group_all_reduce(struct group *, enum stream, view x);
+/** Rows to and from each member; row counts are host arrays [size]. */
+void group_all_to_all(struct group *, enum stream, view out, const int64_t *recv_rows, view in, const int64_t *send_rows);
+/** out = rows of all ranks one after the other; rows[size]; in has rows[rank]. */
+void group_all_gather_v(struct group *, enum stream, view out, const int64_t *rows, view in);
+/** The adjoint: in has sum(rows) rows, out = sum over ranks of this rank's part. F32 only. */
+void group_reduce_scatter_v(struct group *, enum stream, view out, view in, const int64_t *rows);
+
+#endif

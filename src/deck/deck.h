@@ -1,0 +1,99 @@
+/* The deck: a YAML file as typed sections. One table of keys (deck/keys.c) drives parsing, checks,
+ * `coppice deck keys`, input/README.md and the resolved deck. Below train/ functions take sections,
+ * never the deck. Local; the caller agrees. Texts are owned by the deck. */
+#ifndef DECK_DECK_H
+#define DECK_DECK_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+
+struct data_item { char *path; double weight; };         /* a .bin/.idx prefix, absolute */
+struct data_items { int n; struct data_item *item; };
+struct reals { int n; double *x; };
+struct every { int64_t steps; double seconds; };         /* 500 | 30min; both 0 = never */
+
+struct run_section { int64_t steps; double tokens; int64_t seed; char *dir; bool profile; double time_limit; /* s; 0 = auto */ };
+struct moe_section {   /* unset: -1, NULL */
+    int64_t experts, top_k, granularity;
+    char *router;            /* topk-softmax | softmax-topk */
+    int renormalise;         /* -1 unset, 0, 1 */
+    char *layers;            /* all | every N | "0,2,5" (a list is kept as text) */
+    char *capacity;          /* dropless | a decimal, as written */
+    char *capacity_rule, *capacity_policy;
+    double aux_loss_coeff, z_loss_coeff;
+    double imbalance;        /* planned rows at an expert's rank over the balanced number */
+};
+struct model_section {       /* unset: -1, NULL; spelled-out keys override `like` */
+    char *like;              /* absolute path of a Hugging Face directory */
+    int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, max_positions;
+    double norm_eps, rope_theta;
+    int tied, qkv_bias;      /* -1 unset */
+    struct moe_section moe;
+};
+struct start_section {
+    char *from;              /* NULL = model.like; "random"; a directory or checkpoint (absolute) */
+    struct { double router_std; char *weight_scale; } upcycle; /* weight_scale: auto */
+};
+struct parallel_section { int64_t tensor, expert, expert_tensor; };
+struct device_section { char *type, *precision; int64_t threads; bool check; };
+struct data_section {
+    int64_t sequence;
+    struct data_items train, valid;
+    char *batches;           /* FILE.safetensors instead of train */
+    struct reals split;      /* e.g. 0.9, 0.1 */
+};
+struct batch_section { int64_t sequences, micro; };
+struct optimizer_section {
+    double lr, min_lr; char *schedule; int64_t warmup, horizon; /* 0 = the first leg's steps */
+    double weight_decay; struct reals betas; double eps, clip;
+};
+struct checkpoint_section { struct every every; int64_t keep, writers; /* ranks a file; 0 = a node's */ bool final; };
+struct eval_section { struct every every; int64_t tokens; };
+struct log_section { int64_t every; };
+
+struct deck {
+    struct run_section run;
+    struct model_section model;
+    struct start_section start;
+    struct parallel_section parallel;
+    struct device_section device;
+    struct data_section data;
+    struct batch_section batch;
+    struct optimizer_section optimizer;
+    struct checkpoint_section checkpoint;
+    struct eval_section eval;
+    struct log_section log;
+    char *name;              /* deck's file name without suffix: the default run.dir is runs/<name> */
+    char **origin;           /* [deck_keys()] where each value came from: "default", "a.yaml:12", "--set" */
+};
+
+struct key {
+    const char *path;        /* "model.moe.top_k" */
+    enum { K_INT, K_REAL, K_BOOL, K_TEXT, K_PATH, K_CHOICE, K_REALS, K_ITEMS, K_EVERY, K_LAYERS, K_DURATION } type;
+    size_t offset;
+    double min, max;
+    const char *unit, *fallback /* as YAML text; NULL = unset */, *choices /* "a|b|c" */, *help;
+    bool may_change_on_restart;
+};
+const struct key *deck_keys(int *n);
+
+/** All defaults, nothing read. */
+void deck_init(struct deck *);
+void deck_free(struct deck *);
+/** Read YAML decks left to right (base, then variants), then --set a.b=c texts. All errors of all
+ *  decks in one record, one line each "FILE:LINE:COLUMN: message (nearest key)"; E_DECK. */
+status deck_read(struct deck *, int n_files, char *const files[], int n_set, char *const set[]) MUST_USE;
+/** The same from memory (tests, fuzzing, the deck inside a checkpoint). Paths relative to `folder`. */
+status deck_parse(struct deck *, const char *name, const char *text, int64_t size, const char *folder) MUST_USE;
+/** Checks inside the deck that need no file: micro | sequences, exactly one of steps and tokens,
+ *  train or batches, ... E_DECK, all at once, with positions. */
+status deck_check(const struct deck *) MUST_USE;
+/** The resolved deck as YAML: every key, absolute paths, "# origin" behind each value. Caller frees. */
+char *deck_resolved(const struct deck *);
+/** Differences in keys that may not change on restart; NULL if none, else lines (caller frees). */
+char *deck_restart_diff(const struct deck *now, const struct deck *then);
+/** "FILE:LINE" of a key's value, for messages of later checks ("default" if it was not given). */
+const char *deck_origin(const struct deck *, const char *path);
+
+#endif

@@ -1,0 +1,176 @@
+/* The device: about 40 typed ops behind one facade (device/dev.c), which checks shapes, counts
+ * FLOPs and time, and applies the modes `check` and `dry`. Tables of kernels: device/cpu/ (and
+ * cuda/ later). Not collective.
+ *
+ * Contract of every op: arguments are views (borrowed device memory); compute ops run in order on
+ * the COMPUTE stream; outputs are overwritten unless `acc` says add; any size may be zero (a GEMM
+ * with K = 0 and acc = false writes zeros); sums have a fixed order for equal threads and
+ * instruction set; nothing returns a status: a wrong shape is a bug().
+ * Weights are row-major [out, in]. T = tokens, H = hidden, F = FFN width, X = experts, R = rows at
+ * the experts, k = choices, V = vocabulary, hd = head dimension, S = sequence. */
+#ifndef DEVICE_DEV_H
+#define DEVICE_DEV_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+
+typedef enum { F32, BF16, I32 } dtype;
+int64_t dtype_size(dtype);
+
+typedef struct {
+    void *data;
+    dtype type;
+    int64_t n[3]; /* [stack, rows, columns]; a vector is [1, 1, n] */
+    int64_t ld;   /* elements between rows; a stack's matrices lie n[1]*ld apart */
+} view;
+
+enum stream { COMPUTE, COMM };
+struct dev;
+
+/* ---- views (pure) ---- */
+view view_of(void *data, dtype, int64_t n0, int64_t n1, int64_t n2);  /* contiguous */
+view view_none(void);                                                 /* data NULL, sizes 0 */
+view view_rows(view v, int64_t from, int64_t n);                      /* of a matrix */
+view view_cols(view v, int64_t from, int64_t n);                      /* of a matrix */
+view view_at(view v, int64_t i);                                      /* matrix i of a stack */
+view view_shape(view v, int64_t n0, int64_t n1, int64_t n2);          /* reshape a contiguous view */
+int64_t view_size(view v);                                            /* elements */
+bool view_is_none(view v);
+
+/* ---- the device ---- */
+struct dev_options {
+    int threads; /* 0: as OpenMP decides */
+    bool check;  /* poison fresh memory, guard words, every output finite: for tests */
+};
+/** name: "cpu" (or "cuda", refused in words where it was not compiled in). */
+status dev_open(struct dev **, const char *name, int node_local_rank, const struct dev_options *) MUST_USE;
+void dev_close(struct dev *);
+const char *dev_name(const struct dev *);
+/** One line about it for the start of a run: "2 cores AVX-512, 2 threads, GEMM by oneDNN 2.6.3". */
+const char *dev_about(const struct dev *);
+int dev_threads(const struct dev *);
+/** GEMM ceiling: GFLOP/s of a hot 1024^3 fp32 GEMM, one sample (takes about 10 ms). */
+double dev_ceiling_sample(struct dev *);
+/** Dry mode: ops and group calls do nothing; used with a measuring arena to learn sizes. */
+void dev_set_dry(struct dev *, bool);
+bool dev_is_dry(const struct dev *);
+void dev_wait(struct dev *, enum stream waits, enum stream done);
+void dev_sync(struct dev *); /* the host waits for everything */
+
+/** Device memory for the life of a store, a net or a region. Zeroed, huge pages. bytes > 0. */
+status dev_alloc(struct dev *, void **, int64_t bytes) MUST_USE;
+void dev_free(struct dev *, void *, int64_t bytes);
+void dev_upload(struct dev *, view dst, const void *src);   /* host -> device, contiguous, same type */
+void dev_download(struct dev *, void *dst, view src);       /* device -> host; waits */
+
+/** Time and FLOPs by op since the last reset, for run.profile. Rows sorted by time. */
+struct dev_profile_row { const char *op; int64_t calls; double seconds, flops, bytes; };
+void dev_profile(struct dev *, bool on);
+int dev_profile_rows(struct dev *, struct dev_profile_row *rows, int max);
+/** FLOPs executed by all ops since open (GEMM and attention). */
+double dev_flops(const struct dev *);
+
+/* ---- arena: what a step saves grows from one end, scratch from the other (device/arena.c) ---- */
+struct arena {
+    struct dev *dev;
+    char *base;            /* NULL: a measuring arena that only adds up */
+    int64_t size;          /* bytes */
+    int64_t saved, scratch;/* bytes in use at each end */
+    int64_t peak;          /* largest saved + scratch so far */
+};
+view arena_save(struct arena *, dtype, int64_t n0, int64_t n1, int64_t n2);
+view arena_scratch(struct arena *, dtype, int64_t n0, int64_t n1, int64_t n2);
+int64_t arena_mark(const struct arena *);          /* of the scratch end */
+void arena_release(struct arena *, int64_t mark);
+void arena_reset(struct arena *);                  /* both ends */
+/** Make it hold `bytes`; base != NULL afterwards. Frees what it had. */
+status arena_open(struct arena *, struct dev *, int64_t bytes) MUST_USE;
+void arena_close(struct arena *);
+
+/* A region holds what a routing decides the size of. It only grows; contents are lost when it does.
+ * In dry mode it only records. */
+struct region { struct dev *dev; void *data; int64_t bytes, regrown; };
+view region_view(struct region *, dtype, int64_t n0, int64_t n1, int64_t n2);
+void region_close(struct region *);
+
+/* ---- plain ops ---- */
+void dev_copy(struct dev *, view dst, view src);                /* equal shapes; converts F32 <-> BF16 (to nearest even) */
+void dev_fill(struct dev *, view dst, float v);
+void dev_add(struct dev *, view y, view x);                     /* y += x, equal shapes */
+/** c[M,N] (+)= op(a)[M,K] op(b)[K,N]; ta: a is [K,M]; tb: b is [N,K]. y = x W^T is gemm(x, W, tb). */
+void dev_gemm(struct dev *, bool ta, bool tb, view a, view b, bool acc, view c);
+void dev_add_bias(struct dev *, view y, view bias);             /* y[T,N] += bias[N] */
+void dev_colsum(struct dev *, view x, bool acc, view y);        /* y[N] (+)= sum over rows of x[T,N] */
+double dev_sum(struct dev *, view x);                           /* in double, fixed order; waits */
+double dev_sumsq(struct dev *, view x);                         /* sum of squares in double; waits */
+bool dev_finite(struct dev *, view x);                          /* waits */
+
+/* ---- embedding: ids I32 [T]; this rank holds rows v0 .. v0+Vl of the vocabulary ---- */
+void dev_embed_fwd(struct dev *, view x, view ids, int64_t v0, view w);            /* rows of others' ids are 0 */
+void dev_embed_bwd(struct dev *, view ids, view dx, int64_t v0, bool acc, view dw); /* dw[v - v0] (+)= sum of dx rows, in token order */
+
+/* ---- RMSNorm: y = x * rstd * w, rstd = 1/sqrt(mean(x^2) + eps); x, y [T,H], rstd [T], w [H] ---- */
+void dev_rmsnorm_fwd(struct dev *, view y, view rstd, view x, view w, float eps);
+/** dx (+)= ..., dw (+)= ...; the two accumulate flags are separate. rstd comes from forward. */
+void dev_rmsnorm_bwd(struct dev *, bool acc_dx, view dx, bool acc_dw, view dw, view dy, view x, view rstd, view w);
+
+/* ---- RoPE, half-split (Hugging Face): in place on x [T, heads*hd] (ld free); row n has position n mod seq ---- */
+/** cos_sin [S, hd]: cos in the first hd/2 columns, sin in the rest. sign +1 forward, -1 backward. */
+void dev_rope(struct dev *, view x, int64_t heads, int64_t seq, view cos_sin, float sign);
+
+/* ---- causal attention, scale 1/sqrt(hd), no T x T matrix in memory ---- */
+struct attn_shape { int64_t seq, heads, kv_heads, head_dim; };  /* local heads; T = sequences*seq rows; heads % kv_heads == 0 */
+/** q [T, heads*hd], k, v [T, kv_heads*hd] -> o [T, heads*hd], lse [T, heads]. */
+void dev_attn_fwd(struct dev *, struct attn_shape, view o, view lse, view q, view k, view v);
+void dev_attn_bwd(struct dev *, struct attn_shape, view dq, view dk, view dv, view d_o, view o, view lse, view q, view k, view v);
+
+/* ---- SwiGLU: gu [R, 2F] = gate columns, then up columns; weight [R] or none ---- */
+void dev_swiglu_fwd(struct dev *, view act, view gu, view weight);  /* act[R,F] = weight * silu(g) * u */
+/** d_act [R,F] -> d_gu [R,2F]; act [R,F] is written again (weighted, for the weight gradient);
+ *  d_weight [R] = sum_f d_act*silu(g)*u, none if weight is none. d_gu may be gu itself. */
+void dev_swiglu_bwd(struct dev *, view d_gu, view act, view d_weight, view d_act, view gu, view weight);
+
+/* ---- FFNs of E experts over rows x [R,H]; expert e has rows offs[e] .. offs[e+1] (host array) ----
+ * wgu [E, 2F, H], wd [E, H, F]. A dense FFN is one expert with weight none. Composed from gemm and
+ * swiglu expert by expert (device/ffn.c). `arena` gives scratch (released inside). */
+void dev_expert_ffn_fwd(struct dev *, struct arena *, view y, view gu, int64_t experts, const int64_t *offs,
+                        view x, view wgu, view wd, view weight, bool acc_y);   /* y [R,H] (+)=, gu [R,2F] saved */
+/** dx [R,H] (overwritten), dwgu, dwd (+)= by acc, d_weight [R] or none. gu is destroyed. */
+void dev_expert_ffn_bwd(struct dev *, struct arena *, view dx, view dwgu, view dwd, view d_weight, int64_t experts,
+                        const int64_t *offs, view dy, view x, view gu, view wgu, view wd, view weight, bool acc);
+
+/* ---- router (definitions D1, D5, D6): fp32, own kernel ---- */
+struct route { int64_t top_k; bool softmax_first, renormalise; };  /* topk-softmax: softmax_first = false */
+/** logits [T,X] = x [T,H] w[X,H]^T; the order of summation depends on H alone. */
+void dev_router_logits(struct dev *, view logits, view x, view w);
+/** idx I32 [T,k] by descending logit (ties: lower expert first), gate [T,k] combine weights,
+ *  stats [2X+1]: assignments per expert, sum over tokens of softmax per expert, sum of lse^2.
+ *  T = 0 writes zero stats. bias [X] or none is added for the choice only. */
+void dev_router_choose(struct dev *, struct route, view idx, view gate, view stats, view logits, view bias);
+/** d_logits [T,X] = d(gate)/d(logit)*d_gate + aux[X] through the full softmax + z_coeff*lse*softmax.
+ *  aux [X]: dL/dsoftmax_ne for every token, i.e. (c_a/M)*X*f_e/N; z_coeff = (c_z/M)*(2/N). */
+void dev_router_bwd(struct dev *, struct route, view d_logits, view logits, view idx, view gate, view d_gate, view aux, float z_coeff);
+
+/* ---- moving rows ---- */
+/** Stable counting sort of the assignments idx [T,k] (expert, or -1 = dropped) by (expert, n, j):
+ *  counts I32 [X]; slot I32 [T,k] = sorted position or -1; pick I32 [T*k] = n*k+j of each position. */
+void dev_route_plan(struct dev *, view counts, view slot, view pick, view idx);
+/** y[r] = x[row[r]/div], row -1 gives a zero row. x [*,H], y [R,H], row I32 with R entries. */
+void dev_gather_rows(struct dev *, view y, view x, view row, int64_t div);
+/** out[n] (+)= sum_j y[slot[n,j]] in order of j, -1 skipped. */
+void dev_combine(struct dev *, view out, view y, view slot, bool acc);
+
+/* ---- cross-entropy with the vocabulary cut over ranks; target I32 [T], -1 = not counted ---- */
+/** stats [3, T]: max, sum exp(logit - max), logit of the target (0 if it is another rank's). */
+void dev_ce_stats(struct dev *, view stats, view logits, view target, int64_t v0);
+/** stats of `ranks` ranks one after the other [ranks, 3, T] -> lse [T], nll [T] (0 if not counted). */
+void dev_ce_merge(struct dev *, view lse, view nll, view stats, view target);
+/** logits [T,Vl] -> in place (softmax - onehot)*scale, rows not counted are 0. */
+void dev_ce_grad(struct dev *, view logits, view lse, view target, int64_t v0, float scale);
+
+/* ---- optimizer (definitions D4), on a contiguous piece ---- */
+struct adamw { float lr, beta1, beta2, eps, decay, bias1, bias2; }; /* bias1 = 1 - beta1^u, ...; decay 0 for norms */
+void dev_adamw(struct dev *, struct adamw, view p, view m, view v, view g, float scale); /* g*scale is the gradient */
+
+#endif

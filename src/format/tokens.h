@@ -1,0 +1,28 @@
+/* Megatron .bin/.idx token files, read in place (facts/peers section 2). Not collective. */
+#ifndef FORMAT_TOKENS_H
+#define FORMAT_TOKENS_H
+#include <stdint.h>
+#include "base/status.h"
+
+struct tokens {
+    char *path;            /* prefix, for messages */
+    int fd;
+    int type;              /* the idx file's dtype code: 1 u8, 2 i8, 3 i16, 4 i32, 5 i64, 8 u16 */
+    int64_t documents, total;  /* documents, tokens of all documents in file order */
+    int64_t sequences;
+    int64_t *start;        /* [sequences + 1] running token count */
+    int64_t *pointer;      /* [sequences] byte offset in .bin */
+    int64_t *document;     /* [documents + 1] first sequence of each document */
+};
+
+/** `prefix` with or without .bin/.idx. E_DATA: "FILE: ...". Checks magic, version, type, sizes,
+ *  pointers inside .bin, monotonic documents. */
+status tokens_open(struct tokens *, const char *prefix) MUST_USE;
+void tokens_close(struct tokens *);
+/** Tokens [from, from+n) of the concatenation of all documents. Ids outside [0, vocab) are E_DATA
+ *  with file, document and id. */
+status tokens_read(const struct tokens *, int64_t from, int64_t n, int64_t vocab, int32_t *out) MUST_USE;
+/** Write a data set of one document per element of lengths[], of type code 1 (u8), 8 (u16) or 4. */
+status tokens_write(const char *prefix, int type, const int32_t *ids, const int64_t *lengths, int64_t documents) MUST_USE;
+
+#endif

@@ -1,0 +1,67 @@
+/* The shape of a model: Llama family as Hugging Face defines it, each layer dense or MoE. A plain
+ * value; nothing in it depends on ranks. Pure. */
+#ifndef MODEL_CONFIG_H
+#define MODEL_CONFIG_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/status.h"
+#include "layout/layout.h"
+
+enum { MAX_LAYERS = 1024, MAX_EXPERTS = 4096 };
+
+enum router_order { TOPK_SOFTMAX, SOFTMAX_TOPK };
+enum capacity_rule { CAP_ASSIGNMENTS, CAP_TOKENS };
+enum capacity_policy { BY_POSITION, BY_PROBABILITY };
+
+struct rope {
+    double theta;
+    bool llama3; /* rope_type llama3: three bands */
+    double factor, low_freq, high_freq, original_positions;
+};
+
+struct moe {
+    int64_t experts; /* X, the total; 0 = the model is dense */
+    int64_t top_k;
+    int64_t granularity; /* G: an expert's FFN width is ffn / G */
+    enum router_order order;
+    bool renormalise;
+    int64_t capacity_ppm; /* capacity factor in millionths, exact for decimals; 0 = dropless */
+    enum capacity_rule capacity_rule;
+    enum capacity_policy capacity_policy;
+    double aux_coeff, z_coeff; /* c_a, c_z */
+    bool layer[MAX_LAYERS];    /* which layers are MoE */
+};
+
+struct config {
+    int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab; /* ffn = F', the dense width */
+    double norm_eps;
+    struct rope rope;
+    bool tied, qkv_bias;
+    int64_t max_positions;
+    struct moe moe;
+};
+
+/** X when layer l is MoE, else 0. */
+int64_t config_experts(const struct config *, int64_t l);
+int64_t config_moe_layers(const struct config *);
+/** F of one expert: ffn / granularity. */
+int64_t config_expert_ffn(const struct config *);
+struct layout_needs config_needs(const struct config *);
+/** E_DECK with the reason if the shape makes no sense (heads % kv_heads, top_k <= X, G | ffn, ...). */
+status config_check(const struct config *) MUST_USE;
+/** Do two shapes agree but for MoE (so that upcycling needs no growth)? */
+bool config_same_trunk(const struct config *, const struct config *);
+/** "6 layers x 128", "6 layers x 128 -> E8T2"; returns out. */
+char *config_text(const struct config *, char out[96]);
+/** Parameters in all, and those that one token uses (top_k experts). */
+int64_t config_parameters(const struct config *);
+int64_t config_active_parameters(const struct config *);
+/** Model FLOPs of forward and backward per token at sequence S, Megatron's convention (facts/peers
+ *  section 3): 6L[h(q+2kv)+qh+3fkh] + 6hV + 6qSL; router, norms, padding not counted. */
+double config_flops_per_token(const struct config *, int64_t sequence);
+/** Capacity of one expert for a micro-batch of N tokens (D5); INT64_MAX if dropless. */
+int64_t config_capacity(const struct config *, int64_t tokens);
+/** Inverse frequencies [head_dim/2] in double, then cos|sin tables [S, head_dim] in float. */
+void config_rope_table(const struct config *, int64_t sequence, float *cos_sin);
+
+#endif

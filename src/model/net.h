@@ -1,0 +1,53 @@
+/* The network on one rank: activations and the walk over the layer table, forward and backward.
+ * Groups, store and layout are arguments, so the source model of an upcycle runs on a layout of its
+ * own on the same ranks. COLLECTIVE: net_* of one round run on all ranks of the world together; a
+ * rank without a micro-batch passes micro = -1 and takes part with zero tokens (D2). */
+#ifndef MODEL_NET_H
+#define MODEL_NET_H
+#include "comm/group.h"
+#include "model/store.h"
+
+struct net;
+
+struct net_shape {
+    int64_t sequence;   /* S */
+    int64_t micro;      /* m: sequences in a micro-batch; N = m*S */
+    int64_t micros;     /* M: micro-batches in the global batch (divides aux and z) */
+    double imbalance;   /* rows at an expert's rank that are planned for, over the balanced number */
+    bool training;      /* room for backward */
+};
+
+/* A micro-batch as this rank's TP group sees it: all N tokens (host arrays, borrowed). */
+struct micro_batch {
+    int64_t tokens;            /* N, or 0 for a rank without one */
+    const int32_t *ids;        /* [N] */
+    const int32_t *targets;    /* [N], -1 = not counted; NULL: none */
+    double inv_counted;        /* 1/C of the global batch; 0 if C = 0 */
+};
+
+/* What one micro-batch adds (host doubles). Sums over this rank's share only, each thing counted
+ * once per TP group at t = 0, so that a sum over the world is right (D10). */
+struct net_report {
+    double nll;                /* sum of counted cross-entropies */
+    double aux, z;             /* sum over layers of A and Z of this micro-batch, before coefficients */
+    double dropped;            /* assignments dropped by capacity */
+    double *load;              /* [moe layers * X] assignments before dropping, added; may be NULL */
+    double margin;             /* smallest routing or capacity margin seen, +inf if none */
+};
+
+/** Sizes come from a dry run. Collective only in that all ranks must call it. */
+status net_open(struct net **, const struct store *, struct group *const group[GROUPS], const struct net_shape *) MUST_USE;
+void net_close(struct net *);
+int64_t net_bytes(const struct net *);                 /* activation memory held */
+
+/** Forward and backward of one micro-batch; acc = false for the first of a batch (gradients are
+ *  overwritten), true for later ones. Adds to *report. Nothing is reduced over groups that hold
+ *  equal slabs: store_reduce_grads does that once per batch. */
+void net_train(struct net *, const struct micro_batch *, bool acc, struct net_report *report);
+/** Forward only, dropless. Adds the counted cross-entropies to report->nll. If logits is not NULL:
+ *  host [N, V] of the whole micro-batch on every rank of the TP group. */
+void net_eval(struct net *, const struct micro_batch *, struct net_report *report, float *logits);
+/** Logits of the training mode (capacity applies), for probe: forward only. */
+void net_probe(struct net *, const struct micro_batch *, struct net_report *report, float *logits);
+
+#endif

@@ -1,0 +1,83 @@
+/* THE TABLE: every tensor of a model as a named global array, from the config alone; and, as pure
+ * functions of (table, layout, rank), the slab that a rank computes with and the piece it owns.
+ * Everything else (store, gradients, ZeRO-1, checkpoints, export, memory prediction) follows from
+ * it. Pure; no MPI, no deck. */
+#ifndef MODEL_TENSORS_H
+#define MODEL_TENSORS_H
+#include "layout/layout.h"
+#include "model/config.h"
+
+enum kind { WEIGHT, GRAD, MASTER, MOMENT1, MOMENT2, KINDS };
+
+struct tensor {
+    char name[64];     /* "embed", "layers.3.gate_up", ... */
+    int64_t dim[3];    /* global, logical sizes: [expert, row, column] */
+    enum cut by[3];
+    int layer;         /* index into model.layer */
+    bool decay;        /* AdamW's weight decay: matrices yes, norms and biases no */
+    bool trained;
+    double init_std;   /* random start: N(0, std); 0 = ones (norms) or zeros (biases, see one) */
+    bool one;          /* starts as ones */
+};
+
+/* What a layer's tensors are for: index into layer.tensor, -1 = absent. */
+enum slot {
+    T_EMBED, T_HEAD, T_NORM,                       /* HEAD layer: final norm and head (tied: T_HEAD is the embedding) */
+    T_ATTN_NORM, T_Q, T_K, T_V, T_Q_BIAS, T_K_BIAS, T_V_BIAS, T_O,
+    T_FFN_NORM, T_GATE_UP, T_DOWN, T_ROUTER,       /* gate_up and down: dense FFN or experts */
+    SLOTS
+};
+
+struct layer {
+    enum { EMBED, BLOCK, MOE_BLOCK, HEAD } type;
+    int tensor[SLOTS]; /* index into model.tensor, -1 = absent */
+};
+
+/* Tensors that share (layer, reduction group, trained) lie in one flat bucket, row-major local
+ * slabs one after the other in table order: Q, K, V are adjacent (one GEMM where TP <= KV heads). */
+struct bucket_plan {
+    int layer;
+    enum group_id over;
+    bool trained;
+    int first, n; /* its tensors: model.order[first .. first+n) */
+};
+
+struct model {
+    struct config config;
+    int n_layers, n_tensors, n_buckets; /* n_layers = config.layers + 2: embed, blocks, head */
+    struct layer *layer;
+    struct tensor *tensor;
+    struct bucket_plan *bucket; /* for one layout's kv/tp relation: see model_open */
+    int *order;                 /* tensor indices, bucket by bucket */
+    int *bucket_of;             /* [n_tensors] */
+};
+
+/** Build the table. The buckets depend on the layout only through layout_replicas. */
+void model_open(struct model *, const struct config *, const struct layout *);
+void model_close(struct model *);
+/** Index of a tensor by name, -1 if there is none. */
+int model_find(const struct model *, const char *name);
+
+/** This rank's slab of a tensor. */
+slab model_slab(const struct model *, const struct layout *, int rank, int tensor);
+/** Local elements of bucket b on `rank`, the elements of one ZeRO-1 part c = ceil(s/P) rounded up
+ *  to 128 (D4), and the offset of a tensor's slab inside the bucket. */
+int64_t model_bucket_size(const struct model *, const struct layout *, int rank, int b);
+int64_t model_bucket_part(const struct model *, const struct layout *, int rank, int b);
+int64_t model_tensor_at(const struct model *, const struct layout *, int rank, int tensor);
+
+/* A run of one tensor in one of this rank's buffers. */
+struct shard {
+    int tensor;
+    enum kind kind;
+    piece part;    /* global position */
+    int bucket;
+    int64_t at;    /* first element inside the buffer of that kind: for WEIGHT and GRAD from the
+                      bucket's start; for MASTER and the moments from the start of the owned part */
+};
+/** The shards of `rank` for a kind: WEIGHT, GRAD: one per tensor (its whole slab). MASTER, MOMENT1,
+ *  MOMENT2: what it owns by ZeRO-1 (moments only of trained tensors). Returns their number; writes
+ *  at most max. At most n_tensors. */
+int model_shards(const struct model *, const struct layout *, int rank, enum kind, struct shard *out, int max);
+
+#endif

@@ -1,0 +1,31 @@
+/* Weights of a store from where the deck says they come: random, a Hugging Face directory as it
+ * is, or a dense one upcycled on the way (names o grow o upcycle -> slab). Each rank reads only the
+ * bytes of its slabs; no weight passes between ranks. */
+#ifndef WEIGHTS_FILL_H
+#define WEIGHTS_FILL_H
+#include "comm/comm.h"
+#include "model/store.h"
+#include "weights/map.h"
+
+struct fill_plan { /* of a target model: maps[n_tensors] over sources[] */
+    struct map *map;
+    struct source *source[2]; /* [0] the file, NULL if random; [1] the generator */
+    int n_tensors;
+};
+struct upcycle { double router_std; double scale_gate_up, scale_down; };
+
+/** Plan for random weights (D8): N(0, 0.02), o and down / sqrt(2 layers), norms 1, biases 0. */
+status plan_random(struct fill_plan *, const struct model *target, uint64_t seed) MUST_USE;
+/** Plan for weights of the same shape from a Hugging Face directory. */
+status plan_same(struct fill_plan *, const struct model *target, const char *dir) MUST_USE;
+/** Plan for a dense Hugging Face model upcycled to `target` (D9; virtual groups; router from the seed
+ *  by global index). `dense` is the source's table. */
+status plan_upcycle(struct fill_plan *, const struct model *target, const struct model *dense, const char *dir,
+                    const struct upcycle *, uint64_t seed) MUST_USE;
+void plan_free(struct fill_plan *);
+/** Bytes that `rank` must read: sum over its tensors of the union of source bytes each needs. */
+int64_t plan_bytes(const struct fill_plan *, const struct model *, const struct layout *, int rank);
+/** COLLECTIVE: fill WEIGHT of the store; local part, then agree. *bytes_read: this rank's. */
+status weights_fill(struct store *, struct comm *, const struct fill_plan *, int64_t *bytes_read) MUST_USE;
+
+#endif
