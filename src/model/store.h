@@ -11,7 +11,6 @@ struct bucket {
     bool trained;
     int64_t size, part;     /* elements; WEIGHT and GRAD hold part*P >= size, padding is 0 */
     float *mem[KINDS];      /* MASTER points into WEIGHT; NULL where the store has none */
-    bool written;           /* GRAD holds something since store_grad_begin (host flag) */
 };
 
 struct store {

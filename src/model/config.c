@@ -1,0 +1,171 @@
+/* The shape of a model: checks and sizes. */
+#include "model/config.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+int64_t config_experts(const struct config *c, int64_t l)
+{
+    return c->moe.experts > 0 && c->moe.layer[l] ? c->moe.experts : 0;
+}
+
+int64_t config_moe_layers(const struct config *c)
+{
+    int64_t n = 0;
+    for (int64_t l = 0; l < c->layers; l++)
+        n += config_experts(c, l) > 0;
+    return n;
+}
+
+int64_t config_expert_ffn(const struct config *c)
+{
+    return c->ffn / (c->moe.granularity > 0 ? c->moe.granularity : 1);
+}
+
+struct layout_needs config_needs(const struct config *c)
+{
+    return (struct layout_needs){c->heads, c->kv_heads, config_moe_layers(c) ? c->moe.experts : 0};
+}
+
+#define REQUIRE(good, ...)                  \
+    do {                                    \
+        if (!(good))                        \
+            return fail(E_DECK, __VA_ARGS__); \
+    } while (0)
+
+static status check_moe(const struct config *c)
+{
+    const struct moe *m = &c->moe;
+    REQUIRE(m->experts <= MAX_EXPERTS, "model.moe.experts: %lld: at most %d are supported", (long long)m->experts,
+            MAX_EXPERTS);
+    REQUIRE(m->top_k >= 1 && m->top_k <= m->experts, "model.moe.top_k: %lld: needs 1 to experts (%lld)",
+            (long long)m->top_k, (long long)m->experts);
+    REQUIRE(m->granularity >= 1 && c->ffn % m->granularity == 0,
+            "model.moe.granularity: %lld does not divide the dense FFN width %lld", (long long)m->granularity,
+            (long long)c->ffn);
+    REQUIRE(m->experts % m->granularity == 0, "model.moe.granularity: %lld does not divide experts: %lld",
+            (long long)m->granularity, (long long)m->experts);
+    REQUIRE(m->order == SOFTMAX_TOPK || m->top_k > 1,
+            "model.moe.top_k: 1 with router: topk-softmax gives every expert the weight 1, so its router "
+            "never learns; use router: softmax-topk");
+    REQUIRE(config_moe_layers(c) > 0, "model.moe.layers: no layer is a MoE layer");
+    return OK;
+}
+
+status config_check(const struct config *c)
+{
+    const struct { const char *key; int64_t value; } sizes[] = {
+        {"hidden", c->hidden}, {"ffn", c->ffn},           {"layers", c->layers},
+        {"heads", c->heads},   {"kv_heads", c->kv_heads}, {"head_dim", c->head_dim},
+        {"vocab", c->vocab},
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        REQUIRE(sizes[i].value > 0, "model.%s: not given (name a model with model.like, or spell the shape out)",
+                sizes[i].key);
+        REQUIRE(sizes[i].value < INT64_C(1) << 31, "model.%s: %lld is too large", sizes[i].key,
+                (long long)sizes[i].value);
+    }
+    REQUIRE(c->layers <= MAX_LAYERS, "model.layers: %lld: at most %d are supported", (long long)c->layers, MAX_LAYERS);
+    REQUIRE(c->heads % c->kv_heads == 0, "model.kv_heads: %lld does not divide heads: %lld", (long long)c->kv_heads,
+            (long long)c->heads);
+    REQUIRE(c->head_dim % 2 == 0, "model.head_dim: %lld is odd; rotary positions need an even one",
+            (long long)c->head_dim);
+    REQUIRE(c->norm_eps > 0 && c->norm_eps < 1, "model.norm_eps: %g: needs a small positive number", c->norm_eps);
+    REQUIRE(c->rope.theta > 1, "model.rope_theta: %g: needs a number above 1", c->rope.theta);
+    return c->moe.experts > 0 ? check_moe(c) : OK;
+}
+
+bool config_same_trunk(const struct config *a, const struct config *b)
+{
+    return a->hidden == b->hidden && a->ffn == b->ffn && a->layers == b->layers && a->heads == b->heads &&
+           a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->vocab == b->vocab && a->tied == b->tied &&
+           a->qkv_bias == b->qkv_bias;
+}
+
+char *config_text(const struct config *c, char out[96])
+{
+    int n = snprintf(out, 96, "%lld layers x %lld", (long long)c->layers, (long long)c->hidden);
+    if (config_moe_layers(c) == 0)
+        return out;
+    int64_t g = c->moe.granularity;
+    if (g > 1)
+        n += snprintf(out + n, 96 - (size_t)n, " -> E%lldG%lldT%lld", (long long)(c->moe.experts / g), (long long)g,
+                      (long long)c->moe.top_k);
+    else
+        n += snprintf(out + n, 96 - (size_t)n, " -> E%lldT%lld", (long long)c->moe.experts, (long long)c->moe.top_k);
+    if (config_moe_layers(c) < c->layers)
+        snprintf(out + n, 96 - (size_t)n, " in %lld layers", (long long)config_moe_layers(c));
+    return out;
+}
+
+/* Parameters when each MoE layer counts `experts` of its experts. */
+static int64_t parameters(const struct config *c, bool active)
+{
+    int64_t h = c->hidden, q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    int64_t n = c->vocab * h * (c->tied ? 1 : 2) + h;
+    for (int64_t l = 0; l < c->layers; l++) {
+        int64_t x = config_experts(c, l);
+        n += 2 * h + h * (q + 2 * kv) + q * h + (c->qkv_bias ? q + 2 * kv : 0);
+        n += x ? x * h + 3 * (active ? c->moe.top_k : x) * h * config_expert_ffn(c) : 3 * h * c->ffn;
+    }
+    return n;
+}
+
+int64_t config_parameters(const struct config *c)
+{
+    return parameters(c, false);
+}
+
+int64_t config_active_parameters(const struct config *c)
+{
+    return parameters(c, true);
+}
+
+double config_flops_per_token(const struct config *c, int64_t sequence)
+{
+    double h = (double)c->hidden, q = (double)(c->heads * c->head_dim), kv = (double)(c->kv_heads * c->head_dim);
+    double sum = 6 * h * (double)c->vocab;
+    for (int64_t l = 0; l < c->layers; l++) {
+        double width = config_experts(c, l) ? (double)(c->moe.top_k * config_expert_ffn(c)) : (double)c->ffn;
+        sum += 6 * (h * (q + 2 * kv) + q * h + 3 * width * h) + 6 * q * (double)sequence;
+    }
+    return sum;
+}
+
+int64_t config_capacity(const struct config *c, int64_t tokens)
+{
+    if (c->moe.capacity_ppm == 0)
+        return INT64_MAX;
+    /* ceil(N*k*CF/X) in integers: 110, not 111, for 400*2/8*1.1. */
+    int64_t k = c->moe.capacity_rule == CAP_ASSIGNMENTS ? c->moe.top_k : 1;
+    __int128 top = (__int128)tokens * k * c->moe.capacity_ppm;
+    __int128 bottom = (__int128)c->moe.experts * 1000000;
+    return (int64_t)((top + bottom - 1) / bottom);
+}
+
+/* Three bands of frequencies: kept, divided by the factor, and a smooth passage between them. */
+static double llama3_frequency(const struct rope *r, double f)
+{
+    double wave = 2 * 3.14159265358979323846 / f;
+    if (wave < r->original_positions / r->high_freq)
+        return f;
+    if (wave > r->original_positions / r->low_freq)
+        return f / r->factor;
+    double smooth = (r->original_positions / wave - r->low_freq) / (r->high_freq - r->low_freq);
+    return (1 - smooth) * f / r->factor + smooth * f;
+}
+
+void config_rope_table(const struct config *c, int64_t sequence, float *cos_sin)
+{
+    int64_t half = c->head_dim / 2;
+    for (int64_t i = 0; i < half; i++) {
+        double f = pow(c->rope.theta, -2.0 * (double)i / (double)c->head_dim);
+        if (c->rope.llama3)
+            f = llama3_frequency(&c->rope, f);
+        for (int64_t s = 0; s < sequence; s++) {
+            cos_sin[s * c->head_dim + i] = (float)cos((double)s * f);
+            cos_sin[s * c->head_dim + half + i] = (float)sin((double)s * f);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+/* Device memory of a model on one rank. */
+#include "model/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/rng.h"
+
+/* Elements of one bucket's buffers: WEIGHT, GRAD and each moment. */
+struct sizes {
+    int64_t whole, part;
+};
+
+static struct sizes bucket_sizes(const struct model *m, const struct layout *l, int rank, int b)
+{
+    int64_t part = model_bucket_part(m, l, rank, b);
+    return (struct sizes){mem_mul(part, layout_group_size(l, m->bucket[b].over)), part};
+}
+
+static int64_t bucket_elements(const struct model *m, const struct layout *l, int rank, int b, bool training)
+{
+    struct sizes s = bucket_sizes(m, l, rank, b);
+    return training && m->bucket[b].trained ? 2 * s.whole + 2 * s.part : s.whole;
+}
+
+int64_t store_bytes(const struct model *m, const struct layout *l, int rank, bool training)
+{
+    int64_t n = 0;
+    for (int b = 0; b < m->n_buckets; b++)
+        n = mem_add(n, bucket_elements(m, l, rank, b, training));
+    return mem_mul(n, sizeof(float));
+}
+
+/* Lay one bucket out from `at`; returns the first free element behind it. */
+static float *bucket_open(struct store *s, int b, bool training, float *at)
+{
+    const struct bucket_plan *plan = &s->model->bucket[b];
+    struct sizes n = bucket_sizes(s->model, &s->layout, s->rank, b);
+    int64_t mine = n.part * layout_group_index(&s->layout, s->rank, plan->over);
+    struct bucket *k = &s->bucket[b];
+    *k = (struct bucket){.over = plan->over, .trained = plan->trained, .part = n.part};
+    k->size = model_bucket_size(s->model, &s->layout, s->rank, b);
+    k->mem[WEIGHT] = at;
+    k->mem[MASTER] = at + mine;
+    if (training && plan->trained) {
+        k->mem[GRAD] = at + n.whole;
+        k->mem[MOMENT1] = k->mem[GRAD] + n.whole;
+        k->mem[MOMENT2] = k->mem[MOMENT1] + n.part;
+    }
+    return at + bucket_elements(s->model, &s->layout, s->rank, b, training);
+}
+
+status store_open(struct store *s, const struct model *m, const struct layout *l, int rank, struct dev *dev,
+                  bool training)
+{
+    *s = (struct store){.model = m, .layout = *l, .rank = rank, .dev = dev};
+    s->bytes = store_bytes(m, l, rank, training);
+    TRY(dev_alloc(dev, &s->base, s->bytes));
+    s->bucket = mem_new(m->n_buckets, sizeof *s->bucket);
+    float *at = s->base;
+    for (int b = 0; b < m->n_buckets; b++)
+        at = bucket_open(s, b, training, at);
+    return OK;
+}
+
+void store_close(struct store *s)
+{
+    if (s->base)
+        dev_free(s->dev, s->base, s->bytes);
+    free(s->bucket);
+    *s = (struct store){0};
+}
+
+view store_view(const struct store *s, int tensor, enum kind kind)
+{
+    if (tensor < 0)
+        return view_none();
+    slab box = model_slab(s->model, &s->layout, s->rank, tensor);
+    float *base = s->bucket[s->model->bucket_of[tensor]].mem[kind];
+    return view_of(base + model_tensor_at(s->model, &s->layout, s->rank, tensor), F32, box.n[0], box.n[1], box.n[2]);
+}
+
+float *store_at(const struct store *s, const struct shard *shard)
+{
+    return s->bucket[shard->bucket].mem[shard->kind] + shard->at;
+}
+
+uint64_t tensor_hash(const char *name, const int64_t dim[3], const piece *part, const float *values)
+{
+    uint64_t key = rng_name(name), sum = 0;
+    slab boxes[5];
+    int n = piece_slabs(part, boxes);
+    for (int i = 0; i < n; i++)
+        for (int64_t a = 0; a < boxes[i].n[0]; a++)
+            for (int64_t r = 0; r < boxes[i].n[1]; r++) {
+                int64_t row = (boxes[i].lo[0] + a) * dim[1] + boxes[i].lo[1] + r;
+                uint64_t index = (uint64_t)(row * dim[2] + boxes[i].lo[2]);
+                for (int64_t c = 0; c < boxes[i].n[2]; c++) {
+                    uint32_t bits;
+                    memcpy(&bits, values++, sizeof bits);
+                    sum += rng_mix(key ^ rng_mix((index + (uint64_t)c) ^ (uint64_t)bits << 32));
+                }
+            }
+    return sum;
+}
+
+uint64_t store_hash(const struct store *s, enum kind kind)
+{
+    const struct model *m = s->model;
+    struct shard *shard = mem_new(m->n_tensors, sizeof *shard);
+    int n = model_shards(m, &s->layout, s->rank, kind, shard, m->n_tensors);
+    uint64_t sum = 0;
+    for (int i = 0; i < n; i++) {
+        const struct tensor *t = &m->tensor[shard[i].tensor];
+        float *host = mem_new(shard[i].part.n, sizeof *host);
+        dev_download(s->dev, host, view_of(store_at(s, &shard[i]), F32, 1, 1, shard[i].part.n));
+        sum += tensor_hash(t->name, t->dim, &shard[i].part, host);
+        free(host);
+    }
+    free(shard);
+    return sum;
+}
+
+/* One ZeRO-1 part a row: what the bucket collectives move. */
+static view bucket_view(const struct bucket *b, enum kind kind, int64_t parts)
+{
+    return view_of(b->mem[kind], F32, 1, parts, b->part);
+}
+
+void store_gather_weights(struct store *s, struct group *const group[GROUPS])
+{
+    for (int b = 0; b < s->model->n_buckets; b++) {
+        struct bucket *k = &s->bucket[b];
+        group_all_gather(group[k->over], COMPUTE, bucket_view(k, WEIGHT, group_size(group[k->over])),
+                         bucket_view(k, MASTER, 1));
+    }
+}
+
+void store_reduce_grads(struct store *s, struct group *const group[GROUPS])
+{
+    for (int b = s->model->n_buckets - 1; b >= 0; b--) { /* backward's order */
+        struct bucket *k = &s->bucket[b];
+        if (!k->trained || group_size(group[k->over]) == 1)
+            continue;
+        view all = bucket_view(k, GRAD, group_size(group[k->over]));
+        group_reduce_scatter(group[k->over], COMPUTE, view_rows(all, group_rank(group[k->over]), 1), all);
+    }
+}
