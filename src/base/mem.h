@@ -2,6 +2,7 @@
  * memory is exhausted: small host allocations that fail leave nothing sensible to do. */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ void *mem_new(int64_t n, size_t size);
 void *mem_grow(void *p, int64_t n, size_t size);
 char *mem_text(const char *text);               /* copy; NULL stays NULL */
 char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+char *mem_format_list(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
 
 /** Large anonymous memory, 2 MiB aligned, with huge pages where the kernel grants them; zero.
  *  NULL when the system refuses. bytes = 0 gives NULL. */

@@ -1,0 +1,141 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+
+static struct {
+    bool silent, quiet; /* zero: speak, so that a program that never calls log_open is heard */
+    FILE *file;
+    int warnings;
+    char **warning;
+} out;
+
+void log_open(bool speaks, bool quiet)
+{
+    out.silent = !speaks;
+    out.quiet = quiet;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+bool log_speaks(void)
+{
+    return !out.silent;
+}
+
+status log_file(const char *path)
+{
+    if (out.file)
+        fclose(out.file);
+    out.file = NULL;
+    if (!path || out.silent)
+        return OK;
+    out.file = fopen(path, "ae");
+    if (!out.file)
+        return fail(E_SPACE, "%s: cannot be written: %s", path, strerror(errno));
+    setvbuf(out.file, NULL, _IOLBF, 0);
+    return OK;
+}
+
+/* One line to the file always, to `stream` unless it is NULL. A message may hold several lines. */
+static void put(FILE *stream, const char *prefix, const char *text)
+{
+    if (out.silent)
+        return;
+    if (stream)
+        fprintf(stream, "%s%s\n", prefix, text);
+    if (out.file)
+        fprintf(out.file, "%s%s\n", prefix, text);
+}
+
+void log_say(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = mem_format_list(format, args);
+    va_end(args);
+    put(out.quiet ? NULL : stdout, "", text);
+    free(text);
+}
+
+void log_warn(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = mem_format_list(format, args);
+    va_end(args);
+    put(out.quiet ? NULL : stderr, "warning   ", text);
+    out.warning = mem_grow(out.warning, out.warnings + 1, sizeof *out.warning);
+    out.warning[out.warnings++] = text;
+}
+
+void log_error(const char *text)
+{
+    put(stderr, "coppice: ", text);
+}
+
+int log_warnings(void)
+{
+    return out.warnings;
+}
+
+const char *log_warning(int i)
+{
+    return out.warning[i];
+}
+
+/* n with three significant digits and the first unit that keeps it below 1000. */
+static char *scaled(char text[32], double n, const char *const unit[], int units)
+{
+    int u = 0;
+    for (; u < units - 1 && fabs(n) >= 999.5; u++)
+        n /= 1000;
+    const char *gap = *unit[u] ? " " : "";
+    snprintf(text, 32, fabs(n) < 999.5 ? "%.3g%s%s" : "%.0f%s%s", n, gap, unit[u]);
+    return text;
+}
+
+char *text_count(char text[32], double n)
+{
+    static const char *const unit[] = {"", "k", "M", "G", "T"};
+    return scaled(text, n, unit, 5);
+}
+
+char *text_bytes(char text[32], double bytes)
+{
+    static const char *const unit[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    return scaled(text, bytes, unit, 6);
+}
+
+char *text_grouped(char text[32], int64_t n)
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%lld", (long long)n), to = 0;
+    for (int i = 0; i < length; i++) {
+        text[to++] = digits[i];
+        if (digits[i] != '-' && i < length - 1 && (length - 1 - i) % 3 == 0)
+            text[to++] = ',';
+    }
+    text[to] = '\0';
+    return text;
+}
+
+char *text_time(char text[32], double seconds)
+{
+    if (!(seconds >= 0 && seconds < 1e12)) {
+        snprintf(text, 32, "?");
+    } else if (seconds < 59.5) {
+        snprintf(text, 32, seconds < 9.95 ? "%.2g s" : "%.0f s", seconds);
+    } else {
+        long long s = llround(seconds);
+        if (s < 3600)
+            snprintf(text, 32, "%lld:%02lld", s / 60, s % 60);
+        else
+            snprintf(text, 32, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
+    }
+    return text;
+}
