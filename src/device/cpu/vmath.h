@@ -1,0 +1,43 @@
+/* Elementary functions that the compiler vectorises: static inline, no branches, no tables. */
+#ifndef DEVICE_CPU_VMATH_H
+#define DEVICE_CPU_VMATH_H
+#include <stdint.h>
+#include <string.h>
+
+static inline float vm_from_bits(int32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline int32_t vm_bits(float x)
+{
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/** exp(x) to 2 ulp: exp(-inf) = 0, exp(inf) = inf, NaN stays NaN; below 2^-126 the result is 0 where
+ *  denormals are flushed. x = n ln2 + r with |r| <= ln2/2, a polynomial in r (the minimax of Cephes'
+ *  expf, Moshier 1992), times 2^n in two steps because 2^n alone may overflow. */
+static inline float vm_exp(float x)
+{
+    const float magic = 0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
+    x = -104.0f > x ? -104.0f : x; /* the order of operands lets NaN through */
+    x = 90.0f < x ? 90.0f : x;
+    float shifted = x * 0x1.715476p0f + magic;
+    float n = shifted - magic;
+    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f; /* the first product is exact */
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = (p * r * r + r) + 1.0f;
+    int32_t whole = vm_bits(shifted) - vm_bits(magic), half = whole >> 1;
+    return p * vm_from_bits((half + 127) << 23) * vm_from_bits((whole - half + 127) << 23);
+}
+
+#endif
