@@ -1,0 +1,136 @@
+/* Grouped-query attention: column-parallel Q, K, V, row-parallel output. */
+#include "model/layers/layers.h"
+
+static struct attn_shape shape_of(const struct net *net)
+{
+    const struct config *c = net->config;
+    return (struct attn_shape){net->shape.sequence, c->heads / net->layout.tp, c->kv_heads / net->layout.kv,
+                               c->head_dim};
+}
+
+/* Columns of the fused buffer: queries, keys, values of my heads. */
+struct columns {
+    view q, k, v;
+};
+
+static struct columns columns_of(const struct net *net, view qkv)
+{
+    struct attn_shape s = shape_of(net);
+    int64_t nq = s.heads * s.head_dim, nk = s.kv_heads * s.head_dim;
+    return (struct columns){view_cols(qkv, 0, nq), view_cols(qkv, nq, nk), view_cols(qkv, nq + nk, nk)};
+}
+
+/* The projection as GEMMs over adjacent tensors of a bucket: one where K and V are cut as Q is, else
+ * two (Q; K and V). Each covers columns [at, at+n) of the fused buffer. */
+struct fused {
+    int n;
+    struct { view w; int64_t at, n; } part[2];
+};
+
+static struct fused fused_views(const struct net *net, int layer, enum kind kind, enum slot q, enum slot k)
+{
+    const int *tensor = net->model->layer[layer].tensor;
+    struct attn_shape s = shape_of(net);
+    int64_t nq = s.heads * s.head_dim, nk = 2 * s.kv_heads * s.head_dim;
+    view wq = store_view(net->store, tensor[q], kind), wk = store_view(net->store, tensor[k], kind);
+    bool bias = q == T_Q_BIAS;
+    int64_t h = net->config->hidden;
+#define ADJACENT(v, rows) (bias ? view_of((v).data, F32, 1, 1, rows) : view_of((v).data, F32, 1, rows, h))
+    if (net->layout.kv == net->layout.tp)
+        return (struct fused){1, {{ADJACENT(wq, nq + nk), 0, nq + nk}}};
+    return (struct fused){2, {{ADJACENT(wq, nq), 0, nq}, {ADJACENT(wk, nk), nq, nk}}};
+#undef ADJACENT
+}
+
+static void rotate(struct net *net, view qkv, float sign)
+{
+    struct attn_shape s = shape_of(net);
+    struct columns c = columns_of(net, qkv);
+    dev_rope(net->dev, c.q, s.heads, s.seq, net->cos_sin, sign);
+    dev_rope(net->dev, c.k, s.kv_heads, s.seq, net->cos_sin, sign);
+}
+
+static void project_fwd(struct net *net, int layer, view qkv, view h)
+{
+    struct fused w = fused_views(net, layer, WEIGHT, T_Q, T_K);
+    for (int i = 0; i < w.n; i++)
+        dev_gemm(net->dev, false, true, h, w.part[i].w, false, view_cols(qkv, w.part[i].at, w.part[i].n));
+    if (!net->config->qkv_bias)
+        return;
+    struct fused b = fused_views(net, layer, WEIGHT, T_Q_BIAS, T_K_BIAS);
+    for (int i = 0; i < b.n; i++)
+        dev_add_bias(net->dev, view_cols(qkv, b.part[i].at, b.part[i].n), b.part[i].w);
+}
+
+/* d_h is this rank's partial sum. */
+static void project_bwd(struct net *net, const struct pass *p, int layer, view d_h, view d_qkv, view h)
+{
+    struct fused w = fused_views(net, layer, WEIGHT, T_Q, T_K), g = fused_views(net, layer, GRAD, T_Q, T_K);
+    for (int i = 0; i < w.n; i++) {
+        view d = view_cols(d_qkv, w.part[i].at, w.part[i].n);
+        dev_gemm(net->dev, true, false, d, h, p->acc, g.part[i].w);
+        dev_gemm(net->dev, false, false, d, w.part[i].w, i > 0, d_h);
+    }
+    if (!net->config->qkv_bias)
+        return;
+    struct fused b = fused_views(net, layer, GRAD, T_Q_BIAS, T_K_BIAS);
+    for (int i = 0; i < b.n; i++)
+        dev_colsum(net->dev, view_cols(d_qkv, b.part[i].at, b.part[i].n), p->acc, b.part[i].w);
+}
+
+/* x_out (+)= attention output; where nothing is reduced the GEMM adds into the residual itself. */
+static void output_fwd(struct net *net, struct pass *p, int layer, view x_out, view o)
+{
+    view wo = weight(net, layer, T_O);
+    if (net->layout.tp == 1) {
+        dev_gemm(net->dev, false, true, o, wo, true, x_out);
+        return;
+    }
+    view part = seq_partial(net, p, net->config->hidden);
+    dev_gemm(net->dev, false, true, o, wo, false, live(p, part));
+    seq_reduce(net, p, x_out, part, true);
+}
+
+void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x_out)
+{
+    struct attn_shape a = shape_of(net);
+    int64_t width = (a.heads + 2 * a.kv_heads) * a.head_dim;
+    s->qkv = arena_save(&net->arena, F32, 1, p->n, width);
+    s->o = arena_save(&net->arena, F32, 1, p->n, a.heads * a.head_dim);
+    s->lse = arena_save(&net->arena, F32, 1, p->n, a.heads);
+
+    int64_t mark = arena_mark(&net->arena);
+    view h = live(p, seq_gather(net, p, norm_fwd(net, p, layer, T_ATTN_NORM, s->x, NULL)));
+    project_fwd(net, layer, s->qkv, h);
+    rotate(net, s->qkv, 1);
+    struct columns c = columns_of(net, s->qkv);
+    dev_attn_fwd(net->dev, a, s->o, s->lse, c.q, c.k, c.v);
+    dev_copy(net->dev, x_out, s->x);
+    output_fwd(net, p, layer, x_out, s->o);
+    arena_release(&net->arena, mark);
+}
+
+void attention_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_x)
+{
+    int64_t mark = arena_mark(&net->arena), width = s->qkv.n[2];
+    view d_qkv = arena_scratch(&net->arena, F32, 1, p->n, width);
+    int64_t inner = arena_mark(&net->arena);
+
+    view d_y = live(p, seq_gather(net, p, d_x));
+    view d_o = arena_scratch(&net->arena, F32, 1, p->n, s->o.n[2]);
+    dev_gemm(net->dev, false, false, d_y, weight(net, layer, T_O), false, d_o);
+    dev_gemm(net->dev, true, false, d_y, s->o, p->acc, gradient(net, layer, T_O));
+    struct columns c = columns_of(net, s->qkv), d = columns_of(net, d_qkv);
+    dev_attn_bwd(net->dev, shape_of(net), d.q, d.k, d.v, d_o, s->o, s->lse, c.q, c.k, c.v);
+    rotate(net, d_qkv, -1);
+    arena_release(&net->arena, inner);
+
+    view rstd, h = norm_fwd(net, p, layer, T_ATTN_NORM, s->x, &rstd);
+    view part = seq_partial(net, p, net->config->hidden);
+    project_bwd(net, p, layer, live(p, part), d_qkv, live(p, seq_gather(net, p, h)));
+    view d_h = part;
+    if (net->layout.tp > 1)
+        seq_reduce(net, p, d_h = arena_scratch(&net->arena, F32, 1, p->c, d_x.n[2]), part, false);
+    norm_bwd(net, p, layer, T_ATTN_NORM, true, d_x, d_h, s->x, rstd);
+    arena_release(&net->arena, mark);
+}

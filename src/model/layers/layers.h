@@ -1,0 +1,125 @@
+/* What the layer functions share: the net's state and one pass over it. Private to model/.
+ *
+ * Token ranges of a pass (definitions D2): the micro-batch has N tokens; rank t of the TP group holds
+ * rows [t*c, t*c + own) of it, padded to c = ceil(N/TP) rows whose dead ones are zero. "Local" views
+ * have c rows, "gathered" ones TP*c rows of which the first N are tokens: rank order is token order.
+ * Names: x residual stream, h its norm; d_ before a name is the gradient of the loss by it. */
+#ifndef MODEL_LAYERS_H
+#define MODEL_LAYERS_H
+#include "model/net.h"
+
+/* What routing decides, and how rows travel from their tokens to their experts and back (D5). */
+struct exchange {
+    int64_t kept;          /* assignments of my tokens that travel: rows in source order */
+    int64_t middle;        /* rows received over EP */
+    int64_t rows;          /* R: rows of my experts (middle of all ETP ranks) */
+    int64_t *send, *recv;  /* [EP] rows to and from each member */
+    int64_t *shares;       /* [ETP] middle of each member */
+    int64_t *offs;         /* [experts here + 1] rows of each expert, in expert order */
+    view slot, pick;       /* I32 [own, k], [kept]: see dev_route_plan */
+    struct region order;   /* I32 [R]: gathered position of expert-ordered row r */
+    struct region back;    /* I32 [R]: the inverse */
+};
+
+/* What forward keeps for backward, per layer. Embed and head use x only. */
+struct saved {
+    view x;                       /* [c, H] input of the layer */
+    view qkv, o, lse;             /* [N, (heads + 2 kv) hd], [N, heads hd], [N, heads], local heads */
+    view x2;                      /* [c, H] between attention and FFN */
+    view gate_up;                 /* [N, 2F] dense */
+    view logits, idx, gate;       /* [own, X], I32 [own, k], [own, k] */
+    view aux;                     /* [X] gradient of the aux loss by every token's softmax */
+    float z_coeff;                /* gradient of the z loss by lse*softmax */
+    struct exchange exchange;     /* MoE */
+    struct region xe, we, gue;    /* [R, H], [R], [R, 2F]: rows at the experts; sizes decided by routing */
+};
+
+/* Buffers whose size a routing decides, shared by all layers. */
+enum temporary { TMP_MIDDLE, TMP_GATHERED, TMP_Y, TMP_DX, TMP_DWEIGHT, TEMPORARIES };
+
+struct net {
+    const struct store *store;
+    const struct model *model;
+    const struct config *config;
+    struct layout layout;
+    struct coords at;
+    struct group *const *group;
+    struct dev *dev;
+    struct net_shape shape;
+    struct arena arena;
+    struct saved *saved;           /* [layers of the table]; forward-only nets use saved[0] for all blocks */
+    struct region tmp[TEMPORARIES];
+    float *cos_sin_base;
+    view cos_sin;                  /* [S, hd] */
+    int32_t *host_ids;             /* host scratch of dispatch: int32 [most rows], grown outside steps */
+    int64_t host_ids_n;
+    float *host_stats;             /* [2X + 1] */
+    int64_t *host_counts;          /* [ETP * X] */
+};
+
+/* One pass over a micro-batch. */
+struct pass {
+    int64_t n, c, own;             /* N, rows a rank, live rows here */
+    bool training;                 /* keep what backward needs */
+    bool capacity;                 /* training mode: capacity applies */
+    bool acc;                      /* weight gradients: add */
+    const struct micro_batch *batch;
+    view ids, targets;             /* I32 [N] on the device */
+    struct net_report *report;
+    int moe;                       /* MoE layers met so far: index into report->load */
+};
+
+/* ---- linear.c: parallel communication of linear layers; COLLECTIVE over TP ---- */
+/** Local rows of all TP ranks: scratch [TP*c, n], or x itself when TP = 1. */
+view seq_gather(struct net *, const struct pass *, view x);
+/** Room for a partial sum over TP: scratch [TP*c, n], dead rows zero. */
+view seq_partial(struct net *, const struct pass *, int64_t n);
+/** out [c, n] (+)= my rows of the sum over TP of partial [TP*c, n]. */
+void seq_reduce(struct net *, const struct pass *, view out, view partial, bool acc);
+/** The first N rows of a gathered view. */
+view live(const struct pass *, view gathered);
+view weight(const struct net *, int layer, enum slot);   /* as a stack [n0, n1, n2] */
+view gradient(const struct net *, int layer, enum slot);
+/** h [c, H] = norm of x by a layer's norm weights; returns scratch, and rstd [c] if asked. */
+view norm_fwd(struct net *, const struct pass *, int layer, enum slot, view x, view *rstd);
+/** d_x (+)= and norm gradient (+)= from d_h, recomputing nothing: rstd as norm_fwd gave it. */
+void norm_bwd(struct net *, const struct pass *, int layer, enum slot, bool acc_dx, view d_x, view d_h, view x, view rstd);
+
+/* ---- each layer: forward beside backward in its own file. x_out, d_x [c, H]. Backward turns d_x
+ * (gradient by the output) into the gradient by the input, in place. COLLECTIVE over TP; moe over
+ * TP, EP and ETP. ---- */
+void embed_fwd(struct net *, struct pass *, view x_out);
+void embed_bwd(struct net *, struct pass *, view d_x);
+void attention_fwd(struct net *, struct pass *, int layer, struct saved *, view x_out);
+void attention_bwd(struct net *, struct pass *, int layer, struct saved *, view d_x);
+void ffn_fwd(struct net *, struct pass *, int layer, struct saved *, view x_out);
+void ffn_bwd(struct net *, struct pass *, int layer, struct saved *, view d_x);
+void moe_fwd(struct net *, struct pass *, int layer, struct saved *, view x_out);
+void moe_bwd(struct net *, struct pass *, int layer, struct saved *, view d_x);
+/** Cross-entropy forward and backward per token chunk; d_x [c, H] is written. x: the last layer's output. */
+void head_train(struct net *, struct pass *, view x, view d_x);
+/** Forward only: adds to the report; logits: host [N, V] or NULL. */
+void head_eval(struct net *, struct pass *, view x, float *logits);
+
+/* ---- router.c ---- */
+/** Logits, choice, losses and capacity of h [own, H]; returns the kept choice, I32 [own, k], -1 = dropped. */
+view router_fwd(struct net *, struct pass *, int layer, struct saved *, view h);
+/** d_h [own, H] += through the logits; router gradient (+)=. d_gate [own, k]. */
+void router_bwd(struct net *, struct pass *, int layer, struct saved *, view d_h, view h, view d_gate);
+
+/* ---- capacity.c ---- */
+/** Which assignments of the micro-batch fit (D5): COLLECTIVE over TP. idx, gate [own, k] -> kept. */
+void capacity_keep(struct net *, struct pass *, view kept, view idx, view gate);
+
+/* ---- dispatch.c: COLLECTIVE over EP and ETP ---- */
+void exchange_open(struct exchange *, struct net *);
+void exchange_close(struct exchange *);
+/** Who sends how many rows where, from the kept choice. slot and pick are saved if the pass trains. */
+void exchange_plan(struct net *, struct pass *, struct exchange *, view kept);
+/** Rows in source order [kept, n] to expert order [R, n] (into `out`, or returns `rows` itself where
+ *  nothing moves). */
+view exchange_send(struct net *, struct exchange *, struct region *out, view rows);
+/** The adjoint: rows of the experts [R, n], summed over ETP, back to source order: scratch [kept, n]. */
+view exchange_return(struct net *, struct exchange *, view rows);
+
+#endif

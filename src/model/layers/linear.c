@@ -1,0 +1,73 @@
+/* Sequence-parallel communication around linear layers, and the norms before them. */
+#include "model/layers/layers.h"
+
+static struct group *tp(const struct net *net)
+{
+    return net->group[G_TP];
+}
+
+view seq_gather(struct net *net, const struct pass *p, view x)
+{
+    if (net->layout.tp == 1)
+        return x;
+    view all = arena_scratch(&net->arena, F32, 1, p->c * net->layout.tp, x.n[2]);
+    group_all_gather(tp(net), COMPUTE, all, x);
+    return all;
+}
+
+view seq_partial(struct net *net, const struct pass *p, int64_t n)
+{
+    int64_t rows = p->c * net->layout.tp;
+    view all = arena_scratch(&net->arena, F32, 1, rows, n);
+    dev_fill(net->dev, view_rows(all, p->n, rows - p->n), 0);
+    return all;
+}
+
+void seq_reduce(struct net *net, const struct pass *p, view out, view partial, bool acc)
+{
+    if (net->layout.tp == 1 && !acc) {
+        dev_copy(net->dev, out, partial);
+        return;
+    }
+    int64_t mark = arena_mark(&net->arena);
+    view mine = partial;
+    if (net->layout.tp > 1) {
+        mine = acc ? arena_scratch(&net->arena, F32, 1, p->c, out.n[2]) : out;
+        group_reduce_scatter(tp(net), COMPUTE, mine, partial);
+    }
+    if (acc)
+        dev_add(net->dev, out, mine);
+    arena_release(&net->arena, mark);
+}
+
+view live(const struct pass *p, view gathered)
+{
+    return view_rows(gathered, 0, p->n);
+}
+
+view weight(const struct net *net, int layer, enum slot slot)
+{
+    return store_view(net->store, net->model->layer[layer].tensor[slot], WEIGHT);
+}
+
+view gradient(const struct net *net, int layer, enum slot slot)
+{
+    return store_view(net->store, net->model->layer[layer].tensor[slot], GRAD);
+}
+
+view norm_fwd(struct net *net, const struct pass *p, int layer, enum slot slot, view x, view *rstd)
+{
+    view r = arena_scratch(&net->arena, F32, 1, 1, p->c);
+    view h = arena_scratch(&net->arena, F32, 1, p->c, x.n[2]);
+    dev_rmsnorm_fwd(net->dev, h, r, x, weight(net, layer, slot), (float)net->config->norm_eps);
+    if (rstd)
+        *rstd = r;
+    return h;
+}
+
+void norm_bwd(struct net *net, const struct pass *p, int layer, enum slot slot, bool acc_dx, view d_x, view d_h,
+              view x, view rstd)
+{
+    dev_rmsnorm_bwd(net->dev, acc_dx, d_x, p->acc, gradient(net, layer, slot), d_h, x, rstd,
+                    weight(net, layer, slot));
+}
