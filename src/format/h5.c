@@ -1,0 +1,442 @@
+#include "format/h5.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <hdf5.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/mem.h"
+
+enum { ALIGNMENT = 4096 };
+
+struct h5 {
+    hid_t file;
+    char *path;
+    bool created;
+    int64_t size; /* of an opened file: nothing inside may claim more */
+};
+
+struct dataset { /* of an opened file, checked */
+    hid_t id, type;
+    int64_t dim[2], elements, offset; /* offset is -1 where nothing is stored, or inside the header */
+};
+
+/* ---- errors ---- */
+
+static herr_t keep_description(unsigned depth, const H5E_error2_t *e, void *text)
+{
+    if (depth == 0)
+        snprintf(text, 256, "%s", e->desc);
+    return 0;
+}
+
+/* The innermost description is the one that knows errno; the outer ones only say who called. */
+static status h5_fail(const struct h5 *h, const char *name, const char *doing)
+{
+    char why[256] = "unknown reason";
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_description, why);
+    H5Eclear2(H5E_DEFAULT);
+    return fail(h->created ? E_SPACE : E_DATA, "%s: %s %s: %s (HDF5 %s)", h->path, doing, name, why, h5_version());
+}
+
+static status refuse(const struct h5 *h, const char *name, const char *why)
+{
+    return fail(E_DATA, "%s: %s: %s", h->path, name, why);
+}
+
+const char *h5_version(void)
+{
+    static char text[32];
+    unsigned major = 0, minor = 0, release = 0;
+    H5get_libversion(&major, &minor, &release);
+    snprintf(text, sizeof text, "%u.%u.%u", major, minor, release);
+    return text;
+}
+
+/* ---- files ---- */
+
+static void library_start(void)
+{
+    static bool started;
+    if (started)
+        return;
+    started = true;
+    H5dont_atexit(); /* after a full disk the library's own clean-up at exit crashes */
+    H5open();
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    H5PLset_loading_state(0); /* a file must not choose code to load */
+}
+
+static struct h5 *h5_new(const char *path, bool created)
+{
+    struct h5 *h = mem_new(1, sizeof *h);
+    library_start();
+    h->file = H5I_INVALID_HID;
+    h->path = mem_text(path);
+    h->created = created;
+    return h;
+}
+
+static void h5_free(struct h5 *h)
+{
+    free(h->path);
+    free(h);
+}
+
+/* From the format of 1.10 on, a file that was not closed is refused when opened, and all metadata
+ * carry checksums. Locks are only asked for where the file system has them. */
+static hid_t access_list(void)
+{
+    hid_t list = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_libver_bounds(list, H5F_LIBVER_V110, H5F_LIBVER_V110);
+    H5Pset_alignment(list, ALIGNMENT, ALIGNMENT);
+    H5Pset_fclose_degree(list, H5F_CLOSE_STRONG);
+#if H5_VERSION_GE(1, 10, 7)
+    H5Pset_file_locking(list, true, true);
+#endif
+    return list;
+}
+
+status h5_create(struct h5 **out, const char *path)
+{
+    struct h5 *h = h5_new(path, true);
+    hid_t list = access_list(), create = H5Pcreate(H5P_FILE_CREATE);
+    H5Pset_obj_track_times(create, false);
+    h->file = H5Fcreate(path, H5F_ACC_EXCL, create, list);
+    H5Pclose(create);
+    H5Pclose(list);
+    if (h->file < 0) {
+        status s = h5_fail(h, "the file", "cannot create");
+        h5_free(h);
+        return s;
+    }
+    *out = h;
+    return OK;
+}
+
+status h5_open(struct h5 **out, const char *path)
+{
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return fail(E_DATA, "%s: cannot open: %s", path, strerror(errno));
+    if (!S_ISREG(about.st_mode))
+        return fail(E_DATA, "%s: not a file", path);
+    struct h5 *h = h5_new(path, false);
+    hid_t list = access_list();
+    h->file = H5Fopen(path, H5F_ACC_RDONLY, list);
+    H5Pclose(list);
+    if (h->file < 0) {
+        status s = h5_fail(h, "as HDF5", "cannot open");
+        h5_free(h);
+        return s;
+    }
+    h->size = about.st_size;
+    *out = h;
+    return OK;
+}
+
+/* HDF5 does not sync what it closes. */
+static status sync_file(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool good = fd >= 0 && fsync(fd) == 0;
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    return good ? OK : fail(E_SPACE, "%s: cannot sync to disk: %s", path, strerror(error));
+}
+
+status h5_close(struct h5 *h)
+{
+    status s = OK;
+    if (h->created && H5Fflush(h->file, H5F_SCOPE_GLOBAL) < 0)
+        s = h5_fail(h, "the file", "cannot flush");
+    if (H5Fclose(h->file) < 0 && s == OK)
+        s = h5_fail(h, "the file", "cannot close");
+    if (s == OK && h->created)
+        s = sync_file(h->path);
+    h5_free(h);
+    return s;
+}
+
+void h5_abandon(struct h5 *h)
+{
+    if (!h)
+        return;
+    H5Fclose(h->file);
+    H5Eclear2(H5E_DEFAULT);
+    h5_free(h);
+}
+
+/* ---- writing ---- */
+
+/* Not by H5Pset_create_intermediate_group, whose groups carry the time of day. */
+static void create_groups(struct h5 *h, const char *name)
+{
+    char part[256];
+    hid_t create = H5Pcreate(H5P_GROUP_CREATE);
+    H5Pset_obj_track_times(create, false);
+    for (const char *end = strchr(name, '/'); end; end = strchr(end + 1, '/')) {
+        snprintf(part, sizeof part, "%.*s", (int)(end - name), name);
+        if (H5Lexists(h->file, part, H5P_DEFAULT) == 0)
+            H5Gclose(H5Gcreate2(h->file, part, H5P_DEFAULT, create, H5P_DEFAULT));
+    }
+    H5Pclose(create); /* a group that failed makes its dataset fail, with the reason */
+}
+
+/* Names are relative to the root: "bucket_0003/master". */
+static hid_t create_dataset(struct h5 *h, const char *name, hid_t type, int rank, const int64_t *dim)
+{
+    const hsize_t size[2] = {rank > 0 ? (hsize_t)dim[0] : 0, rank > 1 ? (hsize_t)dim[1] : 0};
+    hid_t space = rank > 0 ? H5Screate_simple(rank, size, NULL) : H5Screate(H5S_SCALAR);
+    hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+    create_groups(h, name);
+    H5Pset_layout(create, H5D_CONTIGUOUS);
+    H5Pset_alloc_time(create, H5D_ALLOC_TIME_EARLY);
+    H5Pset_fill_time(create, H5D_FILL_TIME_NEVER);
+    H5Pset_obj_track_times(create, false);
+    hid_t id = H5Dcreate2(h->file, name, type, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    H5Pclose(create);
+    H5Sclose(space);
+    return id;
+}
+
+static status write_dataset(struct h5 *h, const char *name, hid_t type, int rank, const int64_t *dim, const void *x)
+{
+    hid_t id = create_dataset(h, name, type, rank, dim);
+    bool empty = rank > 0 && (dim[0] == 0 || (rank > 1 && dim[1] == 0));
+    bool good = id >= 0 && (empty || H5Dwrite(id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) >= 0);
+    status s = good ? OK : h5_fail(h, name, "cannot write");
+    if (id >= 0 && H5Dclose(id) < 0 && s == OK)
+        s = h5_fail(h, name, "cannot close");
+    return s;
+}
+
+status h5_layout_f32(struct h5 *h, const char *name, int64_t n, int64_t *offset)
+{
+    hid_t id = create_dataset(h, name, H5T_IEEE_F32LE, 1, &n);
+    haddr_t at = id >= 0 && n > 0 ? H5Dget_offset(id) : 0;
+    if (id < 0 || at == HADDR_UNDEF || H5Dclose(id) < 0)
+        return h5_fail(h, name, "cannot lay out");
+    *offset = (int64_t)at;
+    return OK;
+}
+
+status h5_write_i64(struct h5 *h, const char *name, const int64_t *x, int64_t rows, int64_t columns)
+{
+    const int64_t dim[2] = {rows, columns};
+    return write_dataset(h, name, H5T_STD_I64LE, 2, dim, x);
+}
+
+status h5_write_f64(struct h5 *h, const char *name, const double *x, int64_t n)
+{
+    return write_dataset(h, name, H5T_IEEE_F64LE, 1, &n, x);
+}
+
+/* Fixed strings rather than bytes, so that h5dump shows them as text. */
+static hid_t text_type(size_t bytes)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, bytes);
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    return type;
+}
+
+status h5_write_text(struct h5 *h, const char *name, const char *text)
+{
+    size_t bytes = strlen(text);
+    hid_t type = text_type(bytes ? bytes : 1);
+    status s = write_dataset(h, name, type, 0, NULL, text);
+    H5Tclose(type);
+    return s;
+}
+
+status h5_write_lines(struct h5 *h, const char *name, char *const lines[], int64_t n)
+{
+    size_t longest = 1;
+    for (int64_t i = 0; i < n; i++)
+        longest = strlen(lines[i]) > longest ? strlen(lines[i]) : longest;
+    char *all = mem_new(mem_mul(n, (int64_t)longest), 1);
+    for (int64_t i = 0; i < n; i++)
+        memcpy(all + (size_t)i * longest, lines[i], strlen(lines[i]));
+    hid_t type = text_type(longest);
+    status s = write_dataset(h, name, type, 1, &n, all);
+    H5Tclose(type);
+    free(all);
+    return s;
+}
+
+/* ---- reading: every claim of the file is checked before it is used ---- */
+
+/* A soft or external link in any component could lead to another file of the user. */
+static status check_links(struct h5 *h, const char *name)
+{
+    char part[256];
+    size_t length = strlen(name);
+    if (length >= sizeof part)
+        return refuse(h, name, "the name is too long");
+    for (size_t i = 1; i <= length; i++) {
+        if (name[i] != '/' && name[i] != '\0')
+            continue;
+        H5L_info_t link;
+        snprintf(part, sizeof part, "%.*s", (int)i, name);
+        if (H5Lexists(h->file, part, H5P_DEFAULT) <= 0 || H5Lget_info(h->file, part, &link, H5P_DEFAULT) < 0)
+            return H5Eclear2(H5E_DEFAULT), refuse(h, name, "not found in this file");
+        if (link.type != H5L_TYPE_HARD)
+            return refuse(h, name, "is reached by a link that is not hard; refused");
+    }
+    return OK;
+}
+
+static status check_storage(struct h5 *h, const char *name, struct dataset *d)
+{
+    hid_t list = H5Dget_create_plist(d->id);
+    H5D_layout_t layout = H5Pget_layout(list);
+    int external = H5Pget_external_count(list), filters = H5Pget_nfilters(list);
+    H5Pclose(list);
+    if (layout != H5D_CONTIGUOUS && layout != H5D_COMPACT)
+        return refuse(h, name, "chunked or virtual storage; only contiguous is read");
+    if (external != 0 || filters != 0)
+        return refuse(h, name, "external storage or filters; refused");
+    int64_t bytes;
+    size_t element = H5Tget_size(d->type);
+    if (element == 0 || element > INT32_MAX || !mem_mul_fits(d->elements, (int64_t)element, &bytes) ||
+        bytes > h->size || H5Dget_storage_size(d->id) != (hsize_t)bytes)
+        return refuse(h, name, "its size and its storage do not agree");
+    haddr_t at = layout == H5D_CONTIGUOUS && bytes > 0 ? H5Dget_offset(d->id) : HADDR_UNDEF;
+    d->offset = at == HADDR_UNDEF ? -1 : (int64_t)at;
+    if (layout == H5D_CONTIGUOUS && bytes > 0 && (at == HADDR_UNDEF || d->offset > h->size - bytes))
+        return refuse(h, name, "its data lie outside the file");
+    H5Eclear2(H5E_DEFAULT);
+    return OK;
+}
+
+static status check_shape(struct h5 *h, const char *name, int rank, struct dataset *d)
+{
+    hsize_t size[H5S_MAX_RANK] = {0};
+    hid_t space = H5Dget_space(d->id);
+    H5S_class_t class = H5Sget_simple_extent_type(space);
+    int found = H5Sget_simple_extent_dims(space, size, NULL);
+    H5Sclose(space);
+    if (found != rank || class != (rank ? H5S_SIMPLE : H5S_SCALAR))
+        return refuse(h, name, "has an unexpected number of dimensions");
+    d->elements = 1;
+    for (int i = 0; i < rank; i++) {
+        d->dim[i] = size[i] > INT64_MAX ? -1 : (int64_t)size[i];
+        if (!mem_mul_fits(d->elements, d->dim[i], &d->elements))
+            return refuse(h, name, "is too large");
+    }
+    return OK;
+}
+
+static status check_type(struct h5 *h, const char *name, hid_t type, const struct dataset *d)
+{
+    bool good = type >= 0 ? H5Tequal(d->type, type) > 0
+                          : H5Tget_class(d->type) == H5T_STRING && H5Tis_variable_str(d->type) == 0;
+    return good ? OK : refuse(h, name, "has an unexpected type");
+}
+
+static void dataset_close(struct dataset *d)
+{
+    if (d->type >= 0)
+        H5Tclose(d->type);
+    if (d->id >= 0)
+        H5Dclose(d->id);
+}
+
+/* type: H5I_INVALID_HID asks for fixed strings. *d is to be closed only if this succeeds. */
+static status dataset_open(struct h5 *h, const char *name, hid_t type, int rank, struct dataset *d)
+{
+    TRY(check_links(h, name));
+    d->id = H5Dopen2(h->file, name, H5P_DEFAULT);
+    if (d->id < 0)
+        return h5_fail(h, name, "cannot open dataset");
+    d->type = H5Dget_type(d->id);
+    status s = d->type >= 0 ? check_type(h, name, type, d) : h5_fail(h, name, "cannot read the type of");
+    if (s == OK)
+        s = check_shape(h, name, rank, d);
+    if (s == OK)
+        s = check_storage(h, name, d);
+    if (s != OK)
+        dataset_close(d);
+    return s;
+}
+
+/* Read a checked dataset whole into new memory with `spare` zeroed bytes behind it; closes it. */
+static status dataset_read(struct h5 *h, const char *name, struct dataset *d, int64_t spare, void **x)
+{
+    int64_t bytes = mem_mul(d->elements, (int64_t)H5Tget_size(d->type));
+    void *data = mem_new(mem_add(bytes, spare), 1);
+    bool good = bytes == 0 || H5Dread(d->id, d->type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
+    status s = good ? OK : h5_fail(h, name, "cannot read");
+    dataset_close(d);
+    if (s == OK)
+        *x = data;
+    else
+        free(data);
+    return s;
+}
+
+status h5_read_i64(struct h5 *h, const char *name, int64_t **x, int64_t *rows, int64_t *columns)
+{
+    struct dataset d;
+    void *data;
+    TRY(dataset_open(h, name, H5T_STD_I64LE, 2, &d));
+    TRY(dataset_read(h, name, &d, 0, &data));
+    *x = data;
+    *rows = d.dim[0];
+    *columns = d.dim[1];
+    return OK;
+}
+
+status h5_read_f64(struct h5 *h, const char *name, double **x, int64_t *n)
+{
+    struct dataset d;
+    void *data;
+    TRY(dataset_open(h, name, H5T_IEEE_F64LE, 1, &d));
+    TRY(dataset_read(h, name, &d, 0, &data));
+    *x = data;
+    *n = d.elements;
+    return OK;
+}
+
+status h5_read_text(struct h5 *h, const char *name, char **text)
+{
+    struct dataset d;
+    void *data;
+    TRY(dataset_open(h, name, H5I_INVALID_HID, 0, &d));
+    TRY(dataset_read(h, name, &d, 1, &data));
+    *text = data;
+    return OK;
+}
+
+status h5_read_lines(struct h5 *h, const char *name, char ***lines, int64_t *n)
+{
+    struct dataset d;
+    void *all;
+    TRY(dataset_open(h, name, H5I_INVALID_HID, 1, &d));
+    int width = (int)H5Tget_size(d.type);
+    TRY(dataset_read(h, name, &d, 0, &all));
+    *n = d.elements;
+    *lines = mem_new(*n, sizeof **lines);
+    for (int64_t i = 0; i < *n; i++)
+        (*lines)[i] = mem_format("%.*s", width, (const char *)all + i * width);
+    free(all);
+    return OK;
+}
+
+status h5_find_f32(struct h5 *h, const char *name, int64_t *n, int64_t *offset)
+{
+    struct dataset d;
+    TRY(dataset_open(h, name, H5T_IEEE_F32LE, 1, &d));
+    dataset_close(&d);
+    if (d.elements > 0 && d.offset < 0)
+        return refuse(h, name, "is not stored contiguously");
+    *n = d.elements;
+    *offset = d.elements > 0 ? d.offset : 0;
+    return OK;
+}
