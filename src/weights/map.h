@@ -1,13 +1,17 @@
-/* The read plan (definitions D9): target[d0,d1,d2] = s0[d0]*s1[d1]*s2[d2] * source[s...], a list of
- * separable terms, closed under composition and restriction to a slab. Names, growth, upcycling,
+/* The read plan (definitions D9): target[d0,d1,d2] = s0[d0]*s1[d1]*s2[d2] * source[s0,s1,s2], a list
+ * of separable terms, closed under composition and restriction to a slab. Names, growth, upcycling,
  * noise and export are values of it. Product in double, one rounding to float; a plain copy, bits
- * kept, when the scale is 1. Not collective; pure except map_run. */
+ * kept, when the scale is 1.
+ *
+ * An element of the target gets at most one copying term; terms that add come after all copies, in
+ * the order in which they were pushed. So a value never depends on the slab it is computed for.
+ * Not collective; pure except map_run. A map is owned by its holder (map_free). */
 #ifndef WEIGHTS_MAP_H
 #define WEIGHTS_MAP_H
 #include "format/source.h"
 
 struct pick { int64_t dst, src; double scale; };
-struct axis {                 /* picks ascend in dst; at = NULL: n picks dst = lo+i, src = from+i, scale 1 */
+struct axis {                 /* picks strictly ascend in dst; at = NULL: n picks dst = lo+i, src = from+i, scale 1 */
     int64_t n, lo, from;
     struct pick *at;
 };
@@ -21,19 +25,25 @@ struct map { int n; struct term *term; };
 
 struct axis axis_identity(int64_t n);                          /* 0..n-1 from 0..n-1 */
 struct axis axis_shift(int64_t lo, int64_t n, int64_t from);   /* lo.. from from.. */
-struct axis axis_picks(const struct pick *, int64_t n);        /* copies */
+struct axis axis_picks(const struct pick *, int64_t n);        /* copies; contiguous unscaled picks become a shift */
 struct map map_one(int source, int array, struct axis a0, struct axis a1, struct axis a2); /* takes the axes */
-void map_push(struct map *, struct term);                      /* takes the term */
+void map_push(struct map *, struct term);                      /* takes the term; an empty one is dropped */
 void map_free(struct map *);
 /** outer's arrays are tensors of a model whose own maps are inner[]. New map; arguments stay. */
 struct map map_compose(const struct map *outer, const struct map *inner);
-/** Only the picks that fall into `box`, with dst counted from the box's corner. */
+/** Only the picks that fall into `box`, with dst counted from the box's corner. New map. */
 struct map map_restrict(const struct map *, slab box);
-/** Fill out [box of the map's extent n0, n1, n2] (host fp32, contiguous, zeroed by the callee where no
- *  term writes). Within one call each source byte is read once. *bytes_read += file bytes. */
+/** Fill out [n0, n1, n2] (host fp32, contiguous; zero where no term writes). Reads each source byte
+ *  that the copying terms need once, in blocks of about 1 MiB or directly into `out`; an adding term
+ *  reads for itself. *bytes_read += file bytes. Errors are source_read's; `out` is then undefined. */
 status map_run(const struct map *, struct source *const *sources, const int64_t n[3], float *out, int64_t *bytes_read) MUST_USE;
-/** The union of source elements that the (restricted) map needs, times the file's element size:
- *  what map_run must read. */
+/** File bytes that map_run will read: the union of the source elements that the copying terms need,
+ *  plus those of each adding term. */
 int64_t map_bytes(const struct map *, struct source *const *sources);
+
+/* ---- parts, shared with map_run.c ---- */
+struct pick axis_at(const struct axis *, int64_t i);           /* the i-th pick */
+/** First i whose pick has dst (by_src: src) >= key; n if none. The picks must ascend in it. */
+int64_t axis_lower(const struct axis *, bool by_src, int64_t key);
 
 #endif
