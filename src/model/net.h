@@ -32,7 +32,8 @@ struct net_report {
     double aux, z;             /* sum over layers of A and Z of this micro-batch, before coefficients */
     double dropped;            /* assignments dropped by capacity */
     double *load;              /* [moe layers * X] assignments before dropping, added; may be NULL */
-    double margin;             /* smallest routing or capacity margin seen, +inf if none */
+    bool want_margin;          /* look for margins too (costs a download of the logits) */
+    double margin;             /* smallest routing or capacity margin seen; start it at +inf */
 };
 
 /** Sizes come from a dry run. Collective only in that all ranks must call it. */

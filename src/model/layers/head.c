@@ -1,0 +1,109 @@
+/* Final norm, vocabulary-parallel head and cross-entropy, forward and backward per token chunk: full
+ * logits never exist in training. */
+#include <stdlib.h>
+#include "base/mem.h"
+#include "model/layers/layers.h"
+
+/* Logits of a chunk take about this many bytes. */
+static const int64_t CHUNK_BYTES = 16 << 20;
+
+static int head_layer(const struct net *net)
+{
+    return net->model->n_layers - 1;
+}
+
+static struct range rows_of_vocabulary(const struct net *net)
+{
+    return block(net->config->vocab, net->layout.tp, net->at.t);
+}
+
+/* Tokens a chunk: equal on all TP ranks. */
+static int64_t chunk_rows(const struct net *net)
+{
+    int64_t widest = (net->config->vocab + net->layout.tp - 1) / net->layout.tp;
+    int64_t rows = CHUNK_BYTES / (widest * (int64_t)sizeof(float)) / 16 * 16;
+    return rows < 32 ? 32 : rows > 1024 ? 1024 : rows;
+}
+
+/* lse [T] and nll [T] of a chunk over the whole vocabulary. COLLECTIVE over TP. */
+static void chunk_stats(struct net *net, view lse, view nll, view logits, view target)
+{
+    int64_t t = logits.n[1], tp = net->layout.tp;
+    view mine = arena_scratch(&net->arena, F32, 1, 3, t);
+    dev_ce_stats(net->dev, mine, logits, target, rows_of_vocabulary(net).lo);
+    view all = mine;
+    if (tp > 1) {
+        all = arena_scratch(&net->arena, F32, 1, tp, 3 * t);
+        group_all_gather(net->group[G_TP], COMPUTE, all, view_shape(mine, 1, 1, 3 * t));
+    }
+    dev_ce_merge(net->dev, lse, nll, view_shape(all, tp, 3, t), target);
+}
+
+/* Every TP rank knows every nll; t = 0 reports it. */
+static void report_nll(struct net *net, struct pass *p, view nll)
+{
+    if (net->at.t == 0 && !dev_is_dry(net->dev))
+        p->report->nll += dev_sum(net->dev, nll);
+}
+
+static void chunk_train(struct net *net, struct pass *p, int64_t from, int64_t rows, view h, view d_h, bool acc)
+{
+    int64_t mark = arena_mark(&net->arena);
+    view w = weight(net, head_layer(net), T_HEAD), target = view_cols(p->targets, from, rows);
+    view logits = arena_scratch(&net->arena, F32, 1, rows, rows_of_vocabulary(net).n);
+    view lse = arena_scratch(&net->arena, F32, 1, 1, rows), nll = arena_scratch(&net->arena, F32, 1, 1, rows);
+    dev_gemm(net->dev, false, true, view_rows(h, from, rows), w, false, logits);
+    chunk_stats(net, lse, nll, logits, target);
+    report_nll(net, p, nll);
+    dev_ce_grad(net->dev, logits, lse, target, rows_of_vocabulary(net).lo, (float)p->batch->inv_counted);
+    dev_gemm(net->dev, false, false, logits, w, false, view_rows(d_h, from, rows));
+    dev_gemm(net->dev, true, false, logits, view_rows(h, from, rows), acc, gradient(net, head_layer(net), T_HEAD));
+    arena_release(&net->arena, mark);
+}
+
+void head_train(struct net *net, struct pass *p, view x, view d_x)
+{
+    int64_t mark = arena_mark(&net->arena), step = chunk_rows(net);
+    view rstd, mine = norm_fwd(net, p, head_layer(net), T_NORM, x, &rstd);
+    view h = live(p, seq_gather(net, p, mine)), part = seq_partial(net, p, x.n[2]);
+    int64_t from = 0;
+    do { /* once even without tokens: gradients are written, not assumed zero */
+        int64_t rows = p->n - from < step ? p->n - from : step;
+        chunk_train(net, p, from, rows, h, live(p, part), p->acc || from > 0);
+        from += rows;
+    } while (from < p->n);
+    view d_h = part;
+    if (net->layout.tp > 1)
+        seq_reduce(net, p, d_h = arena_scratch(&net->arena, F32, 1, p->c, x.n[2]), part, false);
+    norm_bwd(net, p, head_layer(net), T_NORM, false, d_x, d_h, x, rstd);
+    arena_release(&net->arena, mark);
+}
+
+/* Logits of a chunk over the whole vocabulary: adding zeros is exact. COLLECTIVE over TP. */
+static void whole_logits(struct net *net, view logits, float *out)
+{
+    struct range mine = rows_of_vocabulary(net);
+    view all = arena_scratch(&net->arena, F32, 1, logits.n[1], net->config->vocab);
+    dev_fill(net->dev, all, 0);
+    dev_copy(net->dev, view_cols(all, mine.lo, mine.n), logits);
+    group_all_reduce(net->group[G_TP], COMPUTE, all);
+    dev_download(net->dev, out, all);
+}
+
+void head_eval(struct net *net, struct pass *p, view x, float *out)
+{
+    int64_t mark = arena_mark(&net->arena), step = chunk_rows(net), v = net->config->vocab;
+    view h = live(p, seq_gather(net, p, norm_fwd(net, p, head_layer(net), T_NORM, x, NULL)));
+    for (int64_t from = 0; from < p->n; from += step) {
+        int64_t rows = p->n - from < step ? p->n - from : step, inner = arena_mark(&net->arena);
+        view logits = arena_scratch(&net->arena, F32, 1, rows, rows_of_vocabulary(net).n);
+        view lse = arena_scratch(&net->arena, F32, 1, 1, rows), nll = arena_scratch(&net->arena, F32, 1, 1, rows);
+        dev_gemm(net->dev, false, true, view_rows(h, from, rows), weight(net, head_layer(net), T_HEAD), false, logits);
+        chunk_stats(net, lse, nll, logits, view_cols(p->targets, from, rows));
+        report_nll(net, p, nll);
+        if (out)
+            whole_logits(net, logits, out + from * v);
+        arena_release(&net->arena, inner);
+    }
+    arena_release(&net->arena, mark);
+}

@@ -1,0 +1,215 @@
+/* The walk over the layer table. */
+#include "model/net.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include "base/mem.h"
+#include "model/layers/layers.h"
+
+/* ---- one pass ---- */
+
+static struct pass pass_begin(struct net *net, const struct micro_batch *batch, struct net_report *report)
+{
+    struct pass p = {.n = batch->tokens, .batch = batch, .report = report};
+    p.c = (p.n + net->layout.tp - 1) / net->layout.tp;
+    p.own = layout_tokens(&net->layout, p.n, net->at.t).n;
+    arena_reset(&net->arena);
+    p.ids = arena_save(&net->arena, I32, 1, 1, p.n);
+    p.targets = arena_save(&net->arena, I32, 1, 1, p.n);
+    if (p.n > 0 && !dev_is_dry(net->dev)) {
+        dev_upload(net->dev, p.ids, batch->ids);
+        if (batch->targets)
+            dev_upload(net->dev, p.targets, batch->targets);
+        else
+            dev_upload(net->dev, p.targets, batch->ids); /* nobody reads the loss */
+    }
+    return p;
+}
+
+static view stream_save(struct net *net, const struct pass *p)
+{
+    return arena_save(&net->arena, F32, 1, p->c, net->config->hidden);
+}
+
+static struct saved *saved_of(struct net *net, const struct pass *p, int layer)
+{
+    return &net->saved[p->training ? layer : 1]; /* forward alone keeps nothing */
+}
+
+static void block_fwd(struct net *net, struct pass *p, int layer, view x, view x_out)
+{
+    struct saved *s = saved_of(net, p, layer);
+    s->x = x;
+    s->x2 = stream_save(net, p);
+    attention_fwd(net, p, layer, s, s->x2);
+    if (net->model->layer[layer].type == MOE_BLOCK)
+        moe_fwd(net, p, layer, s, x_out);
+    else
+        ffn_fwd(net, p, layer, s, x_out);
+}
+
+static void block_bwd(struct net *net, struct pass *p, int layer, view d_x)
+{
+    struct saved *s = saved_of(net, p, layer);
+    if (net->model->layer[layer].type == MOE_BLOCK)
+        moe_bwd(net, p, layer, s, d_x);
+    else
+        ffn_bwd(net, p, layer, s, d_x);
+    attention_bwd(net, p, layer, s, d_x);
+}
+
+/* Two buffers take turns; what a layer saves is dropped behind it. */
+static void forward_alone(struct net *net, struct pass *p, float *logits)
+{
+    view x = stream_save(net, p), other = stream_save(net, p);
+    embed_fwd(net, p, x);
+    int64_t bottom = net->arena.saved;
+    for (int l = 1; l < net->model->n_layers - 1; l++) {
+        block_fwd(net, p, l, x, other);
+        view t = x;
+        x = other;
+        other = t;
+        net->arena.saved = bottom;
+    }
+    head_eval(net, p, x, logits);
+}
+
+void net_train(struct net *net, const struct micro_batch *batch, bool acc, struct net_report *report)
+{
+    struct pass p = pass_begin(net, batch, report);
+    p.training = p.capacity = true;
+    p.acc = acc;
+    view x = stream_save(net, &p);
+    embed_fwd(net, &p, x);
+    for (int l = 1; l < net->model->n_layers - 1; l++) {
+        view x_out = stream_save(net, &p);
+        block_fwd(net, &p, l, x, x_out);
+        x = x_out;
+    }
+    view d_x = stream_save(net, &p);
+    head_train(net, &p, x, d_x);
+    for (int l = net->model->n_layers - 2; l >= 1; l--)
+        block_bwd(net, &p, l, d_x);
+    embed_bwd(net, &p, d_x);
+}
+
+void net_eval(struct net *net, const struct micro_batch *batch, struct net_report *report, float *logits)
+{
+    struct pass p = pass_begin(net, batch, report);
+    forward_alone(net, &p, logits);
+}
+
+void net_probe(struct net *net, const struct micro_batch *batch, struct net_report *report, float *logits)
+{
+    struct pass p = pass_begin(net, batch, report);
+    p.capacity = true;
+    forward_alone(net, &p, logits);
+}
+
+/* ---- opening ---- */
+
+static void open_layers(struct net *net)
+{
+    net->saved = mem_new(net->model->n_layers, sizeof *net->saved);
+    for (int l = 0; l < net->model->n_layers; l++) {
+        struct saved *s = &net->saved[l];
+        s->xe.dev = s->we.dev = s->gue.dev = net->dev;
+        if (config_moe_layers(net->config) > 0)
+            exchange_open(&s->exchange, net);
+    }
+    for (int i = 0; i < TEMPORARIES; i++)
+        net->tmp[i].dev = net->dev;
+}
+
+static void open_host(struct net *net)
+{
+    int64_t x = net->config->moe.experts;
+    net->host_stats = mem_new(3 * x + 1, sizeof *net->host_stats);
+    net->host_counts = mem_new(2 * mem_mul(net->layout.etp, x) + x + 1, sizeof *net->host_counts);
+}
+
+static status open_rope(struct net *net)
+{
+    int64_t n = mem_mul(net->shape.sequence, net->config->head_dim);
+    float *host = mem_new(n, sizeof *host);
+    config_rope_table(net->config, net->shape.sequence, host);
+    status s = dev_alloc(net->dev, (void **)&net->cos_sin_base, mem_mul(n, sizeof *host));
+    net->cos_sin = view_of(net->cos_sin_base, F32, 1, net->shape.sequence, net->config->head_dim);
+    if (s == OK)
+        dev_upload(net->dev, net->cos_sin, host);
+    free(host);
+    return s;
+}
+
+/* A dry pass through every path tells the arena's size and what groups and regions need. */
+static status measure_and_open(struct net *net)
+{
+    struct net_report report = {.margin = INFINITY};
+    struct micro_batch full = {.tokens = mem_mul(net->shape.micro, net->shape.sequence)};
+    float none;
+    dev_set_dry(net->dev, true);
+    net->arena = (struct arena){.dev = net->dev};
+    net_probe(net, &full, &report, &none);
+    if (net->shape.training)
+        net_train(net, &full, false, &report);
+    dev_set_dry(net->dev, false);
+    int64_t peak = net->arena.peak;
+    TRY(arena_open(&net->arena, net->dev, peak));
+    for (int g = 0; g < GROUPS; g++)
+        TRY(group_reserve(net->group[g]));
+    return OK;
+}
+
+status net_open(struct net **out, const struct store *store, struct group *const group[GROUPS],
+                const struct net_shape *shape)
+{
+    struct net *net = mem_new(1, sizeof *net);
+    *out = net;
+    net->store = store;
+    net->model = store->model;
+    net->config = &store->model->config;
+    net->layout = store->layout;
+    net->at = layout_coords(&store->layout, store->rank);
+    net->group = group;
+    net->dev = store->dev;
+    net->shape = *shape;
+    open_layers(net);
+    open_host(net);
+    TRY(open_rope(net));
+    return measure_and_open(net);
+}
+
+void net_close(struct net *net)
+{
+    if (!net)
+        return;
+    for (int l = 0; l < net->model->n_layers; l++) {
+        struct saved *s = &net->saved[l];
+        region_close(&s->xe);
+        region_close(&s->we);
+        region_close(&s->gue);
+        exchange_close(&s->exchange);
+    }
+    for (int i = 0; i < TEMPORARIES; i++)
+        region_close(&net->tmp[i]);
+    arena_close(&net->arena);
+    if (net->cos_sin_base)
+        dev_free(net->dev, net->cos_sin_base, mem_mul(view_size(net->cos_sin), sizeof(float)));
+    free(net->saved);
+    free(net->host_ids);
+    free(net->host_stats);
+    free(net->host_counts);
+    free(net);
+}
+
+int64_t net_bytes(const struct net *net)
+{
+    int64_t n = net->arena.size;
+    for (int l = 0; l < net->model->n_layers; l++) {
+        const struct saved *s = &net->saved[l];
+        n += s->xe.bytes + s->we.bytes + s->gue.bytes + s->exchange.order.bytes + s->exchange.back.bytes;
+    }
+    for (int i = 0; i < TEMPORARIES; i++)
+        n += net->tmp[i].bytes;
+    return n;
+}
