@@ -1,0 +1,60 @@
+#!/bin/sh
+# The order of rooms: a room includes only itself and the rooms above it, and the headers of MPI, HDF5,
+# jansson and CUDA stand only where the facade for them is.
+src=${srcdir:-.}/src
+order="base layout deck device comm format model weights data eval ckpt train cmd"
+
+# wrong_rooms SRC: includes of a room that stands below, of no room, or without a room
+wrong_rooms() {
+    (cd "$1" && grep -rn --include='*.[ch]' '^#[[:blank:]]*include[[:blank:]]*"' .) | awk -v order="$order" '
+        BEGIN { n = split(order, name, " "); for (i = 1; i <= n; i++) rank[name[i]] = i }
+        {
+            split($0, part, ":"); split(part[1], dir, "/"); split($0, quoted, "\""); split(quoted[2], target, "/")
+            if (quoted[2] == "config.h") next
+            if (!(dir[2] in rank)) print $0 "  (a room that the order does not know)"
+            else if (!(target[1] in rank)) print $0 "  (no room in the name)"
+            else if (rank[target[1]] > rank[dir[2]]) print $0 "  (a room below)"
+        }'
+}
+
+# wrong_place SRC HEADER ALLOWED: files that include HEADER (a pattern) though not named by ALLOWED
+wrong_place() {
+    (cd "$1" && grep -rnE --include='*.[ch]' "^#[[:blank:]]*include[[:blank:]]*[<\"]($2)[>\"]" . | grep -vE "^\./($3):")
+}
+
+count=0
+bad=0
+# expect_none WHAT OFFENDERS / expect_some WHAT OFFENDERS
+report() {
+    count=$((count + 1))
+    [ "$1" = ok ] || bad=1
+    echo "$1 $count - $2"
+}
+expect_none() {
+    [ -z "$2" ] && report ok "$1" || { report "not ok" "$1"; echo "$2" | sed 's/^/# /'; }
+}
+expect_some() {
+    [ -n "$2" ] && report ok "$1" || report "not ok" "$1"
+}
+
+echo 1..8
+expect_none "every include follows the order of rooms" "$(wrong_rooms "$src")"
+while read -r header allowed; do
+    expect_none "$header only in ${allowed:-no file of src}" "$(wrong_place "$src" "$header" "${allowed:-none}")"
+done <<'TABLE'
+mpi\.h comm/mpi\.c
+hdf5.*\.h format/h5\.c
+yaml\.h deck/[a-z_]*\.c
+jansson\.h base/json\.h
+(cuda|cublas|cudnn|nccl).*\.h
+TABLE
+
+# The test itself: offences that it must see.
+bait=$(mktemp -d)
+trap 'rm -rf "$bait"' EXIT
+mkdir -p "$bait/base"
+printf '#include "train/step.h"\n' > "$bait/base/a.c"
+printf '  #include <stdio.h>\n#include <mpi.h>\n' > "$bait/base/b.c"
+expect_some "a planted include of a room below is seen" "$(wrong_rooms "$bait")"
+expect_some "a planted mpi.h is seen" "$(wrong_place "$bait" 'mpi\.h' 'comm/mpi\.c')"
+exit $bad
