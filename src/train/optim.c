@@ -1,0 +1,48 @@
+#include "train/optim.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include "base/mem.h"
+
+/* My part of a bucket's reduced gradient. */
+static float *owned_gradient(const struct store *s, int bucket)
+{
+    const struct bucket *b = &s->bucket[bucket];
+    return b->mem[GRAD] + (b->mem[MASTER] - b->mem[WEIGHT]);
+}
+
+double optim_norm(const struct store *s, struct comm *comm)
+{
+    double sum = 0;
+    for (int b = 0; b < s->model->n_buckets; b++)
+        if (s->bucket[b].trained) /* padding is zero */
+            sum += dev_sumsq(s->dev, view_of(owned_gradient(s, b), F32, 1, 1, s->bucket[b].part));
+    comm_sum_f64(comm, &sum, 1);
+    return sqrt(sum);
+}
+
+static void update_shard(struct store *s, struct shard shard, struct adamw hyper, float scale)
+{
+    if (!s->model->tensor[shard.tensor].decay)
+        hyper.decay = 0;
+    view v[3];
+    for (int i = 0; i < 3; i++) {
+        shard.kind = (enum kind[]){MASTER, MOMENT1, MOMENT2}[i];
+        v[i] = view_of(store_at(s, &shard), F32, 1, 1, shard.part.n);
+    }
+    view g = view_of(owned_gradient(s, shard.bucket) + shard.at, F32, 1, 1, shard.part.n);
+    dev_adamw(s->dev, hyper, v[0], v[1], v[2], g, scale);
+}
+
+void optim_update(struct store *s, const struct optimizer_section *o, double rate, int64_t u, double scale)
+{
+    double b1 = o->betas.x[0], b2 = o->betas.x[1];
+    struct adamw hyper = {.lr = (float)rate, .beta1 = (float)b1, .beta2 = (float)b2, .eps = (float)o->eps,
+                          .decay = (float)o->weight_decay, .bias1 = (float)(1 - pow(b1, (double)u)),
+                          .bias2 = (float)(1 - pow(b2, (double)u))};
+    struct shard *shard = mem_new(s->model->n_tensors, sizeof *shard);
+    int n = model_shards(s->model, &s->layout, s->rank, MOMENT1, shard, s->model->n_tensors);
+    for (int i = 0; i < n; i++)
+        update_shard(s, shard[i], hyper, (float)scale);
+    free(shard);
+}

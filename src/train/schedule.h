@@ -1,0 +1,11 @@
+/* Learning rates (definitions D4). Pure. */
+#ifndef TRAIN_SCHEDULE_H
+#define TRAIN_SCHEDULE_H
+#include <stdint.h>
+#include "deck/deck.h"
+
+/** Rate of update u = 1, 2, ...: peak*u/warmup up to warmup; then with r = min(1, (u-warmup)/(horizon-
+ *  warmup)) cosine: min + (peak-min)(1+cos(pi r))/2, linear: peak + (min-peak) r, or constant. */
+double schedule_rate(const struct optimizer_section *, int64_t horizon, int64_t update);
+
+#endif

@@ -1,0 +1,54 @@
+/* One training step. No status inside: tokens are fetched and agreed on before it, saving comes after. */
+#ifndef TRAIN_STEP_H
+#define TRAIN_STEP_H
+#include "comm/comm.h"
+#include "data/batch.h"
+#include "model/net.h"
+#include "train/optim.h"
+
+/* This rank's micro-batches of one global batch: block(M, DP, d) of them. */
+struct batch {
+    int64_t micros, rounds;          /* M, ceil(M/DP) */
+    struct range mine;               /* my micro-batches */
+    int64_t micro, sequence;         /* m, S */
+    int64_t counted;                 /* C of the global batch */
+    int32_t *ids, *targets;          /* [mine.n, m*S] */
+};
+
+void batch_open(struct batch *, const struct layout *, int rank, int64_t sequences, int64_t micro, int64_t sequence);
+void batch_close(struct batch *);
+/** Local: fetch samples [first, first+B) of the global batch that are mine, and count all targets. */
+status batch_fetch(struct batch *, struct data *, int64_t first) MUST_USE;
+/** Micro-batch of round r; a rank without one gets zero tokens. */
+struct micro_batch batch_round(const struct batch *, int64_t round);
+
+/* What a step tells. Sums over the global batch, equal on all ranks. */
+struct step_report {
+    double loss, aux, z, grad_norm, rate, dropped_fraction, load_max_over_mean;
+    double margin;                   /* smallest routing or capacity margin, if asked for */
+    double *load;                    /* [MoE layers * X] assignments of the batch; owned by the step */
+    int64_t load_n;
+    double seconds[5];               /* forward+backward, reduce, norm, optimizer, gather */
+};
+enum phase { PHASE_NET, PHASE_REDUCE, PHASE_NORM, PHASE_OPTIMIZER, PHASE_GATHER, PHASES };
+
+struct stepper {
+    struct comm *comm;
+    struct group *const *group;
+    struct store *store;
+    struct net *net;
+    const struct optimizer_section *optimizer;
+    bool want_margin;
+    struct step_report report;
+};
+void stepper_open(struct stepper *, struct comm *, struct group *const *, struct store *, struct net *,
+                  const struct optimizer_section *);
+void stepper_close(struct stepper *);
+/** COLLECTIVE: forward and backward of all micro-batches, gradients reduced (not scaled), report
+ *  filled but for grad_norm. */
+void step_gradients(struct stepper *, const struct batch *);
+/** COLLECTIVE: norm; then, if it is finite, clip, AdamW at update u with this rate, gather. False (and
+ *  nothing is changed) if the norm or the loss is not finite. */
+bool step_update(struct stepper *, int64_t update, double rate);
+
+#endif
