@@ -13,7 +13,7 @@ AS_CASE([$with_cuda],
             coppice_cuda="not used: toolkit found ($NVCC), but this version has no CUDA device"
             coppice_save_CPPFLAGS=$CPPFLAGS
             CPPFLAGS="$CPPFLAGS -I`dirname $NVCC`/../include"
-            AC_PREPROC_IFELSE([AC_LANG_SOURCE([#include <nccl.h>])], [coppice_nccl="not used: found"])
+            AC_PREPROC_IFELSE([AC_LANG_SOURCE([[#include <nccl.h>]])], [coppice_nccl="not used: found"])
             CPPFLAGS=$coppice_save_CPPFLAGS])],
     [AC_MSG_ERROR([--with-cuda=$with_cuda: this version of Coppice has no CUDA device; leave the option out])])
 ])
