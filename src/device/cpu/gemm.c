@@ -1,0 +1,76 @@
+/* GEMM: oneDNN's sgemm, or any CBLAS. Row-major, leading dimensions as they come. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include <stdio.h>
+#include <string.h>
+#include "device/cpu/cpu.h"
+#ifdef HAVE_DNNL
+#include <dnnl.h>
+#elif defined HAVE_CBLAS
+#include <cblas.h>
+#include <limits.h>
+#else
+#error "no GEMM library: configure with oneDNN or CBLAS"
+#endif
+
+#ifdef HAVE_DNNL
+/* oneDNN's threads are OpenMP's; inside a parallel region it uses the caller alone. */
+static void library_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                          const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+{
+    if (dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, 1, a, lda, b, ldb, beta, c, ldc) != dnnl_success)
+        bug("dnnl_sgemm refused m %lld n %lld k %lld lda %lld ldb %lld ldc %lld", (long long)m, (long long)n,
+            (long long)k, (long long)lda, (long long)ldb, (long long)ldc);
+}
+
+const char *cpu_gemm_name(void)
+{
+    static char name[40];
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(name, sizeof name, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
+    return name;
+}
+#else
+/* Threads are the library's own affair: link one that uses OpenMP. */
+static void library_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                          const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+{
+    int64_t sizes[] = {m, n, k, lda, ldb, ldc};
+    for (int i = 0; i < 6; i++)
+        if (sizes[i] > INT_MAX)
+            bug("GEMM size %lld is too large for CBLAS: build with oneDNN", (long long)sizes[i]);
+    cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)m, (int)n,
+                (int)k, 1, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
+}
+
+const char *cpu_gemm_name(void)
+{
+    return "CBLAS";
+}
+#endif
+
+/** c *= beta, where beta = 0 does not read c. */
+static void scale(int64_t m, int64_t n, float beta, float *c, int64_t ldc)
+{
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++)
+            c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
+}
+
+void cpu_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
+               int64_t ldb, float beta, float *c, int64_t ldc)
+{
+    if (m == 0 || n == 0)
+        return;
+    if (k > 0)
+        library_sgemm(ta, tb, m, n, k, a, lda, b, ldb, beta, c, ldc);
+    else if (beta != 1)
+        scale(m, n, beta, c, ldc);
+}
+
+void cpu_gemm(struct dev *dev, bool ta, bool tb, view a, view b, bool acc, view c)
+{
+    (void)dev;
+    cpu_sgemm(ta, tb, c.n[1], c.n[2], ta ? a.n[1] : a.n[2], a.data, a.ld, b.data, b.ld, acc ? 1 : 0, c.data, c.ld);
+}

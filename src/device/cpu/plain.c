@@ -1,0 +1,202 @@
+/* Copies, fills, adds and sums over whole views.
+ *
+ * Views are cut into runs of adjacent elements: the rows of a matrix, or pieces of RUN elements where
+ * nothing has a gap. Sums go run by run in double and then over the runs in order, so that they do
+ * not depend on the number of threads. */
+#include <string.h>
+#include "device/cpu/cpu.h"
+
+enum { RUN = 4096, LANES = 16 };
+
+struct runs {
+    int64_t count, length, total;
+};
+
+/** Cut views of one shape alike; afterwards run i of each starts at i*ld. */
+static struct runs cut(view *x, view *y)
+{
+    int64_t total = view_size(*x);
+    if (total == 0)
+        return (struct runs){0, 0, 0};
+    if (!view_contiguous(*x) || !view_contiguous(*y))
+        return (struct runs){view_rows_all(*x), x->n[2], total};
+    x->ld = RUN;
+    y->ld = RUN;
+    return (struct runs){(total + RUN - 1) / RUN, RUN, total};
+}
+
+static int64_t run_length(struct runs r, int64_t i)
+{
+    int64_t left = r.total - i * r.length;
+    return left < r.length ? left : r.length;
+}
+
+static void *run_at(view v, int64_t i)
+{
+    return (char *)v.data + i * v.ld * dtype_size(v.type);
+}
+
+/* ---- copy ---- */
+KERNEL static void to_bf16(int64_t n, uint16_t *restrict y, const uint32_t *restrict x)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits = x[i], nearest_even = bits + 0x7fff + ((bits >> 16) & 1);
+        uint32_t nan = (bits & 0x7fffffff) > 0x7f800000;
+        y[i] = (uint16_t)((nan ? bits | 0x400000 : nearest_even) >> 16);
+    }
+}
+
+KERNEL static void from_bf16(int64_t n, uint32_t *restrict y, const uint16_t *restrict x)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = (uint32_t)x[i] << 16;
+}
+
+static void copy_run(int64_t n, void *y, dtype to, const void *x, dtype from)
+{
+    if (to == from)
+        memcpy(y, x, (size_t)(n * dtype_size(to)));
+    else if (to == BF16)
+        to_bf16(n, y, x);
+    else
+        from_bf16(n, y, x);
+}
+
+void cpu_copy(struct dev *dev, view dst, view src)
+{
+    (void)dev;
+    struct runs r = cut(&dst, &src);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < r.count; i++)
+        copy_run(run_length(r, i), run_at(dst, i), dst.type, run_at(src, i), src.type);
+}
+
+/* ---- elementwise ---- */
+KERNEL void cpu_fill(struct dev *dev, view dst, float value)
+{
+    (void)dev;
+    view same = dst;
+    struct runs r = cut(&dst, &same);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < r.count; i++) {
+        float *y = f32_row(dst, i);
+        for (int64_t j = 0, n = run_length(r, i); j < n; j++)
+            y[j] = value;
+    }
+}
+
+KERNEL void cpu_add(struct dev *dev, view y, view x)
+{
+    (void)dev;
+    struct runs r = cut(&y, &x);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < r.count; i++) {
+        float *restrict to = f32_row(y, i);
+        const float *restrict from = f32_row(x, i);
+        for (int64_t j = 0, n = run_length(r, i); j < n; j++)
+            to[j] += from[j];
+    }
+}
+
+KERNEL void cpu_add_bias(struct dev *dev, view y, view bias)
+{
+    (void)dev;
+    const float *b = bias.data;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < y.n[1]; i++) {
+        float *restrict to = f32_row(y, i);
+        for (int64_t j = 0; j < y.n[2]; j++)
+            to[j] += b[j];
+    }
+}
+
+/* ---- sums ---- */
+/** y (+)= the sums of `width` columns, x being the first of them. */
+KERNEL static void sum_columns(int64_t rows, int64_t width, const float *x, int64_t ld, bool acc, float *y)
+{
+    double total[LANES * 4] = {0};
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < width; j++)
+            total[j] += (double)x[i * ld + j];
+    for (int64_t j = 0; j < width; j++)
+        y[j] = (float)(acc ? (double)y[j] + total[j] : total[j]);
+}
+
+void cpu_colsum(struct dev *dev, view x, bool acc, view y)
+{
+    (void)dev;
+    enum { WIDTH = LANES * 4 };
+    int64_t columns = x.n[2];
+#pragma omp parallel for schedule(static)
+    for (int64_t j = 0; j < columns; j += WIDTH)
+        sum_columns(x.n[1], columns - j < WIDTH ? columns - j : WIDTH, (const float *)x.data + j, x.ld, acc,
+                    (float *)y.data + j);
+}
+
+/** Sum of x or of x*x: lane by lane, then over the lanes, the same on every instruction set. */
+KERNEL static double sum_run(int64_t n, const float *x, bool squares)
+{
+    double lane[LANES] = {0}, total = 0;
+    int64_t whole = n / LANES * LANES;
+    for (int64_t i = 0; i < whole; i += LANES)
+        for (int64_t j = 0; j < LANES; j++)
+            lane[j] += (double)x[i + j] * (squares ? (double)x[i + j] : 1);
+    for (int64_t i = whole; i < n; i++)
+        lane[i - whole] += (double)x[i] * (squares ? (double)x[i] : 1);
+    for (int64_t j = 0; j < LANES; j++)
+        total += lane[j];
+    return total;
+}
+
+static double sum_view(struct dev *dev, view x, bool squares)
+{
+    view same = x;
+    struct runs r = cut(&x, &same);
+    double *part = cpu_scratch(dev, r.count * (int64_t)sizeof *part), total = 0;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < r.count; i++)
+        part[i] = sum_run(run_length(r, i), f32_row(x, i), squares);
+    for (int64_t i = 0; i < r.count; i++)
+        total += part[i];
+    return total;
+}
+
+double cpu_sum(struct dev *dev, view x)
+{
+    return sum_view(dev, x, false);
+}
+
+double cpu_sumsq(struct dev *dev, view x)
+{
+    return sum_view(dev, x, true);
+}
+
+/* ---- finite ---- */
+/** Whether any of n words has all bits of `exponent` set. */
+KERNEL static bool any_f32(int64_t n, const uint32_t *x)
+{
+    uint32_t bad = 0;
+    for (int64_t i = 0; i < n; i++)
+        bad |= (x[i] & 0x7f800000) == 0x7f800000;
+    return bad;
+}
+
+KERNEL static bool any_bf16(int64_t n, const uint16_t *x)
+{
+    uint32_t bad = 0;
+    for (int64_t i = 0; i < n; i++)
+        bad |= (x[i] & 0x7f80) == 0x7f80;
+    return bad;
+}
+
+bool cpu_finite(struct dev *dev, view x)
+{
+    (void)dev;
+    view same = x;
+    struct runs r = cut(&x, &same);
+    int bad = 0;
+#pragma omp parallel for schedule(static) reduction(| : bad)
+    for (int64_t i = 0; i < r.count; i++)
+        bad |= x.type == F32 ? any_f32(run_length(r, i), run_at(x, i)) : any_bf16(run_length(r, i), run_at(x, i));
+    return !bad;
+}

@@ -1,0 +1,156 @@
+/* The facade: opening, modes, memory, profile. The ops themselves are in op.c and ffn.c. */
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "device/ops.h"
+
+static const struct dev_ops *const devices[] = {&dev_cpu_ops};
+
+const char *dev_op_name(enum dev_op op)
+{
+#define OP_TEXT(result, name, args) [OP_##name] = #name,
+    static const char *const names[] = {DEV_OPS(OP_TEXT)};
+#undef OP_TEXT
+    return names[op];
+}
+
+status dev_open(struct dev **out, const char *name, int node_local_rank, const struct dev_options *options)
+{
+    *out = NULL;
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        if (strcmp(devices[i]->name, name) != 0)
+            continue;
+        struct dev *dev = mem_new(1, sizeof *dev);
+        dev->ops = devices[i];
+        dev->threads = options->threads;
+        dev->check = options->check;
+        status opened = dev->ops->open(dev, node_local_rank);
+        if (opened == OK)
+            *out = dev;
+        else
+            free(dev);
+        return opened;
+    }
+    return fail(E_RESOURCE, "device %s was not compiled into this program; use cpu", name);
+}
+
+void dev_close(struct dev *dev)
+{
+    if (!dev)
+        return;
+    dev->ops->close(dev);
+    free(dev);
+}
+
+const char *dev_name(const struct dev *dev)
+{
+    return dev->ops->name;
+}
+
+const char *dev_about(const struct dev *dev)
+{
+    return dev->about;
+}
+
+int dev_threads(const struct dev *dev)
+{
+    return dev->threads;
+}
+
+double dev_ceiling_sample(struct dev *dev)
+{
+    return dev->ops->ceiling(dev);
+}
+
+void dev_set_dry(struct dev *dev, bool dry)
+{
+    dev->dry = dry;
+}
+
+bool dev_is_dry(const struct dev *dev)
+{
+    return dev->dry;
+}
+
+void dev_wait(struct dev *dev, enum stream waits, enum stream done)
+{
+    if (!dev->dry)
+        dev->ops->wait(dev, waits, done);
+}
+
+void dev_sync(struct dev *dev)
+{
+    if (!dev->dry)
+        dev->ops->sync(dev);
+}
+
+/* ---- memory ---- */
+status dev_alloc(struct dev *dev, void **out, int64_t bytes)
+{
+    if (bytes <= 0)
+        bug("dev_alloc: %lld bytes", (long long)bytes);
+    return dev->ops->alloc(dev, out, bytes);
+}
+
+void dev_free(struct dev *dev, void *p, int64_t bytes)
+{
+    if (p)
+        dev->ops->free(dev, p, bytes);
+}
+
+/** Bytes of a view that host memory is copied from or to; 0 when there is nothing to do. */
+static int64_t transfer_bytes(const struct dev *dev, const char *what, view v)
+{
+    char text[96];
+    if (!view_contiguous(v))
+        bug("%s: %s is not contiguous", what, view_text(text, v));
+    return dev->dry ? 0 : mem_mul(view_size(v), dtype_size(v.type));
+}
+
+void dev_upload(struct dev *dev, view dst, const void *src)
+{
+    int64_t bytes = transfer_bytes(dev, "dev_upload", dst);
+    if (bytes > 0)
+        dev->ops->upload(dev, dst.data, src, bytes);
+}
+
+void dev_download(struct dev *dev, void *dst, view src)
+{
+    int64_t bytes = transfer_bytes(dev, "dev_download", src);
+    if (bytes > 0)
+        dev->ops->download(dev, dst, src.data, bytes);
+}
+
+/* ---- profile ---- */
+void dev_profile(struct dev *dev, bool on)
+{
+    dev->profiling = on;
+    memset(dev->profile, 0, sizeof dev->profile);
+    for (int op = 0; op < OP_COUNT; op++)
+        dev->profile[op].op = dev_op_name((enum dev_op)op);
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct dev_profile_row *x = a, *y = b;
+    return (x->seconds < y->seconds) - (x->seconds > y->seconds);
+}
+
+int dev_profile_rows(struct dev *dev, struct dev_profile_row *rows, int max)
+{
+    struct dev_profile_row used[OP_COUNT];
+    int n = 0;
+    for (int op = 0; op < OP_COUNT; op++)
+        if (dev->profile[op].calls > 0)
+            used[n++] = dev->profile[op];
+    qsort(used, (size_t)n, sizeof *used, by_time);
+    if (n > max)
+        n = max;
+    memcpy(rows, used, (size_t)n * sizeof *used);
+    return n;
+}
+
+double dev_flops(const struct dev *dev)
+{
+    return dev->flops;
+}

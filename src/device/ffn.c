@@ -1,0 +1,79 @@
+/* The FFNs of E experts, forward beside backward: expert by expert and, within one, by blocks of
+ * rows, so that a block's gate|up and activation are still in cache when the next op wants them.
+ * Scratch does not depend on the routing. */
+#include "device/check.h"
+
+enum { BLOCK = 512 };
+
+/** The rows [from, from + n) of a vector [R]; none stays none. */
+static view part(view v, int64_t from, int64_t n)
+{
+    return view_is_none(v) ? v : view_cols(view_shape(v, 1, 1, view_size(v)), from, n);
+}
+
+static int64_t block_rows(int64_t from, int64_t end)
+{
+    return end - from < BLOCK ? end - from : BLOCK;
+}
+
+/** What forward and backward both want; the names of op and arguments are forward's. */
+static void want_ffn(struct dev *dev, int64_t experts, const int64_t *offs, view x, view wgu, view wd, view gu,
+                     view weight)
+{
+    int64_t rows = x.n[1], hidden = x.n[2], width = wd.n[2];
+    WANT(x, F32, rows, hidden);
+    WANT_STACK(wgu, F32, experts, 2 * width, hidden);
+    WANT_STACK(wd, F32, experts, hidden, width);
+    WANT(gu, F32, rows, 2 * width);
+    if (!view_is_none(weight))
+        WANT_VECTOR(weight, F32, rows);
+    NEED(experts == 0 || (offs[0] >= 0 && offs[experts] <= rows));
+}
+
+void dev_expert_ffn_fwd(struct dev *dev, struct arena *arena, view y, view gu, int64_t experts,
+                        const int64_t *offs, view x, view wgu, view wd, view weight, bool acc_y)
+{
+    want_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
+    WANT(y, F32, x.n[1], x.n[2]);
+    int64_t mark = arena_mark(arena);
+    view act = arena_scratch(arena, F32, 1, BLOCK, wd.n[2]);
+    for (int64_t e = 0; e < experts; e++)
+        for (int64_t r = offs[e], n; r < offs[e + 1]; r += n) {
+            n = block_rows(r, offs[e + 1]);
+            view gu_n = view_rows(gu, r, n), act_n = view_rows(act, 0, n);
+            dev_gemm(dev, false, true, view_rows(x, r, n), view_at(wgu, e), false, gu_n);
+            dev_swiglu_fwd(dev, act_n, gu_n, part(weight, r, n));
+            dev_gemm(dev, false, true, act_n, view_at(wd, e), acc_y, view_rows(y, r, n));
+        }
+    arena_release(arena, mark);
+}
+
+void dev_expert_ffn_bwd(struct dev *dev, struct arena *arena, view dx, view dwgu, view dwd, view d_weight,
+                        int64_t experts, const int64_t *offs, view dy, view x, view gu, view wgu, view wd,
+                        view weight, bool acc)
+{
+    want_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
+    WANT_ALIKE(dwgu, wgu, F32);
+    WANT_ALIKE(dwd, wd, F32);
+    WANT_ALIKE(dy, x, F32);
+    WANT_ALIKE(dx, x, F32);
+    int64_t mark = arena_mark(arena);
+    view act = arena_scratch(arena, F32, 1, BLOCK, wd.n[2]), d_act = arena_scratch(arena, F32, 1, BLOCK, wd.n[2]);
+    for (int64_t e = 0; e < experts; e++) {
+        bool add = acc;
+        int64_t r = offs[e], n;
+        do { /* also without rows: K = 0 makes the weight gradients zero unless they accumulate */
+            n = block_rows(r, offs[e + 1]);
+            view gu_n = view_rows(gu, r, n), act_n = view_rows(act, 0, n), d_act_n = view_rows(d_act, 0, n);
+            view x_n = view_rows(x, r, n), dy_n = view_rows(dy, r, n);
+            dev_gemm(dev, false, false, dy_n, view_at(wd, e), false, d_act_n);
+            dev_swiglu_bwd(dev, gu_n, act_n, part(d_weight, r, n), d_act_n, gu_n, part(weight, r, n));
+            dev_gemm(dev, true, false, dy_n, act_n, add, view_at(dwd, e));
+            dev_gemm(dev, true, false, gu_n, x_n, add, view_at(dwgu, e));
+            dev_gemm(dev, false, false, gu_n, view_at(wgu, e), false, view_rows(dx, r, n));
+            add = true;
+            r += n;
+        } while (r < offs[e + 1]);
+    }
+    arena_release(arena, mark);
+}

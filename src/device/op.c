@@ -1,0 +1,292 @@
+/* Every op of the facade: what it wants of its arguments, then its kernel with FLOPs, bytes read and
+ * outputs. See device/check.h for the macros. */
+#include "device/check.h"
+
+/* ---- plain ---- */
+void dev_copy(struct dev *dev, view dst, view src)
+{
+    bool floats = dst.type != I32 && src.type != I32;
+    NEED(dst.type == src.type || floats);
+    WANT_STACK(dst, dst.type, dst.n[0], dst.n[1], dst.n[2]);
+    WANT_STACK(src, src.type, dst.n[0], dst.n[1], dst.n[2]);
+    RUN(copy, (dev, dst, src), 0, BYTES(src), dst);
+}
+
+void dev_fill(struct dev *dev, view dst, float v)
+{
+    WANT_ALIKE(dst, dst, F32);
+    RUN(fill, (dev, dst, v), 0, 0, dst);
+}
+
+void dev_add(struct dev *dev, view y, view x)
+{
+    WANT_ALIKE(x, y, F32);
+    RUN(add, (dev, y, x), 0, BYTES(y, x), y);
+}
+
+void dev_gemm(struct dev *dev, bool ta, bool tb, view a, view b, bool acc, view c)
+{
+    int64_t m = c.n[1], n = c.n[2], k = ta ? a.n[1] : a.n[2];
+    WANT(c, F32, m, n);
+    WANT(a, F32, ta ? k : m, ta ? m : k);
+    WANT(b, F32, tb ? n : k, tb ? k : n);
+    double flops = 2.0 * (double)m * (double)n * (double)k;
+    RUN(gemm, (dev, ta, tb, a, b, acc, c), flops, BYTES(a, b), c);
+}
+
+void dev_add_bias(struct dev *dev, view y, view bias)
+{
+    WANT(y, F32, y.n[1], y.n[2]);
+    WANT_VECTOR(bias, F32, y.n[2]);
+    RUN(add_bias, (dev, y, bias), 0, BYTES(y, bias), y);
+}
+
+void dev_colsum(struct dev *dev, view x, bool acc, view y)
+{
+    WANT(x, F32, x.n[1], x.n[2]);
+    WANT_VECTOR(y, F32, x.n[2]);
+    RUN(colsum, (dev, x, acc, y), 0, BYTES(x), y);
+}
+
+double dev_sum(struct dev *dev, view x)
+{
+    double total = 0;
+    WANT_ALIKE(x, x, F32);
+    RUN_INTO(total =, sum, (dev, x), 0, BYTES(x), view_none());
+    return total;
+}
+
+double dev_sumsq(struct dev *dev, view x)
+{
+    double total = 0;
+    WANT_ALIKE(x, x, F32);
+    RUN_INTO(total =, sumsq, (dev, x), 0, BYTES(x), view_none());
+    return total;
+}
+
+bool dev_finite(struct dev *dev, view x)
+{
+    bool good = true;
+    NEED(x.type != I32);
+    WANT_ALIKE(x, x, x.type);
+    RUN_INTO(good =, finite, (dev, x), 0, BYTES(x), view_none());
+    return good;
+}
+
+/* ---- embedding ---- */
+void dev_embed_fwd(struct dev *dev, view x, view ids, int64_t v0, view w)
+{
+    WANT(x, F32, x.n[1], x.n[2]);
+    WANT_VECTOR(ids, I32, x.n[1]);
+    WANT(w, F32, w.n[1], x.n[2]);
+    RUN(embed_fwd, (dev, x, ids, v0, w), 0, BYTES(x, ids), x);
+}
+
+void dev_embed_bwd(struct dev *dev, view ids, view dx, int64_t v0, bool acc, view dw)
+{
+    WANT(dx, F32, dx.n[1], dx.n[2]);
+    WANT_VECTOR(ids, I32, dx.n[1]);
+    WANT(dw, F32, dw.n[1], dx.n[2]);
+    RUN(embed_bwd, (dev, ids, dx, v0, acc, dw), 0, BYTES(ids, dx), dw);
+}
+
+/* ---- norm and positions ---- */
+void dev_rmsnorm_fwd(struct dev *dev, view y, view rstd, view x, view w, float eps)
+{
+    WANT(x, F32, x.n[1], x.n[2]);
+    WANT(y, F32, x.n[1], x.n[2]);
+    WANT_VECTOR(rstd, F32, x.n[1]);
+    WANT_VECTOR(w, F32, x.n[2]);
+    RUN(rmsnorm_fwd, (dev, y, rstd, x, w, eps), 0, BYTES(x, w), y, rstd);
+}
+
+void dev_rmsnorm_bwd(struct dev *dev, bool acc_dx, view dx, bool acc_dw, view dw, view dy, view x, view rstd,
+                     view w)
+{
+    int64_t tokens = x.n[1], hidden = x.n[2];
+    WANT(x, F32, tokens, hidden);
+    WANT(dx, F32, tokens, hidden);
+    WANT(dy, F32, tokens, hidden);
+    WANT_VECTOR(rstd, F32, tokens);
+    WANT_VECTOR(w, F32, hidden);
+    WANT_VECTOR(dw, F32, hidden);
+    RUN(rmsnorm_bwd, (dev, acc_dx, dx, acc_dw, dw, dy, x, rstd, w), 0, BYTES(dy, x, rstd, w), dx, dw);
+}
+
+void dev_rope(struct dev *dev, view x, int64_t heads, int64_t seq, view cos_sin, float sign)
+{
+    NEED(heads > 0 && seq > 0 && x.n[2] % (2 * heads) == 0);
+    WANT(x, F32, x.n[1], x.n[2]);
+    WANT(cos_sin, F32, seq, x.n[2] / heads);
+    RUN(rope, (dev, x, heads, seq, cos_sin, sign), 0, BYTES(x, cos_sin), x);
+}
+
+/* ---- attention ---- */
+/** FLOPs of one product over the causal half: rows [T, heads*hd] against seq/2 keys each. */
+static double causal_flops(struct attn_shape s, int64_t tokens)
+{
+    return (double)tokens * (double)(s.heads * s.head_dim) * (double)(s.seq + 1);
+}
+
+void dev_attn_fwd(struct dev *dev, struct attn_shape s, view o, view lse, view q, view k, view v)
+{
+    int64_t tokens = q.n[1], wide = s.heads * s.head_dim, narrow = s.kv_heads * s.head_dim;
+    NEED(s.seq > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0 && tokens % s.seq == 0);
+    WANT(q, F32, tokens, wide);
+    WANT(k, F32, tokens, narrow);
+    WANT(v, F32, tokens, narrow);
+    WANT(o, F32, tokens, wide);
+    WANT(lse, F32, tokens, s.heads);
+    RUN(attn_fwd, (dev, s, o, lse, q, k, v), 2 * causal_flops(s, tokens), BYTES(q, k, v), o, lse);
+}
+
+void dev_attn_bwd(struct dev *dev, struct attn_shape s, view dq, view dk, view dv, view d_o, view o, view lse,
+                  view q, view k, view v)
+{
+    int64_t tokens = q.n[1], wide = s.heads * s.head_dim, narrow = s.kv_heads * s.head_dim;
+    NEED(s.seq > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0 && tokens % s.seq == 0);
+    WANT(q, F32, tokens, wide);
+    WANT(k, F32, tokens, narrow);
+    WANT(v, F32, tokens, narrow);
+    WANT(o, F32, tokens, wide);
+    WANT(lse, F32, tokens, s.heads);
+    WANT(d_o, F32, tokens, wide);
+    WANT(dq, F32, tokens, wide);
+    WANT(dk, F32, tokens, narrow);
+    WANT(dv, F32, tokens, narrow);
+    RUN(attn_bwd, (dev, s, dq, dk, dv, d_o, o, lse, q, k, v), 5 * causal_flops(s, tokens),
+        BYTES(d_o, o, lse, q, k, v), dq, dk, dv);
+}
+
+/* ---- SwiGLU ---- */
+void dev_swiglu_fwd(struct dev *dev, view act, view gu, view weight)
+{
+    WANT(act, F32, act.n[1], act.n[2]);
+    WANT(gu, F32, act.n[1], 2 * act.n[2]);
+    if (!view_is_none(weight))
+        WANT_VECTOR(weight, F32, act.n[1]);
+    RUN(swiglu_fwd, (dev, act, gu, weight), 0, BYTES(gu, weight), act);
+}
+
+void dev_swiglu_bwd(struct dev *dev, view d_gu, view act, view d_weight, view d_act, view gu, view weight)
+{
+    int64_t rows = act.n[1], width = act.n[2];
+    WANT(act, F32, rows, width);
+    WANT(d_act, F32, rows, width);
+    WANT(gu, F32, rows, 2 * width);
+    WANT(d_gu, F32, rows, 2 * width);
+    NEED(view_is_none(weight) == view_is_none(d_weight));
+    if (!view_is_none(weight)) {
+        WANT_VECTOR(weight, F32, rows);
+        WANT_VECTOR(d_weight, F32, rows);
+    }
+    RUN(swiglu_bwd, (dev, d_gu, act, d_weight, d_act, gu, weight), 0, BYTES(d_act, gu, weight), d_gu,
+        act, d_weight);
+}
+
+/* ---- router ---- */
+void dev_router_logits(struct dev *dev, view logits, view x, view w)
+{
+    int64_t tokens = x.n[1], hidden = x.n[2], experts = w.n[1];
+    WANT(x, F32, tokens, hidden);
+    WANT(w, F32, experts, hidden);
+    WANT(logits, F32, tokens, experts);
+    double flops = 2.0 * (double)tokens * (double)hidden * (double)experts;
+    RUN(router_logits, (dev, logits, x, w), flops, BYTES(x, w), logits);
+}
+
+void dev_router_choose(struct dev *dev, struct route r, view idx, view gate, view stats, view logits,
+                       view bias)
+{
+    int64_t tokens = logits.n[1], experts = logits.n[2];
+    NEED(r.top_k >= 1 && r.top_k <= experts);
+    WANT(logits, F32, tokens, experts);
+    WANT(idx, I32, tokens, r.top_k);
+    WANT(gate, F32, tokens, r.top_k);
+    WANT_VECTOR(stats, F32, 2 * experts + 1);
+    if (!view_is_none(bias))
+        WANT_VECTOR(bias, F32, experts);
+    RUN(router_choose, (dev, r, idx, gate, stats, logits, bias), 0, BYTES(logits, bias), idx, gate,
+        stats);
+}
+
+void dev_router_bwd(struct dev *dev, struct route r, view d_logits, view logits, view idx, view gate,
+                    view d_gate, view aux, float z_coeff)
+{
+    int64_t tokens = logits.n[1], experts = logits.n[2];
+    NEED(r.top_k >= 1 && r.top_k <= experts);
+    WANT(logits, F32, tokens, experts);
+    WANT(d_logits, F32, tokens, experts);
+    WANT(idx, I32, tokens, r.top_k);
+    WANT(gate, F32, tokens, r.top_k);
+    WANT(d_gate, F32, tokens, r.top_k);
+    WANT_VECTOR(aux, F32, experts);
+    RUN(router_bwd, (dev, r, d_logits, logits, idx, gate, d_gate, aux, z_coeff), 0,
+        BYTES(logits, idx, gate, d_gate, aux), d_logits);
+}
+
+/* ---- moving rows ---- */
+void dev_route_plan(struct dev *dev, view counts, view slot, view pick, view idx)
+{
+    WANT(idx, I32, idx.n[1], idx.n[2]);
+    WANT(slot, I32, idx.n[1], idx.n[2]);
+    WANT_VECTOR(pick, I32, view_size(idx));
+    WANT_VECTOR(counts, I32, view_size(counts));
+    RUN(route_plan, (dev, counts, slot, pick, idx), 0, BYTES(idx), counts, slot, pick);
+}
+
+void dev_gather_rows(struct dev *dev, view y, view x, view row, int64_t div)
+{
+    NEED(div > 0);
+    WANT(y, F32, y.n[1], y.n[2]);
+    WANT(x, F32, x.n[1], y.n[2]);
+    WANT_VECTOR(row, I32, y.n[1]);
+    RUN(gather_rows, (dev, y, x, row, div), 0, BYTES(y, row), y);
+}
+
+void dev_combine(struct dev *dev, view out, view y, view slot, bool acc)
+{
+    WANT(out, F32, out.n[1], out.n[2]);
+    WANT(y, F32, y.n[1], out.n[2]);
+    WANT(slot, I32, out.n[1], slot.n[2]);
+    RUN(combine, (dev, out, y, slot, acc), 0, BYTES(y, slot), out);
+}
+
+/* ---- cross-entropy ---- */
+void dev_ce_stats(struct dev *dev, view stats, view logits, view target, int64_t v0)
+{
+    int64_t tokens = logits.n[1];
+    WANT(logits, F32, tokens, logits.n[2]);
+    WANT(stats, F32, 3, tokens);
+    WANT_VECTOR(target, I32, tokens);
+    RUN(ce_stats, (dev, stats, logits, target, v0), 0, BYTES(logits, target), stats);
+}
+
+void dev_ce_merge(struct dev *dev, view lse, view nll, view stats, view target)
+{
+    int64_t tokens = view_size(target);
+    WANT_STACK(stats, F32, stats.n[0], 3, tokens);
+    WANT_VECTOR(target, I32, tokens);
+    WANT_VECTOR(lse, F32, tokens);
+    WANT_VECTOR(nll, F32, tokens);
+    RUN(ce_merge, (dev, lse, nll, stats, target), 0, BYTES(stats, target), lse, nll);
+}
+
+void dev_ce_grad(struct dev *dev, view logits, view lse, view target, int64_t v0, float scale)
+{
+    WANT(logits, F32, logits.n[1], logits.n[2]);
+    WANT_VECTOR(lse, F32, logits.n[1]);
+    WANT_VECTOR(target, I32, logits.n[1]);
+    RUN(ce_grad, (dev, logits, lse, target, v0, scale), 0, BYTES(logits, lse, target), logits);
+}
+
+/* ---- optimizer ---- */
+void dev_adamw(struct dev *dev, struct adamw a, view p, view m, view v, view g, float scale)
+{
+    int64_t n = view_size(p);
+    WANT_VECTOR(p, F32, n);
+    WANT_VECTOR(m, F32, n);
+    WANT_VECTOR(v, F32, n);
+    WANT_VECTOR(g, F32, n);
+    RUN(adamw, (dev, a, p, m, v, g, scale), 0, BYTES(p, m, v, g), p, m, v);
+}
