@@ -1,0 +1,286 @@
+/* The control plane: which transport, where the nodes are, and every collective of comm.h in terms
+ * of the few that a transport offers. */
+#include <ctype.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "comm/ops.h"
+
+/* ---- opening ---- */
+
+static bool launched(void) /* did something that starts MPI programs start this process? */
+{
+    static const char *const trace[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMIX_NAMESPACE", "PMI_RANK", "PMI_SIZE",
+                                        "PMI_FD", "PALS_RANKID", "SLURM_STEP_NUM_TASKS"};
+
+    for (size_t i = 0; i < sizeof trace / sizeof *trace; i++)
+        if (getenv(trace[i]))
+            return true;
+    return false;
+}
+
+static int launched_tasks(void) /* how many, by whoever is nearest: mpirun may itself run inside a Slurm step */
+{
+    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (getenv(sizes[i]))
+            return atoi(getenv(sizes[i]));
+    return 1;
+}
+
+status comm_check_world(int size)
+{
+    const char *task = getenv("SLURM_PROCID");
+    bool slurm = getenv("SLURM_STEP_NUM_TASKS");
+    int tasks = launched_tasks();
+
+    if (size > 1 || tasks <= 1)
+        return OK;
+    if (task && atoi(task) > 0) /* each task believes to be rank 0: only the first speaks */
+        log_open(false, true);
+    return fail(E_DECK, "%s started %d tasks, MPI sees 1; try %s", slurm ? "srun" : "the launcher", tasks,
+                slurm ? "--mpi=pmix" : "the mpirun of the MPI library that coppice was built with");
+}
+
+static void find_nodes(struct comm *comm)
+{
+    int size = comm_size(comm), rank = comm_rank(comm), mine = comm->ops->node_leader(comm), nodes = 0;
+    int *leader = mem_new(size, sizeof *leader);
+
+    comm->node_of = mem_new(size, sizeof *comm->node_of);
+    comm_all_gather(comm, leader, &mine, sizeof mine);
+    for (int r = 0; r < size; r++) {
+        comm->node_of[r] = leader[r] == r ? nodes++ : comm->node_of[leader[r]];
+        comm->node_size += leader[r] == mine;
+        comm->node_rank += leader[r] == mine && r < rank;
+    }
+    free(leader);
+}
+
+status comm_open(struct comm **out)
+{
+    struct comm *comm = launched() ? comm_mpi_open() : comm_self_open();
+    status outcome = comm_check_world(comm_size(comm));
+
+    find_nodes(comm);
+    if (outcome == OK)
+        *out = comm;
+    else
+        comm_close(comm);
+    return outcome;
+}
+
+void comm_close(struct comm *comm)
+{
+    if (!comm)
+        return;
+    comm_barrier(comm);
+    free(comm->node_of);
+    comm->ops->close(comm);
+}
+
+void comm_vendor(char out[64], const char *text)
+{
+    int n = 0;
+
+    for (; *text && *text != '\n' && *text != ',' && n < 63; text++) {
+        bool v = *text == 'v' && isdigit((unsigned char)text[1]);
+        char c = *(text += !strncmp(text, "Version:", 8) ? 8 : v ? 1 : 0);
+
+        if (!isspace((unsigned char)c))
+            out[n++] = c;
+        else if (n && out[n - 1] != ' ')
+            out[n++] = ' ';
+    }
+    out[n] = 0;
+}
+
+/* ---- getters ---- */
+
+int comm_rank(const struct comm *comm)
+{
+    return comm->world->rank;
+}
+
+int comm_size(const struct comm *comm)
+{
+    return comm->world->size;
+}
+
+const char *comm_about(const struct comm *comm)
+{
+    return comm->about;
+}
+
+const int *comm_nodes(const struct comm *comm)
+{
+    return comm->node_of;
+}
+
+int comm_node_rank(const struct comm *comm)
+{
+    return comm->node_rank;
+}
+
+int comm_node_size(const struct comm *comm)
+{
+    return comm->node_size;
+}
+
+/* ---- spans ---- */
+
+struct spans spans_new(int size)
+{
+    return (struct spans){mem_new(size, sizeof(int64_t)), mem_new(size, sizeof(int64_t))};
+}
+
+void spans_free(struct spans *spans)
+{
+    free(spans->at);
+    free(spans->n);
+    *spans = (struct spans){0};
+}
+
+int64_t spans_of_rows(struct spans *spans, int size, const int64_t *rows, int64_t bytes)
+{
+    int64_t end = 0;
+
+    for (int r = 0; r < size; r++) {
+        spans->at[r] = end;
+        spans->n[r] = mem_mul(rows ? rows[r] : 1, bytes);
+        end = mem_add(end, spans->n[r]);
+    }
+    return end;
+}
+
+/* ---- collectives ---- */
+
+void comm_barrier(struct comm *comm)
+{
+    comm->ops->barrier(comm);
+}
+
+void comm_bcast(struct comm *comm, void *data, int64_t bytes, int root)
+{
+    comm->ops->bcast(comm, data, bytes, root);
+}
+
+void comm_all_gather(struct comm *comm, void *out, const void *in, int64_t bytes)
+{
+    struct spans all = spans_new(comm_size(comm));
+    char *mine = (char *)out + comm_rank(comm) * bytes;
+
+    spans_of_rows(&all, comm_size(comm), NULL, bytes);
+    if (bytes && mine != in)
+        memmove(mine, in, (size_t)bytes);
+    comm->world->ops->all_gather(comm->world, out, all);
+    spans_free(&all);
+}
+
+void comm_gather_v(struct comm *comm, char **out, int64_t *bytes_of, const void *in, int64_t bytes)
+{
+    int size = comm_size(comm);
+    bool root = comm_rank(comm) == 0;
+    int64_t *all = mem_new(size, sizeof *all);
+    struct spans recv = spans_new(size), send = spans_new(size);
+
+    comm_all_gather(comm, all, &bytes, sizeof bytes);
+    if (root) {
+        *out = mem_new(spans_of_rows(&recv, size, all, 1), 1);
+        memcpy(bytes_of, all, (size_t)size * sizeof *all);
+        if (bytes)
+            memcpy(*out, in, (size_t)bytes);
+    } else {
+        *out = NULL;
+        send.n[0] = bytes;
+    }
+    comm->world->ops->exchange(comm->world, *out, recv, in, send);
+    spans_free(&recv);
+    spans_free(&send);
+    free(all);
+}
+
+/** Floating numbers are gathered, so that every rank joins them in the same order: x of rank 0,
+ *  then rank 1, ... A NaN of any rank is the result's. */
+static void join_f64(struct comm *comm, double *x, int n, double (*join)(double, double))
+{
+    double *all = mem_new(mem_mul(comm_size(comm), n), sizeof *all);
+
+    comm_all_gather(comm, all, x, mem_mul(n, sizeof *x));
+    for (int i = 0; i < n; i++) {
+        x[i] = all[i];
+        for (int r = 1; r < comm_size(comm); r++)
+            x[i] = join(x[i], all[(int64_t)r * n + i]);
+    }
+    free(all);
+}
+
+static double add(double a, double b)
+{
+    return a + b;
+}
+
+static double larger(double a, double b)
+{
+    return isnan(a) || a > b ? a : b;
+}
+
+void comm_sum_f64(struct comm *comm, double *x, int n)
+{
+    join_f64(comm, x, n, add);
+}
+
+void comm_max_f64(struct comm *comm, double *x, int n)
+{
+    join_f64(comm, x, n, larger);
+}
+
+void comm_sum_i64(struct comm *comm, int64_t *x, int n)
+{
+    comm->ops->reduce(comm, x, n, SUM);
+}
+
+void comm_max_i64(struct comm *comm, int64_t *x, int n)
+{
+    comm->ops->reduce(comm, x, n, MAX);
+}
+
+uint64_t comm_sum_u64(struct comm *comm, uint64_t x)
+{
+    int64_t bits = (int64_t)x;
+
+    comm->ops->reduce(comm, &bits, 1, SUM);
+    return (uint64_t)bits;
+}
+
+status comm_agree(struct comm *comm, status mine)
+{
+    int64_t worst = (int64_t)mine * INT_MAX + (INT_MAX - 1 - comm_rank(comm)); /* ties: the lowest rank is largest */
+    int from;
+    int64_t length;
+    char *text;
+
+    comm_max_i64(comm, &worst, 1);
+    if (worst / INT_MAX == OK)
+        return OK;
+    from = (int)(INT_MAX - 1 - worst % INT_MAX);
+    length = (int64_t)strlen(status_text());
+    comm_bcast(comm, &length, sizeof length, from);
+    text = mem_new(length + 1, 1);
+    if (comm_rank(comm) == from)
+        memcpy(text, status_text(), (size_t)length);
+    comm_bcast(comm, text, length, from);
+    status_set_text(text);
+    free(text);
+    return (status)(worst / INT_MAX);
+}
+
+void comm_abort(struct comm *comm, int code)
+{
+    comm->ops->abort(comm, code);
+}
