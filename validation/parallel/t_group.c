@@ -12,7 +12,7 @@ static struct dev *dev;
 /** Element i of what world rank `rank` gives: fractions whose sum depends on the order. */
 static float value(int rank, int64_t i)
 {
-    return (float)((rank * 7919 + i * 104729) % 10007) / 97.0f - 41.0f + (float)(rank % 3 - 1) * 3e4f;
+    return (float)((rank * 7919 + i * 104729) % 10007) / 97.0f - 41.0f + (float)(rank % 3) * 3e4f;
 }
 
 static float *new_values(int rank, int64_t n)
