@@ -43,6 +43,7 @@ for coppice_place in $coppice_places; do
     AS_CASE([$coppice_place],
         [given], [coppice_cflags=$$2_CFLAGS coppice_libs=$$2_LIBS],
         [prefix:*], [
+            AS_IF([test -f "$with_$1/include/$4"], [], [continue])
             coppice_cflags="-I$with_$1/include"
             for coppice_dir in $with_$1/lib64 $with_$1/lib; do
                 AS_IF([test -d $coppice_dir], [coppice_libs="-L$coppice_dir -Wl,-rpath,$coppice_dir $coppice_libs"])

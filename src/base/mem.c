@@ -74,6 +74,18 @@ char *mem_format(const char *format, ...)
     return text;
 }
 
+void mem_append(char **text, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *more = mem_format_list(format, args);
+    va_end(args);
+    size_t old = *text ? strlen(*text) : 0, added = strlen(more) + 1;
+    *text = mem_grow(*text, (int64_t)(old + added), 1);
+    memcpy(*text + old, more, added);
+    free(more);
+}
+
 static int64_t huge_pages(int64_t bytes)
 {
     return mem_add(bytes, HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;

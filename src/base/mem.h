@@ -17,6 +17,8 @@ void *mem_new(int64_t n, size_t size);
 void *mem_grow(void *p, int64_t n, size_t size);
 char *mem_text(const char *text);               /* copy; NULL stays NULL */
 char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** *text += the formatted text; *text is owned by the caller, may be NULL, and moves. */
+void mem_append(char **text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *mem_format_list(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
 
 /** Large anonymous memory, 2 MiB aligned, with huge pages where the kernel grants them; zero.

@@ -9,6 +9,7 @@
 
 typedef enum {
     OK = 0,
+    E_DIFFERENT = 1, /* a comparison failed: the verdict was printed */
     E_DECK = 64,     /* deck or command line */
     E_DATA = 65,     /* a model, token or reference file */
     E_RESOURCE = 69, /* memory or a device is missing */
