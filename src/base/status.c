@@ -39,6 +39,7 @@ const char *status_name(status code)
 {
     switch (code) {
     case OK: return "ok";
+    case E_DIFFERENT: return "different";
     case E_DECK: return "deck";
     case E_DATA: return "data";
     case E_RESOURCE: return "resource";
