@@ -6,21 +6,25 @@
 
 /* This room knows no model (src/model), so the result is a plain record of what the file says. */
 struct hf_config {
-    char model_type[32];
+    char model_type[32]; /* llama, mistral, qwen2, mixtral */
     long long hidden, intermediate, layers, heads, kv_heads, head_dim, vocab, max_positions;
     double norm_eps, rope_theta;
     _Bool rope_llama3;
     double rope_factor, rope_low, rope_high, rope_original;
     _Bool tied, qkv_bias;
+    long long sliding_window; /* 0 = none; else longer sequences must be refused by the caller */
     long long experts, top_k; /* mixtral; 0 otherwise */
     int n_moe_layers;         /* coppice_moe_layers; -1 = all (mixtral) or none */
-    int *moe_layers;          /* owned */
+    int *moe_layers;          /* ascending; owned */
     char **notes;             /* lines for the user: ignored keys */
     int n_notes;
 };
+/** Read dir/config.json. Keys that are absent have transformers' defaults; those of the shape must
+ *  be there. E_DATA: "FILE: key "x": ...". On failure there is nothing to free. */
 status hf_config_read(struct hf_config *, const char *dir) MUST_USE;
 void hf_config_free(struct hf_config *);
-/** Write config.json into dir for a model of this shape (old form keys, float32 or bfloat16). */
+/** Write config.json into dir for a model of this shape (old form keys, float32 or bfloat16).
+ *  E_DATA if the model type cannot say it, E_SPACE if it cannot be written. */
 status hf_config_write(const struct hf_config *, const char *dir, const char *dtype) MUST_USE;
 
 #endif

@@ -1,4 +1,5 @@
-/* Megatron .bin/.idx token files, read in place (facts/peers section 2). Not collective. */
+/* Megatron .bin/.idx token files (facts: MMIDIDX version 1). The index is held in memory, tokens are
+ * read where they lie. Not collective. */
 #ifndef FORMAT_TOKENS_H
 #define FORMAT_TOKENS_H
 #include <stdint.h>
@@ -6,7 +7,7 @@
 
 struct tokens {
     char *path;            /* prefix, for messages */
-    int fd;
+    int fd;                /* of .bin */
     int type;              /* the idx file's dtype code: 1 u8, 2 i8, 3 i16, 4 i32, 5 i64, 8 u16 */
     int64_t documents, total;  /* documents, tokens of all documents in file order */
     int64_t sequences;
@@ -22,7 +23,8 @@ void tokens_close(struct tokens *);
 /** Tokens [from, from+n) of the concatenation of all documents. Ids outside [0, vocab) are E_DATA
  *  with file, document and id. */
 status tokens_read(const struct tokens *, int64_t from, int64_t n, int64_t vocab, int32_t *out) MUST_USE;
-/** Write a data set of one document per element of lengths[], of type code 1 (u8), 8 (u16) or 4. */
+/** Write a data set of one document per element of lengths[], of type code 1 (u8), 8 (u16) or 4
+ *  (i32); ids that the type cannot hold are a bug(). .bin first, then .idx, each complete or absent. */
 status tokens_write(const char *prefix, int type, const int32_t *ids, const int64_t *lengths, int64_t documents) MUST_USE;
 
 #endif

@@ -1,0 +1,313 @@
+#include "format/tokens.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/mem.h"
+#include "format/file.h"
+
+/* An .idx file: this header, then i32 lengths[S], i64 pointers[S], i64 documents[D]. */
+struct __attribute__((packed)) idx_header {
+    char magic[9];
+    uint64_t version;
+    uint8_t type;
+    uint64_t sequences, documents; /* S, D = documents + 1 */
+};
+_Static_assert(sizeof(struct idx_header) == 34, "the header of an .idx file has 34 bytes");
+
+static const char magic[9] = "MMIDIDX\0";
+
+enum { U8 = 1, I8, I16, I32, I64, F64, F32, U16, TYPES, CHUNK = 1 << 13 };
+
+static const struct {
+    const char *name;
+    int size; /* bytes; 0 = no type for tokens */
+} types[TYPES] = {
+    [U8] = {"u8", 1},  [I8] = {"i8", 1},       [I16] = {"i16", 2},     [I32] = {"i32", 4},
+    [I64] = {"i64", 8}, [F64] = {"float64", 0}, [F32] = {"float32", 0}, [U16] = {"u16", 2},
+};
+
+/* ---- opening ---- */
+
+static status check_header(const char *path, const struct idx_header *h, int64_t size)
+{
+    if (memcmp(h->magic, magic, sizeof magic) != 0)
+        return fail(E_DATA, "%s: not a Megatron index (it does not begin with MMIDIDX)", path);
+    if (h->version != 1)
+        return fail(E_DATA, "%s: version %llu of the format; only 1 is known", path, (unsigned long long)h->version);
+    if (h->type == 0 || h->type >= TYPES)
+        return fail(E_DATA, "%s: type code %d is none of the format", path, h->type);
+    if (types[h->type].size == 0)
+        return fail(E_DATA, "%s: its tokens are %s; tokens are integers", path, types[h->type].name);
+    /* Counts are held against the file's size before anything is multiplied by them. */
+    uint64_t words = (uint64_t)(size - (int64_t)sizeof *h) / 4;
+    if (h->sequences > words || h->documents > words)
+        return fail(E_DATA, "%s: it promises %llu sequences and %llu documents, more than its %lld bytes hold", path,
+                    (unsigned long long)h->sequences, (unsigned long long)h->documents, (long long)size);
+    if (h->documents == 0)
+        return fail(E_DATA, "%s: its list of documents is empty; even no documents need one entry", path);
+    int64_t sequences = (int64_t)h->sequences, documents = (int64_t)h->documents;
+    int64_t expected = (int64_t)sizeof *h + 12 * sequences + 8 * documents;
+    if (size == expected + sequences && sequences > 0)
+        return fail(E_DATA, "%s: it lists modes of sequences (multimodal data), which are not supported", path);
+    if (size != expected)
+        return fail(E_DATA, "%s: %lld bytes, but %lld sequences and %lld documents need %lld", path, (long long)size,
+                    (long long)sequences, (long long)documents - 1, (long long)expected);
+    return OK;
+}
+
+/* Running count of tokens from the lengths, every sequence inside the .bin file of `bytes`. */
+static status check_sequences(struct tokens *t, const char *idx, const int32_t *length, int64_t bytes)
+{
+    int64_t size = types[t->type].size;
+    for (int64_t i = 0; i < t->sequences; i++) {
+        if (length[i] < 0)
+            return fail(E_DATA, "%s: sequence %lld has %d tokens", idx, (long long)i, length[i]);
+        if (t->pointer[i] < 0 || t->pointer[i] > bytes || length[i] * size > bytes - t->pointer[i])
+            return fail(E_DATA, "%s: sequence %lld lies at byte %lld, %d tokens of %lld bytes, outside the .bin file "
+                        "of %lld bytes", idx, (long long)i, (long long)t->pointer[i], length[i], (long long)size,
+                        (long long)bytes);
+        t->start[i + 1] = mem_add(t->start[i], length[i]);
+    }
+    t->total = t->start[t->sequences];
+    return OK;
+}
+
+static status check_documents(const struct tokens *t, const char *idx)
+{
+    if (t->document[0] != 0)
+        return fail(E_DATA, "%s: the first document begins with sequence %lld, not 0", idx, (long long)t->document[0]);
+    for (int64_t i = 0; i < t->documents; i++)
+        if (t->document[i + 1] < t->document[i] || t->document[i + 1] > t->sequences)
+            return fail(E_DATA, "%s: document %lld: sequences %lld to %lld of %lld are no range", idx, (long long)i,
+                        (long long)t->document[i], (long long)t->document[i + 1], (long long)t->sequences);
+    if (t->document[t->documents] != t->sequences)
+        return fail(E_DATA, "%s: %lld sequences, but the documents hold only %lld", idx, (long long)t->sequences,
+                    (long long)t->document[t->documents]);
+    return OK;
+}
+
+static status read_index(struct tokens *t, const char *idx, int fd, int64_t size, int64_t bin_bytes)
+{
+    struct idx_header h;
+    if (size < (int64_t)sizeof h)
+        return fail(E_DATA, "%s: %lld bytes are too few for an index", idx, (long long)size);
+    TRY(file_read(fd, idx, 0, sizeof h, &h));
+    TRY(check_header(idx, &h, size));
+    t->type = h.type;
+    t->sequences = (int64_t)h.sequences;
+    t->documents = (int64_t)h.documents - 1;
+    t->start = mem_new(t->sequences + 1, sizeof *t->start);
+    t->pointer = mem_new(t->sequences, sizeof *t->pointer);
+    t->document = mem_new(t->documents + 1, sizeof *t->document);
+    int64_t at = sizeof h, lengths = 4 * t->sequences, pointers = 8 * t->sequences;
+    TRY(file_read(fd, idx, at + lengths, pointers, t->pointer));
+    TRY(file_read(fd, idx, at + lengths + pointers, 8 * (t->documents + 1), t->document));
+    int32_t *length = mem_new(t->sequences, sizeof *length);
+    status s = file_read(fd, idx, at, lengths, length);
+    if (s == OK)
+        s = check_sequences(t, idx, length, bin_bytes);
+    free(length);
+    TRY(s);
+    return check_documents(t, idx);
+}
+
+static status open_files(struct tokens *t, const char *bin, const char *idx)
+{
+    int64_t bin_bytes = 0, size = 0;
+    int fd = -1;
+    TRY(file_open(&t->fd, &bin_bytes, bin));
+    TRY(file_open(&fd, &size, idx));
+    status s = read_index(t, idx, fd, size, bin_bytes);
+    close(fd);
+    return s;
+}
+
+/* The prefix without .bin or .idx. */
+static char *prefix_of(const char *path)
+{
+    size_t n = strlen(path);
+    bool suffix = n > 4 && (strcmp(path + n - 4, ".bin") == 0 || strcmp(path + n - 4, ".idx") == 0);
+    return mem_format("%.*s", (int)(suffix ? n - 4 : n), path);
+}
+
+status tokens_open(struct tokens *t, const char *prefix)
+{
+    *t = (struct tokens){.fd = -1, .path = prefix_of(prefix)};
+    char *bin = mem_format("%s.bin", t->path), *idx = mem_format("%s.idx", t->path);
+    status s = open_files(t, bin, idx);
+    free(bin);
+    free(idx);
+    if (s != OK)
+        tokens_close(t);
+    return s;
+}
+
+void tokens_close(struct tokens *t)
+{
+    if (t->fd >= 0)
+        close(t->fd);
+    free(t->path);
+    free(t->start);
+    free(t->pointer);
+    free(t->document);
+    *t = (struct tokens){.fd = -1};
+}
+
+/* ---- reading ---- */
+
+/* The last i in [0, n) with list[i] <= x; list ascends and list[0] <= x. */
+static int64_t last_not_above(const int64_t *list, int64_t n, int64_t x)
+{
+    int64_t lo = 0, hi = n;
+    while (hi - lo > 1) {
+        int64_t middle = lo + (hi - lo) / 2;
+        if (list[middle] <= x)
+            lo = middle;
+        else
+            hi = middle;
+    }
+    return lo;
+}
+
+union chunk {
+    uint8_t u8[CHUNK];
+    int8_t i8[CHUNK];
+    int16_t i16[CHUNK];
+    uint16_t u16[CHUNK];
+    int32_t i32[CHUNK];
+    int64_t i64[CHUNK];
+};
+
+static int64_t token_at(const union chunk *c, int type, int64_t i)
+{
+    switch (type) {
+    case U8:  return c->u8[i];
+    case I8:  return c->i8[i];
+    case I16: return c->i16[i];
+    case U16: return c->u16[i];
+    case I32: return c->i32[i];
+    default:  return c->i64[i];
+    }
+}
+
+/* At most CHUNK tokens of one sequence, from its token `skip`. */
+static status read_chunk(const struct tokens *t, int64_t sequence, int64_t skip, int64_t n, int64_t vocab,
+                         int32_t *out)
+{
+    union chunk chunk;
+    int64_t size = types[t->type].size;
+    TRY(file_read(t->fd, t->path, t->pointer[sequence] + skip * size, n * size, &chunk));
+    for (int64_t i = 0; i < n; i++) {
+        int64_t id = token_at(&chunk, t->type, i);
+        if (id < 0 || id >= vocab)
+            return fail(E_DATA, "%s.bin: document %lld holds token %lld; the vocabulary has %lld (was it made with "
+                        "another tokenizer?)", t->path,
+                        (long long)last_not_above(t->document, t->documents + 1, sequence), (long long)id,
+                        (long long)vocab);
+        out[i] = (int32_t)id;
+    }
+    return OK;
+}
+
+status tokens_read(const struct tokens *t, int64_t from, int64_t n, int64_t vocab, int32_t *out)
+{
+    if (from < 0 || n < 0 || n > t->total - from || vocab > INT32_MAX)
+        bug("%s: tokens [%lld, +%lld) of %lld", t->path, (long long)from, (long long)n, (long long)t->total);
+    int64_t sequence = last_not_above(t->start, t->sequences + 1, from);
+    for (int64_t now; n > 0; from += now, out += now, n -= now) {
+        while (t->start[sequence + 1] <= from)
+            sequence++;
+        int64_t left = t->start[sequence + 1] - from;
+        now = n < left ? n : left;
+        now = now < CHUNK ? now : CHUNK;
+        TRY(read_chunk(t, sequence, from - t->start[sequence], now, vocab, out));
+    }
+    return OK;
+}
+
+/* ---- writing ---- */
+
+static void put_token(union chunk *c, int type, int64_t i, int32_t id)
+{
+    int32_t most = type == U8 ? UINT8_MAX : type == U16 ? UINT16_MAX : INT32_MAX;
+    if (id < 0 || id > most)
+        bug("token %d does not fit into %s", id, types[type].name);
+    if (type == U8)
+        c->u8[i] = (uint8_t)id;
+    else if (type == U16)
+        c->u16[i] = (uint16_t)id;
+    else
+        c->i32[i] = id;
+}
+
+static status write_bin(const struct file_draft *f, int type, const int32_t *ids, int64_t total)
+{
+    union chunk chunk;
+    int64_t size = types[type].size;
+    for (int64_t done = 0, now; done < total; done += now) {
+        now = total - done < CHUNK ? total - done : CHUNK;
+        for (int64_t i = 0; i < now; i++)
+            put_token(&chunk, type, i, ids[done + i]);
+        TRY(file_write(f, done * size, now * size, &chunk));
+    }
+    return OK;
+}
+
+static status write_idx(const struct file_draft *f, int type, const int64_t *lengths, int64_t documents)
+{
+    struct idx_header h = {.version = 1, .type = (uint8_t)type, .sequences = (uint64_t)documents,
+                           .documents = (uint64_t)documents + 1};
+    memcpy(h.magic, magic, sizeof magic);
+    int64_t bytes = mem_add(sizeof h, mem_mul(20, documents) + 8);
+    char *image = mem_new(bytes, 1);
+    char *length = image + sizeof h, *pointer = length + 4 * documents, *document = pointer + 8 * documents;
+    memcpy(image, &h, sizeof h);
+    int64_t at = 0;
+    for (int64_t i = 0; i < documents; i++) {
+        int32_t n = (int32_t)lengths[i];
+        int64_t next = i + 1;
+        memcpy(length + 4 * i, &n, 4);
+        memcpy(pointer + 8 * i, &at, 8);
+        memcpy(document + 8 * next, &next, 8); /* document 0 begins with sequence 0 */
+        at += lengths[i] * types[type].size;
+    }
+    status s = file_write(f, 0, bytes, image);
+    free(image);
+    return s;
+}
+
+/* End a draft in the way that its writing ended. */
+static status complete(struct file_draft *f, status written)
+{
+    if (written == OK)
+        return file_publish(f);
+    file_abandon(f);
+    return written;
+}
+
+status tokens_write(const char *prefix, int type, const int32_t *ids, const int64_t *lengths, int64_t documents)
+{
+    int64_t total = 0;
+    if (type != U8 && type != U16 && type != I32)
+        bug("tokens are written as u8, u16 or i32, not type %d", type);
+    for (int64_t i = 0; i < documents; i++) {
+        if (lengths[i] < 0 || lengths[i] > INT32_MAX)
+            bug("document %lld has %lld tokens", (long long)i, (long long)lengths[i]);
+        total = mem_add(total, lengths[i]);
+    }
+    char *base = prefix_of(prefix), *bin = mem_format("%s.bin", base), *idx = mem_format("%s.idx", base);
+    struct file_draft f;
+    status s = file_begin(&f, bin);
+    if (s == OK)
+        s = complete(&f, write_bin(&f, type, ids, total));
+    if (s == OK)
+        s = file_begin(&f, idx);
+    if (s == OK)
+        s = complete(&f, write_idx(&f, type, lengths, documents));
+    free(base);
+    free(bin);
+    free(idx);
+    return s;
+}
