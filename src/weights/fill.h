@@ -6,20 +6,20 @@
 #include "comm/comm.h"
 #include "model/store.h"
 #include "weights/map.h"
+#include "weights/upcycle.h"
 
-struct fill_plan { /* of a target model: maps[n_tensors] over sources[] */
+struct fill_plan { /* of a target model: map[n_tensors] over sources[]; free with plan_free */
     struct map *map;
-    struct source *source[2]; /* [0] the file, NULL if random; [1] the generator */
+    struct source *source[2]; /* [0] the file, NULL if random; [1] the generator, NULL if not needed */
     int n_tensors;
 };
-struct upcycle { double router_std; double scale_gate_up, scale_down; };
 
 /** Plan for random weights (D8): N(0, 0.02), o and down / sqrt(2 layers), norms 1, biases 0. */
 status plan_random(struct fill_plan *, const struct model *target, uint64_t seed) MUST_USE;
-/** Plan for weights of the same shape from a Hugging Face directory. */
+/** Plan for weights of the same shape from a Hugging Face directory. Local. E_DATA. */
 status plan_same(struct fill_plan *, const struct model *target, const char *dir) MUST_USE;
 /** Plan for a dense Hugging Face model upcycled to `target` (D9; virtual groups; router from the seed
- *  by global index). `dense` is the source's table. */
+ *  by global index). `dense` is the source's table. Local. E_DECK if the trunks differ, E_DATA. */
 status plan_upcycle(struct fill_plan *, const struct model *target, const struct model *dense, const char *dir,
                     const struct upcycle *, uint64_t seed) MUST_USE;
 void plan_free(struct fill_plan *);

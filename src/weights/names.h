@@ -1,5 +1,5 @@
 /* Names of tensors in Hugging Face directories (definitions D12): one table for reading and for
- * export. Pure. */
+ * export. Not collective; pure but for names_maps, which views arrays of its source as our shapes. */
 #ifndef WEIGHTS_NAMES_H
 #define WEIGHTS_NAMES_H
 #include "model/tensors.h"
@@ -18,7 +18,10 @@ struct hf_name {
 /** All Hugging Face arrays of a model. Caller frees. Returns their number. */
 int names_list(const struct model *, enum naming, struct hf_name **out);
 /** Maps of all tensors of `model` from a Hugging Face source (maps[n_tensors], array indices of
- *  `source`). Missing, extra and mis-shaped arrays are all named in one record; E_DATA. */
-status names_maps(const struct model *, const struct source *, struct map *maps) MUST_USE;
+ *  `source`); Mixtral's naming is found out from the arrays. Fused arrays lie in memory as our
+ *  tensors do, so their dims in source->array are rewritten to ours ([X, 2F, H] -> [2X, F, H]).
+ *  Missing, extra and mis-shaped arrays are all named in one record (the first 20), E_DATA; the maps
+ *  are then empty. */
+status names_maps(const struct model *, struct source *, struct map *maps) MUST_USE;
 
 #endif

@@ -331,23 +331,24 @@ static void test_bits(void)
     memory_close(&m);
 }
 
-/* x*(1/3)*3 in float rounds twice; the product of the scales in double, rounded once, is x again. */
+/* (x/3)*0.7 by two maps in turn rounds twice; composed, the scales multiply in double. */
 static void test_one_rounding(void)
 {
-    const struct pick third[1] = {{0, 0, 1.0 / 3.0}}, three[1] = {{0, 0, 3.0}};
+    const struct pick third[1] = {{0, 0, 1.0 / 3.0}}, more[1] = {{0, 0, 0.7}};
     struct memory m = one_array(1000, NULL);
     struct source *sources[1] = {&m.base};
     const int64_t n[3] = {1, 1, 1000};
     struct map inner = map_one(0, 0, axis_picks(third, 1), axis_identity(1), axis_identity(1000));
-    struct map outer = map_one(0, 0, axis_identity(1), axis_picks(three, 1), axis_identity(1000));
+    struct map outer = map_one(0, 0, axis_picks(more, 1), axis_identity(1), axis_identity(1000));
     struct map both = map_compose(&outer, &inner);
     float out[1000];
     int64_t bytes = 0, twice = 0, once = 0;
     bool ran = map_run(&both, sources, n, out, &bytes) == OK;
     for (int i = 0; i < 1000; i++) {
-        float rounded = (float)((double)m.data[0][i] / 3.0);
-        twice += (float)(3.0 * (double)rounded) != m.data[0][i];
-        once += out[i] != m.data[0][i];
+        double x = (double)m.data[0][i];
+        float want = (float)(1.0 / 3.0 * 0.7 * x);
+        once += out[i] != want;
+        twice += (float)(0.7 * (double)(float)(1.0 / 3.0 * x)) != want;
     }
     ok(ran && once == 0 && twice > 0, "scales multiply in double and round once (rounding twice spoils %d of 1000)",
        (int)twice);

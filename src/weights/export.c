@@ -1,0 +1,290 @@
+#include "weights/export.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "format/safetensors.h"
+#include "weights/names.h"
+#include "weights/shape.h"
+
+enum { CHUNK = 1 << 18, FILE_NAME = 40 }; /* floats in memory at a time: 1 MiB */
+
+struct export {
+    struct source *source;
+    const struct config *config;
+    const char *dtype;
+    enum st_type type;
+    struct model model;
+    int n, files;
+    struct hf_name *name; /* [n] what to write ... */
+    int *array;           /* [n] ... from which array of the source ... */
+    int *file;            /* [n] ... into which file: ascending */
+};
+
+status export_check(const struct config *c)
+{
+    const struct moe *m = &c->moe;
+    if (config_moe_layers(c) == 0)
+        return OK;
+    if (m->order == SOFTMAX_TOPK && !m->renormalise)
+        return fail(E_DATA, "router: softmax-topk without renormalise cannot be exported: Mixtral's expert weights "
+                            "always sum to 1");
+    if (c->qkv_bias)
+        return fail(E_DATA, "a MoE model with biases on Q, K and V cannot be exported: Mixtral has none");
+    if (config_moe_layers(c) < c->layers && m->granularity > 1)
+        return fail(E_DATA, "dense layers of width %lld beside experts of width %lld cannot be exported: config.json "
+                            "has one intermediate_size", (long long)c->ffn, (long long)config_expert_ffn(c));
+    return OK;
+}
+
+static status parse_dtype(struct export *e)
+{
+    if (strcmp(e->dtype, "float32") && strcmp(e->dtype, "bfloat16"))
+        return fail(E_DECK, "export: dtype %s: needs float32 or bfloat16", e->dtype);
+    e->type = strcmp(e->dtype, "float32") ? ST_BF16 : ST_F32;
+    return OK;
+}
+
+/* ---- folders ---- */
+
+/* The first entry of a folder besides . and .., to be freed; NULL if there is none. */
+static char *first_entry(const char *dir)
+{
+    char *found = NULL;
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && !found && (e = readdir(d));)
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+            found = mem_format("%s/%s", dir, e->d_name);
+    if (d)
+        closedir(d);
+    return found;
+}
+
+/* Remove our folder OUT_DIR.partial and its files; it has no folders inside. */
+static void remove_partial(const char *dir)
+{
+    bool going = true;
+    while (going) {
+        char *path = first_entry(dir);
+        going = path && unlink(path) == 0;
+        free(path);
+    }
+    rmdir(dir);
+}
+
+static status check_out_dir(const char *dir)
+{
+    struct stat about;
+    if (lstat(dir, &about) != 0)
+        return OK;
+    char *entry = first_entry(dir);
+    bool usable = S_ISDIR(about.st_mode) && !entry;
+    free(entry);
+    return usable ? OK : fail(E_DECK, "%s: exists and is not an empty folder: give the export a new name", dir);
+}
+
+/* ---- what goes where ---- */
+
+static int64_t elements_of(const struct hf_name *h)
+{
+    int64_t n = 1;
+    for (int i = 0; i < h->rank; i++)
+        n = mem_mul(n, h->shape[i]);
+    return n;
+}
+
+/* Fill the files one after the other; one tensor is never cut. */
+static void assign_files(struct export *e, int64_t shard_bytes)
+{
+    int64_t filled = 0;
+    e->files = e->n > 0;
+    for (int i = 0; i < e->n; i++) {
+        int64_t bytes = mem_mul(elements_of(&e->name[i]), st_type_size(e->type));
+        if (filled > 0 && filled + bytes > shard_bytes) {
+            e->files++;
+            filled = 0;
+        }
+        filled += bytes;
+        e->file[i] = e->files - 1;
+    }
+}
+
+static status find_arrays(struct export *e)
+{
+    for (int i = 0; i < e->n; i++) {
+        const struct tensor *t = &e->model.tensor[e->name[i].tensor];
+        e->array[i] = source_find(e->source, t->name);
+        if (e->array[i] < 0)
+            return fail(E_DATA, "%s: tensor %s is missing", e->source->path ? e->source->path : "source", t->name);
+        if (memcmp(e->source->array[e->array[i]].dim, t->dim, sizeof t->dim))
+            return fail(E_DATA, "%s: tensor %s has another shape than its model's config says",
+                        e->source->path ? e->source->path : "source", t->name);
+    }
+    return OK;
+}
+
+static char *file_name(const struct export *e, int file, char out[FILE_NAME])
+{
+    if (e->files == 1)
+        snprintf(out, FILE_NAME, "model.safetensors");
+    else
+        snprintf(out, FILE_NAME, "model-%05d-of-%05d.safetensors", file + 1, e->files);
+    return out;
+}
+
+/* ---- writing ---- */
+
+/* Rows [at, at+n) of axis 0, in blocks of whole rows of axis 1. */
+static status write_tensor(struct export *e, struct st_writer *w, int entry, int i, float *block)
+{
+    const struct hf_name *h = &e->name[i];
+    const int64_t *dim = e->model.tensor[h->tensor].dim;
+    int64_t step = dim[2] < CHUNK ? CHUNK / dim[2] : 1, done = 0, bytes = 0;
+    for (int64_t a = h->at; a < h->at + h->n; a++)
+        for (int64_t row = 0; row < dim[1]; row += step) {
+            int64_t left = dim[1] - row;
+            slab box = {{a, row, 0}, {1, left < step ? left : step, dim[2]}};
+            TRY(source_read(e->source, e->array[i], box, block, &bytes));
+            TRY(st_write_f32(w, entry, done, slab_size(&box), block));
+            done += slab_size(&box);
+        }
+    return OK;
+}
+
+static status write_tensors(struct export *e, struct st_writer *w, int first, int n)
+{
+    int64_t widest = CHUNK;
+    for (int i = first; i < first + n; i++)
+        if (e->model.tensor[e->name[i].tensor].dim[2] > widest)
+            widest = e->model.tensor[e->name[i].tensor].dim[2];
+    float *block = mem_new(widest, sizeof *block);
+    status s = OK;
+    for (int i = 0; i < n && s == OK; i++)
+        s = write_tensor(e, w, i, first + i, block);
+    free(block);
+    return s;
+}
+
+/* The n arrays from `first` on are one file. */
+static status write_file(struct export *e, const char *dir, int first, int n)
+{
+    char name[FILE_NAME];
+    char *path = mem_format("%s/%s", dir, file_name(e, e->file[first], name));
+    struct st_declare *list = mem_new(n, sizeof *list);
+    for (int i = 0; i < n; i++) {
+        const struct hf_name *h = &e->name[first + i];
+        list[i] = (struct st_declare){.name = h->name, .type = e->type, .rank = h->rank};
+        memcpy(list[i].shape, h->shape, sizeof h->shape);
+    }
+    struct st_writer *w = NULL;
+    status s = st_create(&w, path, list, n);
+    if (s == OK) {
+        s = write_tensors(e, w, first, n);
+        if (s == OK)
+            s = st_finish(w);
+        else
+            st_abandon(w);
+    }
+    free(list);
+    free(path);
+    return s;
+}
+
+static status write_index(const struct export *e, const char *dir)
+{
+    char name[FILE_NAME];
+    int64_t bytes = 0;
+    json_t *map = json_object();
+    for (int i = 0; i < e->n; i++) {
+        bytes += mem_mul(elements_of(&e->name[i]), st_type_size(e->type));
+        json_object_set_new(map, e->name[i].name, json_string(file_name(e, e->file[i], name)));
+    }
+    json_t *index = json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)bytes, "weight_map", map);
+    char *path = mem_format("%s/model.safetensors.index.json", dir);
+    status s = json_write_file(index, path, 2);
+    free(path);
+    json_decref(index);
+    return s;
+}
+
+static status write_config(const struct export *e, const char *dir)
+{
+    struct hf_config h;
+    config_to_hf(&h, e->config);
+    status s = hf_config_write(&h, dir, e->dtype);
+    hf_config_free(&h);
+    return s;
+}
+
+static status write_all(struct export *e, const char *dir)
+{
+    TRY(write_config(e, dir));
+    for (int first = 0, end; first < e->n; first = end) {
+        for (end = first + 1; end < e->n && e->file[end] == e->file[first];)
+            end++;
+        TRY(write_file(e, dir, first, end - first));
+    }
+    return e->files > 1 ? write_index(e, dir) : OK;
+}
+
+static status write_dir(struct export *e, const char *out_dir)
+{
+    char *partial = mem_format("%s.partial", out_dir);
+    remove_partial(partial); /* of an export that was killed */
+    status s = mkdir(partial, 0777) == 0 ? OK : fail(E_SPACE, "%s: cannot be made: %s", partial, strerror(errno));
+    if (s == OK) {
+        s = write_all(e, partial);
+        if (s == OK && rename(partial, out_dir) != 0)
+            s = fail(E_SPACE, "%s: cannot be renamed to %s: %s", partial, out_dir, strerror(errno));
+        if (s != OK)
+            remove_partial(partial);
+    }
+    free(partial);
+    return s;
+}
+
+static status export_model(struct export *e, const char *out_dir, int64_t shard_bytes)
+{
+    e->n = names_list(&e->model, HF_OLD, &e->name);
+    e->array = mem_new(e->n, sizeof *e->array);
+    e->file = mem_new(e->n, sizeof *e->file);
+    assign_files(e, shard_bytes);
+    status s = find_arrays(e);
+    if (s == OK)
+        s = write_dir(e, out_dir);
+    free(e->file);
+    free(e->array);
+    free(e->name);
+    return s;
+}
+
+static char *without_slash(const char *dir)
+{
+    char *text = mem_text(dir);
+    for (size_t n = strlen(text); n > 1 && text[n - 1] == '/'; n--)
+        text[n - 1] = '\0';
+    return text;
+}
+
+status export_hf(struct source *source, const struct config *c, const char *out_dir, const char *dtype,
+                 int64_t shard_bytes)
+{
+    struct export e = {.source = source, .config = c, .dtype = dtype};
+    TRY(parse_dtype(&e));
+    TRY(export_check(c));
+    TRY(check_out_dir(out_dir));
+    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
+    model_open(&e.model, c, &one);
+    char *dir = without_slash(out_dir);
+    status s = export_model(&e, dir, shard_bytes);
+    free(dir);
+    model_close(&e.model);
+    return s;
+}

@@ -1,0 +1,162 @@
+#include "weights/fill.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "weights/names.h"
+
+enum { FILE_SOURCE, GENERATOR };
+
+static void plan_new(struct fill_plan *p, const struct model *target)
+{
+    *p = (struct fill_plan){.n_tensors = target->n_tensors};
+    p->map = mem_new(target->n_tensors, sizeof *p->map);
+}
+
+void plan_free(struct fill_plan *p)
+{
+    for (int i = 0; i < p->n_tensors; i++)
+        map_free(&p->map[i]);
+    free(p->map);
+    source_close(p->source[FILE_SOURCE]);
+    source_close(p->source[GENERATOR]);
+    *p = (struct fill_plan){0};
+}
+
+/* The whole of array `array` of a source. */
+static struct map map_whole(int source, int array, const int64_t dim[3])
+{
+    return map_one(source, array, axis_identity(dim[0]), axis_identity(dim[1]), axis_identity(dim[2]));
+}
+
+status plan_random(struct fill_plan *p, const struct model *target, uint64_t seed)
+{
+    struct generated *list = mem_new(target->n_tensors, sizeof *list);
+    plan_new(p, target);
+    for (int i = 0; i < target->n_tensors; i++) {
+        const struct tensor *t = &target->tensor[i];
+        list[i] = (struct generated){.name = t->name, .std = t->one ? -1 : t->init_std};
+        memcpy(list[i].dim, t->dim, sizeof t->dim);
+        p->map[i] = map_whole(GENERATOR, i, t->dim);
+    }
+    p->source[GENERATOR] = source_open_random(seed, list, target->n_tensors);
+    free(list);
+    return OK;
+}
+
+static status open_named(struct source **source, const struct model *m, const char *dir, struct map *maps)
+{
+    TRY(source_open_hf(source, dir));
+    return names_maps(m, *source, maps);
+}
+
+status plan_same(struct fill_plan *p, const struct model *target, const char *dir)
+{
+    plan_new(p, target);
+    status s = open_named(&p->source[FILE_SOURCE], target, dir, p->map);
+    if (s != OK)
+        plan_free(p);
+    return s;
+}
+
+/* Routers come from the generator: base rows, the same on every layout. */
+static void plan_routers(struct fill_plan *p, const struct model *target, double std, uint64_t seed)
+{
+    const struct moe *m = &target->config.moe;
+    struct generated *list = mem_new(target->n_tensors, sizeof *list);
+    int n = 0;
+    for (int i = 0; i < target->n_tensors; i++) {
+        const struct tensor *t = &target->tensor[i];
+        if (upcycle_slot(target, i) != T_ROUTER)
+            continue;
+        list[n] = (struct generated){.name = t->name, .dim = {1, m->experts / m->granularity, t->dim[2]}, .std = std};
+        p->map[i] = upcycle_router(&target->config, GENERATOR, n++);
+    }
+    p->source[GENERATOR] = source_open_random(seed, list, n);
+    free(list);
+}
+
+static void plan_experts(struct fill_plan *p, const struct model *target, const struct model *dense,
+                         const struct map *names, const struct upcycle *up)
+{
+    for (int i = 0; i < target->n_tensors; i++) {
+        if (upcycle_slot(target, i) == T_ROUTER)
+            continue;
+        struct map over_dense = upcycle_map(target, dense, i, up);
+        p->map[i] = map_compose(&over_dense, names);
+        map_free(&over_dense);
+    }
+}
+
+static status check_dense(const struct config *target, const struct config *dense, const char *dir)
+{
+    char is[96], wants[96];
+    if (config_moe_layers(dense) > 0)
+        return fail(E_DECK, "start.from: %s: upcycling starts from a dense model, this one has experts", dir);
+    if (!config_same_trunk(target, dense))
+        return fail(E_DECK, "start.from: %s (%s) has another shape than the model that trains (%s): all sizes "
+                            "but the experts' must agree", dir, config_text(dense, is), config_text(target, wants));
+    return OK;
+}
+
+status plan_upcycle(struct fill_plan *p, const struct model *target, const struct model *dense, const char *dir,
+                    const struct upcycle *up, uint64_t seed)
+{
+    TRY(check_dense(&target->config, &dense->config, dir));
+    struct map *names = mem_new(dense->n_tensors, sizeof *names);
+    plan_new(p, target);
+    status s = open_named(&p->source[FILE_SOURCE], dense, dir, names);
+    if (s == OK) {
+        plan_experts(p, target, dense, names, up);
+        plan_routers(p, target, up->router_std, seed);
+    } else {
+        plan_free(p);
+    }
+    for (int i = 0; i < dense->n_tensors; i++)
+        map_free(&names[i]);
+    free(names);
+    return s;
+}
+
+int64_t plan_bytes(const struct fill_plan *p, const struct model *m, const struct layout *l, int rank)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < m->n_tensors; i++) {
+        struct map part = map_restrict(&p->map[i], model_slab(m, l, rank, i));
+        bytes = mem_add(bytes, map_bytes(&part, p->source));
+        map_free(&part);
+    }
+    return bytes;
+}
+
+/* The device's own memory where the host can write it, else through a copy of this one slab. */
+static status fill_tensor(struct store *s, int tensor, const struct fill_plan *p, int64_t *bytes_read)
+{
+    view to = store_view(s, tensor, WEIGHT);
+    slab box = model_slab(s->model, &s->layout, s->rank, tensor);
+    bool host = !strcmp(dev_name(s->dev), "cpu");
+    float *out = host ? to.data : mem_new(view_size(to), sizeof *out);
+    struct map part = map_restrict(&p->map[tensor], box);
+    status result = map_run(&part, p->source, box.n, out, bytes_read);
+    map_free(&part);
+    if (host)
+        return result;
+    if (result == OK)
+        dev_upload(s->dev, to, out);
+    free(out);
+    return result;
+}
+
+static status fill_local(struct store *s, const struct fill_plan *p, int64_t *bytes_read)
+{
+    for (int i = 0; i < s->model->n_tensors; i++)
+        TRY(fill_tensor(s, i, p, bytes_read));
+    return OK;
+}
+
+status weights_fill(struct store *s, struct comm *comm, const struct fill_plan *p, int64_t *bytes_read)
+{
+    *bytes_read = 0;
+    return comm_agree(comm, fill_local(s, p, bytes_read));
+}

@@ -1,0 +1,216 @@
+#include "weights/names.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* Where an array occurs: in any model or layer that has the slot, or only in layers of one kind. */
+enum where { ANY, DENSE, OLD, OLD_EXPERT, FUSED };
+
+static const struct row {
+    enum slot slot;
+    enum where where;
+    int rank;         /* in the file */
+    int at, step;     /* rows of axis 0 that it is: `at`, expert e: at + e*step; step = 0: dense FFN or all rows */
+    const char *name; /* behind "model.layers.L." (and "block_sparse_moe.experts.E."), or the whole name */
+} rows[] = {
+    {T_EMBED, ANY, 2, 0, 0, "model.embed_tokens.weight"},
+    {T_NORM, ANY, 1, 0, 0, "model.norm.weight"},
+    {T_HEAD, ANY, 2, 0, 0, "lm_head.weight"},
+    {T_ATTN_NORM, ANY, 1, 0, 0, "input_layernorm.weight"},
+    {T_Q, ANY, 2, 0, 0, "self_attn.q_proj.weight"},
+    {T_K, ANY, 2, 0, 0, "self_attn.k_proj.weight"},
+    {T_V, ANY, 2, 0, 0, "self_attn.v_proj.weight"},
+    {T_Q_BIAS, ANY, 1, 0, 0, "self_attn.q_proj.bias"},
+    {T_K_BIAS, ANY, 1, 0, 0, "self_attn.k_proj.bias"},
+    {T_V_BIAS, ANY, 1, 0, 0, "self_attn.v_proj.bias"},
+    {T_O, ANY, 2, 0, 0, "self_attn.o_proj.weight"},
+    {T_FFN_NORM, ANY, 1, 0, 0, "post_attention_layernorm.weight"},
+    {T_GATE_UP, DENSE, 2, 0, 1, "mlp.gate_proj.weight"},
+    {T_GATE_UP, DENSE, 2, 1, 1, "mlp.up_proj.weight"},
+    {T_DOWN, DENSE, 2, 0, 1, "mlp.down_proj.weight"},
+    {T_ROUTER, OLD, 2, 0, 0, "block_sparse_moe.gate.weight"},
+    {T_GATE_UP, OLD_EXPERT, 2, 0, 2, "w1.weight"},
+    {T_GATE_UP, OLD_EXPERT, 2, 1, 2, "w3.weight"},
+    {T_DOWN, OLD_EXPERT, 2, 0, 1, "w2.weight"},
+    {T_ROUTER, FUSED, 2, 0, 0, "mlp.gate.weight"},
+    {T_GATE_UP, FUSED, 3, 0, 0, "mlp.experts.gate_up_proj"},
+    {T_DOWN, FUSED, 3, 0, 0, "mlp.experts.down_proj"},
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+static bool occurs(const struct row *r, const struct model *m, int layer, enum naming naming)
+{
+    const struct layer *l = &m->layer[layer];
+    if (l->tensor[r->slot] < 0 || (r->slot == T_HEAD && m->config.tied))
+        return false;
+    switch (r->where) {
+    case DENSE:
+        return l->type == BLOCK;
+    case OLD:
+    case OLD_EXPERT:
+        return l->type == MOE_BLOCK && naming == HF_OLD;
+    case FUSED:
+        return l->type == MOE_BLOCK && naming == HF_FUSED;
+    case ANY:
+        break;
+    }
+    return true;
+}
+
+static void write_name(struct hf_name *h, const struct row *r, const struct layer *l, int layer, int64_t expert)
+{
+    bool block = l->type == BLOCK || l->type == MOE_BLOCK;
+    if (!block)
+        snprintf(h->name, sizeof h->name, "%s", r->name);
+    else if (r->where == OLD_EXPERT)
+        snprintf(h->name, sizeof h->name, "model.layers.%d.block_sparse_moe.experts.%" PRId64 ".%s", layer - 1, expert,
+                 r->name);
+    else
+        snprintf(h->name, sizeof h->name, "model.layers.%d.%s", layer - 1, r->name);
+}
+
+static struct hf_name describe(const struct row *r, const struct model *m, int layer, int64_t expert)
+{
+    int tensor = m->layer[layer].tensor[r->slot];
+    const int64_t *dim = m->tensor[tensor].dim;
+    struct hf_name h = {.tensor = tensor, .rank = r->rank, .at = r->at + expert * r->step, .n = r->step ? 1 : dim[0]};
+    int64_t x = m->layer[layer].type == MOE_BLOCK ? m->config.moe.experts : 1;
+    const int64_t shape[3] = {x, dim[0] / x * dim[1], dim[2]}; /* of rank 3: gate above up */
+    memcpy(h.shape, r->rank == 3 ? shape : dim + 3 - r->rank, (size_t)r->rank * sizeof *shape);
+    write_name(&h, r, &m->layer[layer], layer, expert);
+    return h;
+}
+
+int names_list(const struct model *m, enum naming naming, struct hf_name **out)
+{
+    int64_t n = 0, room = 0, experts = m->config.moe.experts;
+    *out = NULL;
+    for (int l = 0; l < m->n_layers; l++)
+        for (int i = 0; i < ROWS; i++) {
+            int64_t times = !occurs(&rows[i], m, l, naming) ? 0 : rows[i].where == OLD_EXPERT ? experts : 1;
+            if (n + times > room) {
+                room = 2 * (n + times);
+                *out = mem_grow(*out, room, sizeof **out);
+            }
+            for (int64_t e = 0; e < times; e++)
+                (*out)[n++] = describe(&rows[i], m, l, e);
+        }
+    return (int)n;
+}
+
+/* ---- reading ---- */
+
+static enum naming naming_of(const struct source *s)
+{
+    for (int i = 0; i < s->n; i++)
+        if (strstr(s->array[i].name, ".mlp.experts.gate_up_proj"))
+            return HF_FUSED;
+    return HF_OLD;
+}
+
+/* All that is wrong with a directory, in one line. */
+struct complaint {
+    char *text;
+    int n;
+};
+enum { NAMED = 20 };
+
+static void complain(struct complaint *c, const char *name, const char *what)
+{
+    if (c->n++ >= NAMED)
+        return;
+    char *longer = mem_format("%s%s%s %s", c->text ? c->text : "", c->text ? "; " : "", name, what);
+    free(c->text);
+    c->text = longer;
+}
+
+static char *shape_text(const int64_t *shape, int rank)
+{
+    char *text = mem_text("[");
+    for (int i = 0; i < rank; i++) {
+        char *longer = mem_format("%s%" PRId64 "%s", text, shape[i], i < rank - 1 ? ", " : "]");
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+static void check_shape(struct complaint *c, const struct hf_name *h, const struct array *a)
+{
+    int64_t want[3] = {1, 1, 1};
+    memcpy(want + 3 - h->rank, h->shape, (size_t)h->rank * sizeof *want);
+    if (!memcmp(want, a->dim, sizeof want))
+        return;
+    char *has = shape_text(a->dim + 3 - h->rank, h->rank), *needs = shape_text(h->shape, h->rank);
+    char *what = mem_format("is %s, the model needs %s", has, needs);
+    complain(c, h->name, what);
+    free(what);
+    free(needs);
+    free(has);
+}
+
+/* Arrays that real files carry although config.json makes them redundant: the head of a model that
+ * ties it to the embedding, and RoPE frequencies saved by old versions of transformers. */
+static bool is_redundant(const struct model *m, const char *name)
+{
+    return (m->config.tied && !strcmp(name, "lm_head.weight")) || strstr(name, ".rotary_emb.inv_freq");
+}
+
+/* at[i] = the array of name[i], -1 if missing. */
+static void check_names(struct complaint *c, const struct model *m, const struct source *s, const struct hf_name *name,
+                        int n, int *at)
+{
+    bool *used = mem_new(s->n, sizeof *used);
+    for (int i = 0; i < n; i++) {
+        at[i] = source_find(s, name[i].name);
+        if (at[i] < 0) {
+            complain(c, name[i].name, "is missing");
+            continue;
+        }
+        used[at[i]] = true;
+        check_shape(c, &name[i], &s->array[at[i]]);
+    }
+    for (int i = 0; i < s->n; i++)
+        if (!used[i] && !is_redundant(m, s->array[i].name))
+            complain(c, s->array[i].name, "does not belong to this model");
+    free(used);
+}
+
+static status refuse(const struct complaint *c, const struct source *s)
+{
+    char more[48] = "";
+    if (c->n > NAMED)
+        snprintf(more, sizeof more, "; and %d more", c->n - NAMED);
+    return fail(E_DATA, "%s: the arrays do not fit config.json or the deck's model: %s%s", s->path ? s->path : "source",
+                c->text, more);
+}
+
+/* Row-major order is the same, so the array may be seen as the rows of our tensor that it is. */
+static void add_term(struct map *map, struct source *s, int array, const struct hf_name *h, const int64_t dim[3])
+{
+    int64_t view[3] = {h->n, dim[1], dim[2]};
+    memcpy(s->array[array].dim, view, sizeof view);
+    struct axis rows_of = axis_shift(h->at, h->n, 0);
+    map_push(map, (struct term){.array = array, .axis = {rows_of, axis_identity(dim[1]), axis_identity(dim[2])}});
+}
+
+status names_maps(const struct model *m, struct source *s, struct map *maps)
+{
+    struct hf_name *name;
+    int n = names_list(m, naming_of(s), &name);
+    int *at = mem_new(n, sizeof *at);
+    struct complaint c = {0};
+    memset(maps, 0, (size_t)m->n_tensors * sizeof *maps);
+    check_names(&c, m, s, name, n, at);
+    status result = c.n ? refuse(&c, s) : OK;
+    for (int i = 0; i < n && result == OK; i++)
+        add_term(&maps[name[i].tensor], s, at[i], &name[i], m->tensor[name[i].tensor].dim);
+    free(c.text);
+    free(at);
+    free(name);
+    return result;
+}

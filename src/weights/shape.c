@@ -1,0 +1,66 @@
+#include "weights/shape.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static status moe_from_hf(struct moe *moe, const struct hf_config *h)
+{
+    moe->experts = h->experts;
+    moe->top_k = h->top_k;
+    moe->granularity = 1;
+    if (h->n_moe_layers < 0)
+        for (long long l = 0; l < h->layers; l++)
+            moe->layer[l] = true;
+    for (int i = 0; i < h->n_moe_layers; i++) {
+        if (h->moe_layers[i] < 0 || h->moe_layers[i] >= h->layers)
+            return fail(E_DATA, "config.json: coppice_moe_layers: there is no layer %d among %lld", h->moe_layers[i],
+                        h->layers);
+        moe->layer[h->moe_layers[i]] = true;
+    }
+    return OK;
+}
+
+status config_from_hf(struct config *c, const struct hf_config *h)
+{
+    if (h->layers > MAX_LAYERS)
+        return fail(E_DATA, "config.json: num_hidden_layers: %lld: at most %d are supported", h->layers, MAX_LAYERS);
+    *c = (struct config){
+        .hidden = h->hidden, .ffn = h->intermediate, .layers = h->layers, .heads = h->heads,
+        .kv_heads = h->kv_heads, .head_dim = h->head_dim, .vocab = h->vocab, .norm_eps = h->norm_eps,
+        .rope = {.theta = h->rope_theta, .llama3 = h->rope_llama3, .factor = h->rope_factor,
+                 .low_freq = h->rope_low, .high_freq = h->rope_high, .original_positions = h->rope_original},
+        .tied = h->tied, .qkv_bias = h->qkv_bias, .max_positions = h->max_positions,
+    };
+    return h->experts > 0 ? moe_from_hf(&c->moe, h) : OK;
+}
+
+static void moe_to_hf(struct hf_config *h, const struct config *c)
+{
+    h->experts = c->moe.experts;
+    h->top_k = c->moe.top_k;
+    h->intermediate = config_expert_ffn(c);
+    if (config_moe_layers(c) == c->layers)
+        return;
+    h->moe_layers = mem_new(c->layers, sizeof *h->moe_layers);
+    h->n_moe_layers = 0;
+    for (int l = 0; l < c->layers; l++)
+        if (config_experts(c, l))
+            h->moe_layers[h->n_moe_layers++] = l;
+}
+
+void config_to_hf(struct hf_config *h, const struct config *c)
+{
+    bool moe = config_moe_layers(c) > 0;
+    *h = (struct hf_config){
+        .hidden = c->hidden, .intermediate = c->ffn, .layers = c->layers, .heads = c->heads,
+        .kv_heads = c->kv_heads, .head_dim = c->head_dim, .vocab = c->vocab, .max_positions = c->max_positions,
+        .norm_eps = c->norm_eps, .rope_theta = c->rope.theta, .rope_llama3 = c->rope.llama3,
+        .rope_factor = c->rope.factor, .rope_low = c->rope.low_freq, .rope_high = c->rope.high_freq,
+        .rope_original = c->rope.original_positions, .tied = c->tied, .qkv_bias = c->qkv_bias, .n_moe_layers = -1,
+    };
+    snprintf(h->model_type, sizeof h->model_type, "%s", moe ? "mixtral" : c->qkv_bias ? "qwen2" : "llama");
+    if (moe)
+        moe_to_hf(h, c);
+}
