@@ -3,8 +3,9 @@
  * Writer groups (default: the ranks of a node) write one HDF5 file each: the group's first rank lays
  * it out (one dataset per bucket and kind), then every rank writes its own pieces with pwrite and a
  * digest (XXH3-64) taken from memory. index.h5 lists every extent with its global position, file,
- * offset and digest; the loader trusts only that, so any layout can read. The folder is written as
- * step_N.tmp and renamed when all ranks agreed. (Crash-proof commit comes later: ckpt/commit.) */
+ * offset and digest, and has a digest of its own; the loader trusts only that, so any layout can
+ * read. The folder is written as step_N.tmp and renamed when all ranks agreed.
+ * E_SPACE: cannot write; E_NOCKPT: damaged, or of another model. (Crash-proof commit comes later.) */
 #ifndef CKPT_CKPT_H
 #define CKPT_CKPT_H
 #include "comm/comm.h"
@@ -21,26 +22,29 @@ struct ckpt_index {
     struct ckpt_state state;
     struct config config;
     int n_tensors, n_extents, n_files;
-    struct tensor *tensor;      /* names, dims, flags as saved */
-    struct extent *extent;      /* shard.tensor indexes tensor[] */
+    struct tensor *tensor;      /* name, dim, decay and trained as saved */
+    struct extent *extent;      /* sorted by (tensor, kind); shard.tensor indexes tensor[]; shard.bucket and .at unset */
     char **file;                /* names inside the folder */
     uint64_t hash[KINDS];       /* of MASTER and both moments (0 where absent) */
 };
 
-/** COLLECTIVE. writers: ranks per file, 0 = a node's. *bytes: written by all ranks. */
+/** COLLECTIVE. Of a training store; writers: ranks per file, 0 = a node's. *bytes: of tensors, written by
+ *  all ranks. A checkpoint of the same step is replaced. On failure older ones are untouched. */
 status ckpt_save(struct comm *, const struct store *, const struct ckpt_state *, const char *run_dir, int64_t writers,
                  int64_t *bytes) MUST_USE;
-/** COLLECTIVE: newest usable checkpoint under run_dir/ckpt. *path caller frees; NULL (and OK) if there is none. */
+/** COLLECTIVE: newest usable checkpoint under run_dir/ckpt (index good, files there and long enough; digests
+ *  are verified by loading); others are warned of. *path caller frees; NULL and OK if there is none at all,
+ *  E_NOCKPT if there are some but none is usable. */
 status ckpt_find(struct comm *, const char *run_dir, char **path) MUST_USE;
 /** Local: read index.h5 of a checkpoint folder. */
 status ckpt_index_read(struct ckpt_index *, const char *dir) MUST_USE;
 void ckpt_index_free(struct ckpt_index *);
-/** COLLECTIVE: fill MASTER and moments of a training store (any layout), digests verified, then the
+/** COLLECTIVE: fill MASTER and (of a training store) moments of any layout, digests verified, then the
  *  working weights by all-gather. Hashes after loading equal those saved, or E_NOCKPT. */
 status ckpt_load(struct comm *, struct store *, struct group *const group[GROUPS], const struct ckpt_index *, const char *dir) MUST_USE;
 /** Local: MASTER of a checkpoint as a source (arrays named as tensors), for export and inspect. */
 status ckpt_source(struct source **, const char *dir) MUST_USE;
-/** Delete all but the newest `keep` checkpoints. Rank 0 only, best effort. */
+/** Delete all but the newest `keep` (>= 1) checkpoints and what broken saves left. Rank 0 only, best effort. */
 void ckpt_prune(const char *run_dir, int64_t keep);
 
 #endif

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "format/h5.h"
-#include "validation/unit/tap.h"
+#include "tap.h"
 
 static char folder[] = "t_h5.XXXXXX";
 static char line[3][32] = {"embed", "layers.0.gate_up", "h\xc3\xa9"};

@@ -1,0 +1,31 @@
+/* Inside ckpt/: extents in shard files, and index.h5. Not collective. */
+#ifndef CKPT_EXTENT_H
+#define CKPT_EXTENT_H
+#include "ckpt/ckpt.h"
+
+/* The unit of digest, and so of reading: large enough for disks, small enough that a reader with
+ * another layout does not read much that it does not need. */
+enum { EXTENT_ELEMENTS = 4 << 20, SAVED_KINDS = 3 };
+
+enum kind saved_kind(int i);          /* i = 0, 1, 2: MASTER, MOMENT1, MOMENT2 */
+const char *kind_name(enum kind);     /* "master", "moment1", "moment2" */
+uint64_t extent_digest(const float *, int64_t n);
+
+/* Reads whole extents and verifies them. Holds the last file open and the last extent in memory. */
+struct reader {
+    const struct ckpt_index *index;
+    const char *dir; /* both borrowed */
+    int file, fd, held;
+    float *data;
+    int64_t bytes;   /* read so far */
+};
+void reader_open(struct reader *, const struct ckpt_index *, const char *dir);
+void reader_close(struct reader *);
+/** Fill out [want->n] (host) with what the checkpoint has of a piece of tensor[] `tensor`.
+ *  E_NOCKPT, with file and tensor, if an extent is damaged or an element is missing. */
+status reader_fill(struct reader *, int tensor, enum kind, const piece *want, float *out) MUST_USE;
+
+/** Write index.h5 (which must not exist) and sync it. */
+status ckpt_index_write(const struct ckpt_index *, const char *path) MUST_USE;
+
+#endif

@@ -1,0 +1,91 @@
+/* Which checkpoint to continue from, and which to delete. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "ckpt/ckpt.h"
+#include "ckpt/folder.h"
+
+/* Each file is there and reaches to the end of its last extent. */
+static status check_files(const struct ckpt_index *x, const char *dir)
+{
+    int64_t *end = mem_new(x->n_files, sizeof *end);
+    status s = OK;
+    for (int i = 0; i < x->n_extents; i++) {
+        const struct extent *e = &x->extent[i];
+        int64_t to = e->offset + e->shard.part.n * (int64_t)sizeof(float);
+        end[e->file] = to > end[e->file] ? to : end[e->file];
+    }
+    for (int i = 0; i < x->n_files && s == OK; i++) {
+        struct stat about;
+        char *path = mem_format("%s/%s", dir, x->file[i]);
+        if (stat(path, &about) != 0)
+            s = fail(E_NOCKPT, "%s: is missing", path);
+        else if (about.st_size < end[i])
+            s = fail(E_NOCKPT, "%s: has %lld bytes of %lld or more", path, (long long)about.st_size, (long long)end[i]);
+        free(path);
+    }
+    free(end);
+    return s;
+}
+
+static status usable(const char *dir)
+{
+    struct ckpt_index index;
+    TRY(ckpt_index_read(&index, dir));
+    status s = check_files(&index, dir);
+    ckpt_index_free(&index);
+    return s;
+}
+
+/* Rank 0's part: the newest usable one, or NULL. */
+static status find_local(const char *run_dir, char **path)
+{
+    int64_t *step;
+    int n = folder_steps(run_dir, &step);
+    *path = NULL;
+    for (int i = 0; i < n && !*path; i++) {
+        char *dir = folder_path(run_dir, step[i], "");
+        if (usable(dir) == OK) {
+            *path = dir;
+            break;
+        }
+        log_warn("checkpoint not usable: %s", status_text());
+        free(dir);
+    }
+    free(step);
+    if (*path || n == 0)
+        return OK;
+    return fail(E_NOCKPT, "%s/ckpt: none of %d checkpoints is usable: restore one, or start anew with --fresh", run_dir, n);
+}
+
+status ckpt_find(struct comm *c, const char *run_dir, char **path)
+{
+    char *found = NULL;
+    status s = comm_rank(c) == 0 ? find_local(run_dir, &found) : OK;
+    *path = NULL;
+    TRY(comm_agree(c, s));
+    int64_t bytes = found ? (int64_t)strlen(found) + 1 : 0;
+    comm_bcast(c, &bytes, sizeof bytes, 0);
+    if (bytes == 0)
+        return OK;
+    if (!found)
+        found = mem_new(bytes, 1);
+    comm_bcast(c, found, bytes, 0);
+    *path = found;
+    return OK;
+}
+
+void ckpt_prune(const char *run_dir, int64_t keep)
+{
+    int64_t *step;
+    int n = folder_steps(run_dir, &step);
+    for (int64_t i = keep < 1 ? n : keep; i < n; i++) {
+        char *dir = folder_path(run_dir, step[i], "");
+        folder_remove(dir);
+        free(dir);
+    }
+    free(step);
+    folder_sweep(run_dir);
+}

@@ -1,0 +1,22 @@
+/* Inside ckpt/: the folders of checkpoints under RUN/ckpt. Not collective; rank 0 only. */
+#ifndef CKPT_FOLDER_H
+#define CKPT_FOLDER_H
+#include <stdint.h>
+#include "base/status.h"
+
+/** RUN/ckpt/step_00000100<suffix>; caller frees. */
+char *folder_path(const char *run_dir, int64_t step, const char *suffix);
+/** Steps that have a committed folder, newest first; caller frees. Returns their number. */
+int folder_steps(const char *run_dir, int64_t **step);
+/** Make RUN/ckpt and an empty step_N.tmp; what an earlier try left is removed. E_SPACE. */
+status folder_begin(const char *run_dir, int64_t step) MUST_USE;
+/** Sync step_N.tmp, rename it to step_N in the place of an older one, sync RUN/ckpt. E_SPACE. */
+status folder_commit(const char *run_dir, int64_t step) MUST_USE;
+/** Rewrite RUN/ckpt/latest; only a hint, so a failure is a warning. */
+void folder_latest(const char *run_dir, int64_t step);
+/** Remove a folder of plain files; best effort, silent. */
+void folder_remove(const char *path);
+/** Remove folders that a save left unfinished (.tmp, .old). */
+void folder_sweep(const char *run_dir);
+
+#endif

@@ -1,0 +1,140 @@
+/* The model's shape and the run's state as JSON text: one table of fields each, both ways. */
+#include "ckpt/text.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/json.h"
+#include "base/mem.h"
+
+struct field {
+    const char *name;
+    size_t offset;
+    enum { INTEGER, REAL, FLAG, CHOICE } type;
+};
+
+#define CONFIG(type, name) {#name, offsetof(struct config, name), type}
+static const struct field config_fields[] = {
+    CONFIG(INTEGER, hidden), CONFIG(INTEGER, ffn), CONFIG(INTEGER, layers), CONFIG(INTEGER, heads),
+    CONFIG(INTEGER, kv_heads), CONFIG(INTEGER, head_dim), CONFIG(INTEGER, vocab), CONFIG(REAL, norm_eps),
+    CONFIG(REAL, rope.theta), CONFIG(FLAG, rope.llama3), CONFIG(REAL, rope.factor), CONFIG(REAL, rope.low_freq),
+    CONFIG(REAL, rope.high_freq), CONFIG(REAL, rope.original_positions), CONFIG(FLAG, tied), CONFIG(FLAG, qkv_bias),
+    CONFIG(INTEGER, max_positions), CONFIG(INTEGER, moe.experts), CONFIG(INTEGER, moe.top_k),
+    CONFIG(INTEGER, moe.granularity), CONFIG(CHOICE, moe.order), CONFIG(FLAG, moe.renormalise),
+    CONFIG(INTEGER, moe.capacity_ppm), CONFIG(CHOICE, moe.capacity_rule), CONFIG(CHOICE, moe.capacity_policy),
+    CONFIG(REAL, moe.aux_coeff), CONFIG(REAL, moe.z_coeff),
+};
+#define STATE(name) {#name, offsetof(struct ckpt_state, name), INTEGER}
+static const struct field state_fields[] = {STATE(step), STATE(samples), STATE(tokens), STATE(horizon), STATE(leg)};
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+static const char MOE_LAYERS[] = "moe.layer"; /* a list of the layers that are MoE */
+
+static json_t *get(const struct field *f, const char *from)
+{
+    const void *at = from + f->offset;
+    switch (f->type) {
+    case INTEGER: return json_integer(*(const int64_t *)at);
+    case REAL: return json_real(*(const double *)at);
+    case FLAG: return json_boolean(*(const bool *)at);
+    case CHOICE: return json_integer(*(const int *)at);
+    }
+    return NULL;
+}
+
+static bool set(const struct field *f, char *to, const json_t *value)
+{
+    void *at = to + f->offset;
+    if (f->type == FLAG ? !json_is_boolean(value) : f->type == REAL ? !json_is_real(value) : !json_is_integer(value))
+        return false;
+    json_int_t number = json_integer_value(value);
+    switch (f->type) {
+    case INTEGER: *(int64_t *)at = number; break;
+    case REAL: *(double *)at = json_real_value(value); break;
+    case FLAG: *(bool *)at = json_is_true(value); break;
+    case CHOICE: *(int *)at = (int)number; return number == 0 || number == 1;
+    }
+    return true;
+}
+
+static json_t *to_json(const struct field *f, size_t n, const void *from)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < n; i++)
+        json_object_set_new(object, f[i].name, get(&f[i], from));
+    return object;
+}
+
+static status from_json(const struct field *f, size_t n, void *to, const char *where, const json_t *object)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!set(&f[i], to, json_object_get(object, f[i].name)))
+            return fail(E_DATA, "%s: %s is missing or makes no sense", where, f[i].name);
+    return OK;
+}
+
+/* Takes the object. */
+static char *to_text(json_t *object)
+{
+    char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    json_decref(object);
+    return text;
+}
+
+char *config_to_json(const struct config *c)
+{
+    json_t *object = to_json(config_fields, COUNT(config_fields), c), *list = json_array();
+    for (int l = 0; l < MAX_LAYERS; l++)
+        if (c->moe.layer[l])
+            json_array_append_new(list, json_integer(l));
+    json_object_set_new(object, MOE_LAYERS, list);
+    return to_text(object);
+}
+
+char *state_to_json(const struct ckpt_state *s)
+{
+    return to_text(to_json(state_fields, COUNT(state_fields), s));
+}
+
+static status layers_from_json(struct config *c, const char *where, const json_t *list)
+{
+    if (!json_is_array(list))
+        return fail(E_DATA, "%s: %s is missing", where, MOE_LAYERS);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_int_t l = json_integer_value(json_array_get(list, i));
+        if (l < 0 || l >= MAX_LAYERS)
+            return fail(E_DATA, "%s: %s: there is no layer %lld", where, MOE_LAYERS, (long long)l);
+        c->moe.layer[l] = true;
+    }
+    return OK;
+}
+
+static status exactly(const char *where, const json_t *object, size_t n)
+{
+    return json_object_size(object) == n ? OK : fail(E_DATA, "%s: written by another version of this program", where);
+}
+
+status config_from_json(struct config *c, const char *where, const char *text)
+{
+    json_t *object;
+    TRY(json_parse(&object, where, text, (int64_t)strlen(text)));
+    *c = (struct config){0};
+    status s = from_json(config_fields, COUNT(config_fields), c, where, object);
+    if (s == OK)
+        s = layers_from_json(c, where, json_object_get(object, MOE_LAYERS));
+    if (s == OK)
+        s = exactly(where, object, COUNT(config_fields) + 1);
+    json_decref(object);
+    return s;
+}
+
+status state_from_json(struct ckpt_state *state, const char *where, const char *text)
+{
+    json_t *object;
+    TRY(json_parse(&object, where, text, (int64_t)strlen(text)));
+    status s = from_json(state_fields, COUNT(state_fields), state, where, object);
+    if (s == OK)
+        s = exactly(where, object, COUNT(state_fields));
+    json_decref(object);
+    return s;
+}
