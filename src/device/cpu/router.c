@@ -1,0 +1,175 @@
+/* The router, all in fp32 (definitions D1, D5, D6): logits, the choice with its statistics, backward. */
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+#include "device/cpu/cpu.h"
+#include "device/cpu/vmath.h"
+
+/* ---- logits: the order of a sum depends on H alone, so equal rows of x and w give equal bits ---- */
+
+enum { LANES = 16, EXPERTS_AT_ONCE = 4 };
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
+
+/* out[e] = x . w[e] for `count` experts: product i goes to lane i mod 16, lanes are added pairwise. */
+static inline __attribute__((always_inline)) void dots(float *out, int count, const float *x, const float *w,
+                                                       int64_t ld, int64_t n)
+{
+    lanes sum[EXPERTS_AT_ONCE] = {{0}};
+    int64_t whole = n / LANES * LANES;
+    for (int64_t i = 0; i < whole; i += LANES)
+        for (int e = 0; e < count; e++)
+            sum[e] += *(const lanes *)(x + i) * *(const lanes *)(w + e * ld + i);
+    for (int e = 0; e < count; e++) {
+        for (int64_t i = whole; i < n; i++)
+            sum[e][i - whole] += x[i] * w[e * ld + i];
+        for (int step = LANES / 2; step > 0; step /= 2)
+            for (int i = 0; i < step; i++)
+                sum[e][i] += sum[e][i + step];
+        out[e] = sum[e][0];
+    }
+}
+
+KERNEL static void logits_row(float *out, const float *x, view w)
+{
+    int64_t e = 0;
+    for (; e + EXPERTS_AT_ONCE <= w.n[1]; e += EXPERTS_AT_ONCE)
+        dots(out + e, EXPERTS_AT_ONCE, x, f32_row(w, e), w.ld, w.n[2]);
+    for (; e < w.n[1]; e++)
+        dots(out + e, 1, x, f32_row(w, e), w.ld, w.n[2]);
+}
+
+void cpu_router_logits(struct dev *dev, view logits, view x, view w)
+{
+    (void)dev;
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < logits.n[1]; t++)
+        logits_row(f32_row(logits, t), f32_row(x, t), w);
+}
+
+/* ---- the choice ---- */
+
+static float row_lse(const float *l, int64_t n)
+{
+    float max = -INFINITY, sum = 0;
+    for (int64_t e = 0; e < n; e++)
+        max = l[e] > max ? l[e] : max;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t e = 0; e < n; e++)
+        sum += vm_exp(l[e] - max);
+    return max + logf(sum);
+}
+
+/* Insertion into the best k so far. Only a strictly greater key moves ahead, so ties stay with the
+ * lower expert, and k different experts come out even where a logit is NaN. */
+static void choose_row(int32_t *idx, int64_t k, const float *l, const float *bias, int64_t experts)
+{
+    for (int64_t e = 0; e < experts; e++) {
+        float key = l[e] + (bias ? bias[e] : 0);
+        int64_t at = e < k ? e : k;
+        for (; at > 0 && key > l[idx[at - 1]] + (bias ? bias[idx[at - 1]] : 0); at--)
+            if (at < k)
+                idx[at] = idx[at - 1];
+        if (at < k)
+            idx[at] = (int32_t)e;
+    }
+}
+
+/* Softmax over the chosen; or over all experts (`lse` of all), which comes to the same when its k
+ * values are renormalised. */
+static void gate_row(struct route r, float *gate, const int32_t *idx, const float *l, float lse)
+{
+    bool over_all = r.softmax_first && !r.renormalise;
+    float max = -INFINITY, sum = 0;
+    for (int64_t j = 0; j < r.top_k; j++)
+        max = l[idx[j]] > max ? l[idx[j]] : max;
+    for (int64_t j = 0; j < r.top_k; j++) {
+        gate[j] = vm_exp(l[idx[j]] - (over_all ? lse : max));
+        sum += gate[j];
+    }
+    for (int64_t j = 0; j < r.top_k && !over_all; j++)
+        gate[j] /= sum;
+}
+
+/* sums [2X+1] in double: assignments, softmax, lse^2. */
+static void add_stats(double *sums, const int32_t *idx, int64_t k, const float *l, float lse, int64_t experts)
+{
+    for (int64_t j = 0; j < k; j++)
+        sums[idx[j]]++;
+    for (int64_t e = 0; e < experts; e++)
+        sums[experts + e] += (double)vm_exp(l[e] - lse);
+    sums[2 * experts] += (double)lse * (double)lse;
+}
+
+KERNEL static void route_row(struct route r, int32_t *idx, float *gate, double *sums, const float *l,
+                             const float *bias, int64_t experts)
+{
+    float lse = row_lse(l, experts);
+    choose_row(idx, r.top_k, l, bias, experts);
+    gate_row(r, gate, idx, l, lse);
+    add_stats(sums, idx, r.top_k, l, lse, experts);
+}
+
+void cpu_router_choose(struct dev *dev, struct route r, view idx, view gate, view stats, view logits, view bias)
+{
+    int64_t experts = logits.n[2], n = 2 * experts + 1, threads = omp_get_max_threads();
+    double *partial = cpu_scratch(dev, threads * n * (int64_t)sizeof(double));
+    memset(partial, 0, (size_t)(threads * n) * sizeof *partial);
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < logits.n[1]; t++)
+        route_row(r, i32_row(idx, t), f32_row(gate, t), partial + omp_get_thread_num() * n, f32_row(logits, t),
+                  bias.data, experts);
+    for (int64_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (int64_t p = 0; p < threads; p++)
+            sum += partial[p * n + i];
+        ((float *)stats.data)[i] = (float)sum;
+    }
+}
+
+/* ---- backward ---- */
+
+/* Through the full softmax p: d_logit = p * (d_p - sum p d_p) + z * lse * p, where d_p is `aux`. */
+static void softmax_bwd(float *d, const float *l, const float *aux, float z, int64_t experts)
+{
+    float lse = row_lse(l, experts), dot = 0;
+    for (int64_t e = 0; e < experts; e++)
+        d[e] = vm_exp(l[e] - lse);
+    for (int64_t e = 0; e < experts && aux; e++)
+        dot += d[e] * aux[e];
+    for (int64_t e = 0; e < experts; e++)
+        d[e] *= (aux ? aux[e] : 0) - dot + z * lse;
+}
+
+/* Gates are a softmax over the chosen, or k of the values of the full softmax. */
+static void gate_bwd(struct route r, float *d, const float *l, const int32_t *idx, const float *gate,
+                     const float *d_gate, int64_t experts)
+{
+    float dot = 0;
+    for (int64_t j = 0; j < r.top_k; j++)
+        dot += gate[j] * d_gate[j];
+    if (r.softmax_first && !r.renormalise) {
+        float lse = row_lse(l, experts);
+        for (int64_t e = 0; e < experts; e++)
+            d[e] -= vm_exp(l[e] - lse) * dot;
+        dot = 0;
+    }
+    for (int64_t j = 0; j < r.top_k; j++)
+        d[idx[j]] += gate[j] * (d_gate[j] - dot);
+}
+
+KERNEL static void bwd_row(struct route r, float *d, const float *l, const int32_t *idx, const float *gate,
+                           const float *d_gate, const float *aux, float z, int64_t experts)
+{
+    softmax_bwd(d, l, aux, z, experts);
+    gate_bwd(r, d, l, idx, gate, d_gate, experts);
+}
+
+void cpu_router_bwd(struct dev *dev, struct route r, view d_logits, view logits, view idx, view gate, view d_gate,
+                    view aux, float z_coeff)
+{
+    (void)dev;
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < logits.n[1]; t++)
+        bwd_row(r, f32_row(d_logits, t), f32_row(logits, t), i32_row(idx, t), f32_row(gate, t), f32_row(d_gate, t),
+                aux.data, z_coeff, logits.n[2]);
+}

@@ -1,0 +1,75 @@
+/* Moving rows to the experts and back: the plan (a stable counting sort), gather and combine. */
+#include <string.h>
+#include "device/cpu/cpu.h"
+
+/* Serial: T * k integers are few beside the rows that they move. While sorting, counts[e] is the next
+ * free position of expert e; afterwards it is the end of e, so differences are the counts again. */
+void cpu_route_plan(struct dev *dev, view counts, view slot, view pick, view idx)
+{
+    (void)dev;
+    int32_t *next = counts.data, *source = pick.data, total = 0;
+    int64_t experts = view_size(counts), tokens = idx.n[1], k = idx.n[2];
+    memset(next, 0, (size_t)experts * sizeof *next);
+    for (int64_t n = 0; n < tokens; n++)
+        for (int64_t j = 0; j < k; j++) {
+            int32_t e = i32_row(idx, n)[j];
+            if (e >= 0)
+                next[e]++;
+        }
+    for (int64_t e = 0; e < experts; e++) {
+        int32_t count = next[e];
+        next[e] = total;
+        total += count;
+    }
+    for (int64_t n = 0; n < tokens; n++)
+        for (int64_t j = 0; j < k; j++) {
+            int32_t e = i32_row(idx, n)[j];
+            int32_t to = e >= 0 ? next[e]++ : -1;
+            i32_row(slot, n)[j] = to;
+            if (to >= 0)
+                source[to] = (int32_t)(n * k + j);
+        }
+    for (int64_t i = total; i < tokens * k; i++)
+        source[i] = -1;
+    for (int64_t e = experts - 1; e > 0; e--)
+        next[e] -= next[e - 1];
+}
+
+void cpu_gather_rows(struct dev *dev, view y, view x, view row, int64_t div)
+{
+    (void)dev;
+    const int32_t *from = row.data;
+    size_t bytes = (size_t)y.n[2] * sizeof(float);
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < y.n[1]; r++) {
+        float *to = f32_row(y, r);
+        if (from[r] < 0)
+            memset(to, 0, bytes);
+        else
+            memcpy(to, f32_row(x, from[r] / div), bytes);
+    }
+}
+
+/* The first row is assigned, not added to zero: bits stay (0 + -0 is 0). */
+KERNEL void cpu_combine(struct dev *dev, view out, view y, view slot, bool acc)
+{
+    (void)dev;
+    int64_t h = out.n[2];
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < out.n[1]; t++) {
+        const int32_t *from = i32_row(slot, t);
+        float *to = f32_row(out, t);
+        bool add = acc;
+        for (int64_t j = 0; j < slot.n[2]; j++) {
+            if (from[j] < 0)
+                continue;
+            const float *row = f32_row(y, from[j]);
+#pragma omp simd
+            for (int64_t i = 0; i < h; i++)
+                to[i] = add ? to[i] + row[i] : row[i];
+            add = true;
+        }
+        if (!add)
+            memset(to, 0, (size_t)h * sizeof *to);
+    }
+}
