@@ -4,10 +4,10 @@
  * between two guards: [guard | block | guard] [guard | block | guard] ... Each of a guard's words is
  * MAGIC ^ the block's size, so the blocks of either end can be walked upwards. A measuring arena adds
  * up the same sizes as a real one. */
-#include <stdio.h>
-#include <string.h>
 #include "base/mem.h"
 #include "device/ops.h"
+#include <stdio.h>
+#include <string.h>
 
 enum { ALIGN = 64, GUARD_WORDS = ALIGN / 8 };
 static const uint64_t MAGIC = 0x5bd1e995c0991ceull;

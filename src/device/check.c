@@ -1,6 +1,6 @@
 /* Checks of arguments before a kernel, of results after it, and its place in the profile. */
-#include "device/check.h"
 #include <omp.h>
+#include "device/check.h"
 
 static void want_memory(const struct dev *dev, const char *op, const char *name, view v)
 {

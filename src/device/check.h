@@ -11,33 +11,33 @@
 /* v must hold n elements without a gap, whatever its shape. */
 #define WANT_VECTOR(v, type, n) want_vector(dev, __func__ + 4, #v, v, type, n)
 /* x must have the shape of y, and both this type. */
-#define WANT_ALIKE(x, y, type)                                                                             \
-    do {                                                                                                   \
-        WANT_STACK(y, type, (y).n[0], (y).n[1], (y).n[2]);                                                 \
-        WANT_STACK(x, type, (y).n[0], (y).n[1], (y).n[2]);                                                 \
+#define WANT_ALIKE(x, y, type)                                                                               \
+    do {                                                                                                     \
+        WANT_STACK(y, type, (y).n[0], (y).n[1], (y).n[2]);                                                   \
+        WANT_STACK(x, type, (y).n[0], (y).n[1], (y).n[2]);                                                   \
     } while (0)
 /* Any other condition. */
-#define NEED(condition)                                                                                    \
-    do {                                                                                                   \
-        if (!(condition))                                                                                  \
-            bug("%s: needs %s", __func__ + 4, #condition);                                                 \
+#define NEED(condition)                                                                                      \
+    do {                                                                                                     \
+        if (!(condition))                                                                                    \
+            bug("%s: needs %s", __func__ + 4, #condition);                                                   \
     } while (0)
 
 /* Run a kernel on its arguments: nothing in dry mode; counted, timed and its outputs (the last
  * arguments) checked. flops: executed by it; in: bytes it must read. */
 #define RUN(op, args, flops, in, ...) RUN_INTO(, op, args, flops, in, __VA_ARGS__)
 /* The same for a kernel with a result: RUN_INTO(total =, sum, ...). */
-#define RUN_INTO(result, op, args, flops, in, ...)                                                         \
-    do {                                                                                                   \
-        if (dev->dry)                                                                                      \
-            break;                                                                                         \
-        double begin = op_begin(dev);                                                                      \
-        result dev->ops->op args;                                                                          \
-        const view outputs[] = {__VA_ARGS__};                                                              \
-        op_end(dev, OP_##op, begin, flops, in, outputs, (int)(sizeof outputs / sizeof *outputs));          \
+#define RUN_INTO(result, op, args, flops, in, ...)                                                           \
+    do {                                                                                                     \
+        if (dev->dry)                                                                                        \
+            break;                                                                                           \
+        double begin = op_begin(dev);                                                                        \
+        result dev->ops->op args;                                                                            \
+        const view outputs[] = {__VA_ARGS__};                                                                \
+        op_end(dev, OP_##op, begin, flops, in, outputs, (int)(sizeof outputs / sizeof *outputs));            \
     } while (0)
 /* Bytes of some views together. */
-#define BYTES(...)                                                                                         \
+#define BYTES(...)                                                                                           \
     views_bytes((const view[]){__VA_ARGS__}, (int)(sizeof(const view[]){__VA_ARGS__} / sizeof(view)))
 
 void want_shape(const struct dev *, const char *op, const char *name, view v, dtype, int64_t n0, int64_t n1,

@@ -1,8 +1,8 @@
 /* The facade: opening, modes, memory, profile. The ops themselves are in op.c and ffn.c. */
-#include <stdlib.h>
-#include <string.h>
 #include "base/mem.h"
 #include "device/ops.h"
+#include <stdlib.h>
+#include <string.h>
 
 static const struct dev_ops *const devices[] = {&dev_cpu_ops};
 

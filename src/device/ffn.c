@@ -16,9 +16,9 @@ static int64_t block_rows(int64_t from, int64_t end)
     return end - from < BLOCK ? end - from : BLOCK;
 }
 
-/** What forward and backward both want; the names of op and arguments are forward's. */
-static void want_ffn(struct dev *dev, int64_t experts, const int64_t *offs, view x, view wgu, view wd, view gu,
-                     view weight)
+/** What forward and backward both want. Named like an op for the messages. */
+static void dev_expert_ffn(struct dev *dev, int64_t experts, const int64_t *offs, view x, view wgu, view wd,
+                           view gu, view weight)
 {
     int64_t rows = x.n[1], hidden = x.n[2], width = wd.n[2];
     WANT(x, F32, rows, hidden);
@@ -33,7 +33,7 @@ static void want_ffn(struct dev *dev, int64_t experts, const int64_t *offs, view
 void dev_expert_ffn_fwd(struct dev *dev, struct arena *arena, view y, view gu, int64_t experts,
                         const int64_t *offs, view x, view wgu, view wd, view weight, bool acc_y)
 {
-    want_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
+    dev_expert_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
     WANT(y, F32, x.n[1], x.n[2]);
     int64_t mark = arena_mark(arena);
     view act = arena_scratch(arena, F32, 1, BLOCK, wd.n[2]);
@@ -52,13 +52,14 @@ void dev_expert_ffn_bwd(struct dev *dev, struct arena *arena, view dx, view dwgu
                         int64_t experts, const int64_t *offs, view dy, view x, view gu, view wgu, view wd,
                         view weight, bool acc)
 {
-    want_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
+    dev_expert_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
     WANT_ALIKE(dwgu, wgu, F32);
     WANT_ALIKE(dwd, wd, F32);
     WANT_ALIKE(dy, x, F32);
     WANT_ALIKE(dx, x, F32);
     int64_t mark = arena_mark(arena);
-    view act = arena_scratch(arena, F32, 1, BLOCK, wd.n[2]), d_act = arena_scratch(arena, F32, 1, BLOCK, wd.n[2]);
+    view act = arena_scratch(arena, F32, 1, BLOCK, wd.n[2]);
+    view d_act = arena_scratch(arena, F32, 1, BLOCK, wd.n[2]);
     for (int64_t e = 0; e < experts; e++) {
         bool add = acc;
         int64_t r = offs[e], n;

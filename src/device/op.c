@@ -180,8 +180,8 @@ void dev_swiglu_bwd(struct dev *dev, view d_gu, view act, view d_weight, view d_
         WANT_VECTOR(weight, F32, rows);
         WANT_VECTOR(d_weight, F32, rows);
     }
-    RUN(swiglu_bwd, (dev, d_gu, act, d_weight, d_act, gu, weight), 0, BYTES(d_act, gu, weight), d_gu,
-        act, d_weight);
+    RUN(swiglu_bwd, (dev, d_gu, act, d_weight, d_act, gu, weight), 0, BYTES(d_act, gu, weight), d_gu, act,
+        d_weight);
 }
 
 /* ---- router ---- */
@@ -206,8 +206,7 @@ void dev_router_choose(struct dev *dev, struct route r, view idx, view gate, vie
     WANT_VECTOR(stats, F32, 2 * experts + 1);
     if (!view_is_none(bias))
         WANT_VECTOR(bias, F32, experts);
-    RUN(router_choose, (dev, r, idx, gate, stats, logits, bias), 0, BYTES(logits, bias), idx, gate,
-        stats);
+    RUN(router_choose, (dev, r, idx, gate, stats, logits, bias), 0, BYTES(logits, bias), idx, gate, stats);
 }
 
 void dev_router_bwd(struct dev *dev, struct route r, view d_logits, view logits, view idx, view gate,

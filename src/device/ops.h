@@ -8,41 +8,41 @@
 #include "device/dev.h"
 
 /* OP(result, name, arguments) for every op of dev.h that a device implements itself. */
-#define DEV_OPS(OP)                                                                                        \
-    OP(void, copy, (struct dev *, view dst, view src))                                                     \
-    OP(void, fill, (struct dev *, view dst, float v))                                                      \
-    OP(void, add, (struct dev *, view y, view x))                                                          \
-    OP(void, gemm, (struct dev *, bool ta, bool tb, view a, view b, bool acc, view c))                     \
-    OP(void, add_bias, (struct dev *, view y, view bias))                                                  \
-    OP(void, colsum, (struct dev *, view x, bool acc, view y))                                             \
-    OP(double, sum, (struct dev *, view x))                                                                \
-    OP(double, sumsq, (struct dev *, view x))                                                              \
-    OP(bool, finite, (struct dev *, view x))                                                               \
-    OP(void, embed_fwd, (struct dev *, view x, view ids, int64_t v0, view w))                              \
-    OP(void, embed_bwd, (struct dev *, view ids, view dx, int64_t v0, bool acc, view dw))                  \
-    OP(void, rmsnorm_fwd, (struct dev *, view y, view rstd, view x, view w, float eps))                    \
-    OP(void, rmsnorm_bwd,                                                                                  \
-       (struct dev *, bool acc_dx, view dx, bool acc_dw, view dw, view dy, view x, view rstd, view w))     \
-    OP(void, rope, (struct dev *, view x, int64_t heads, int64_t seq, view cos_sin, float sign))           \
-    OP(void, attn_fwd, (struct dev *, struct attn_shape, view o, view lse, view q, view k, view v))        \
-    OP(void, attn_bwd,                                                                                     \
-       (struct dev *, struct attn_shape, view dq, view dk, view dv, view d_o, view o, view lse, view q,    \
-        view k, view v))                                                                                   \
-    OP(void, swiglu_fwd, (struct dev *, view act, view gu, view weight))                                   \
-    OP(void, swiglu_bwd,                                                                                   \
-       (struct dev *, view d_gu, view act, view d_weight, view d_act, view gu, view weight))               \
-    OP(void, router_logits, (struct dev *, view logits, view x, view w))                                   \
-    OP(void, router_choose,                                                                                \
-       (struct dev *, struct route, view idx, view gate, view stats, view logits, view bias))              \
-    OP(void, router_bwd,                                                                                   \
-       (struct dev *, struct route, view d_logits, view logits, view idx, view gate, view d_gate, view aux, \
-        float z_coeff))                                                                                    \
-    OP(void, route_plan, (struct dev *, view counts, view slot, view pick, view idx))                      \
-    OP(void, gather_rows, (struct dev *, view y, view x, view row, int64_t div))                           \
-    OP(void, combine, (struct dev *, view out, view y, view slot, bool acc))                               \
-    OP(void, ce_stats, (struct dev *, view stats, view logits, view target, int64_t v0))                   \
-    OP(void, ce_merge, (struct dev *, view lse, view nll, view stats, view target))                        \
-    OP(void, ce_grad, (struct dev *, view logits, view lse, view target, int64_t v0, float scale))         \
+#define DEV_OPS(OP)                                                                                          \
+    OP(void, copy, (struct dev *, view dst, view src))                                                       \
+    OP(void, fill, (struct dev *, view dst, float v))                                                        \
+    OP(void, add, (struct dev *, view y, view x))                                                            \
+    OP(void, gemm, (struct dev *, bool ta, bool tb, view a, view b, bool acc, view c))                       \
+    OP(void, add_bias, (struct dev *, view y, view bias))                                                    \
+    OP(void, colsum, (struct dev *, view x, bool acc, view y))                                               \
+    OP(double, sum, (struct dev *, view x))                                                                  \
+    OP(double, sumsq, (struct dev *, view x))                                                                \
+    OP(bool, finite, (struct dev *, view x))                                                                 \
+    OP(void, embed_fwd, (struct dev *, view x, view ids, int64_t v0, view w))                                \
+    OP(void, embed_bwd, (struct dev *, view ids, view dx, int64_t v0, bool acc, view dw))                    \
+    OP(void, rmsnorm_fwd, (struct dev *, view y, view rstd, view x, view w, float eps))                      \
+    OP(void, rmsnorm_bwd,                                                                                    \
+       (struct dev *, bool acc_dx, view dx, bool acc_dw, view dw, view dy, view x, view rstd, view w))       \
+    OP(void, rope, (struct dev *, view x, int64_t heads, int64_t seq, view cos_sin, float sign))             \
+    OP(void, attn_fwd, (struct dev *, struct attn_shape, view o, view lse, view q, view k, view v))          \
+    OP(void, attn_bwd,                                                                                       \
+       (struct dev *, struct attn_shape, view dq, view dk, view dv, view d_o, view o, view lse, view q,      \
+        view k, view v))                                                                                     \
+    OP(void, swiglu_fwd, (struct dev *, view act, view gu, view weight))                                     \
+    OP(void, swiglu_bwd,                                                                                     \
+       (struct dev *, view d_gu, view act, view d_weight, view d_act, view gu, view weight))                 \
+    OP(void, router_logits, (struct dev *, view logits, view x, view w))                                     \
+    OP(void, router_choose,                                                                                  \
+       (struct dev *, struct route, view idx, view gate, view stats, view logits, view bias))                \
+    OP(void, router_bwd,                                                                                     \
+       (struct dev *, struct route, view d_logits, view logits, view idx, view gate, view d_gate, view aux,  \
+        float z_coeff))                                                                                      \
+    OP(void, route_plan, (struct dev *, view counts, view slot, view pick, view idx))                        \
+    OP(void, gather_rows, (struct dev *, view y, view x, view row, int64_t div))                             \
+    OP(void, combine, (struct dev *, view out, view y, view slot, bool acc))                                 \
+    OP(void, ce_stats, (struct dev *, view stats, view logits, view target, int64_t v0))                     \
+    OP(void, ce_merge, (struct dev *, view lse, view nll, view stats, view target))                          \
+    OP(void, ce_grad, (struct dev *, view logits, view lse, view target, int64_t v0, float scale))           \
     OP(void, adamw, (struct dev *, struct adamw, view p, view m, view v, view g, float scale))
 
 #define OP_NUMBER(result, name, args) OP_##name,

@@ -1,7 +1,7 @@
 /* Views: borrowed device memory with a type, a shape and a leading dimension. Pure. */
-#include <stdio.h>
 #include "base/mem.h"
 #include "device/ops.h"
+#include <stdio.h>
 
 int64_t dtype_size(dtype type)
 {

@@ -1,12 +1,12 @@
 /* The CPU device itself: threads, memory, ceiling, and its table of kernels. */
+#include "device/cpu/cpu.h"
+#include "base/log.h"
+#include "base/mem.h"
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
-#include "base/log.h"
-#include "base/mem.h"
-#include "device/cpu/cpu.h"
 #ifdef __SSE2__
-#include <immintrin.h>
+#    include <immintrin.h>
 #endif
 
 /** Flush denormals to zero in this thread: attention backward is six times slower with them. */
@@ -55,7 +55,8 @@ static status cpu_alloc(struct dev *dev, void **out, int64_t bytes)
     (void)dev;
     *out = mem_map(bytes);
     if (!*out)
-        return fail(E_RESOURCE, "no memory: %s wanted, %s free on this machine; use more ranks or fewer tokens",
+        return fail(E_RESOURCE,
+                    "no memory for %s (%s are free here); use more nodes or a smaller micro-batch",
                     text_bytes(want, (double)bytes), text_bytes(have, (double)mem_free_bytes()));
     mem_touch(*out, bytes);
     return OK;
@@ -109,18 +110,17 @@ static double cpu_ceiling(struct dev *dev)
     return RUNS * 2e-9 * N * N * N / (omp_get_wtime() - begin);
 }
 
-const struct dev_ops dev_cpu_ops = {
-    .name = "cpu",
-    .open = cpu_open,
-    .close = cpu_close,
-    .alloc = cpu_alloc,
-    .free = cpu_free,
-    .upload = cpu_transfer,
-    .download = cpu_transfer,
-    .wait = cpu_wait,
-    .sync = cpu_sync,
-    .ceiling = cpu_ceiling,
+const struct dev_ops dev_cpu_ops = {.name = "cpu",
+                                    .open = cpu_open,
+                                    .close = cpu_close,
+                                    .alloc = cpu_alloc,
+                                    .free = cpu_free,
+                                    .upload = cpu_transfer,
+                                    .download = cpu_transfer,
+                                    .wait = cpu_wait,
+                                    .sync = cpu_sync,
+                                    .ceiling = cpu_ceiling,
 #define OP_ENTRY(result, op, args) .op = cpu_##op,
-    DEV_OPS(OP_ENTRY)
+                                    DEV_OPS(OP_ENTRY)
 #undef OP_ENTRY
 };

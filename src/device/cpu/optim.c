@@ -1,6 +1,6 @@
 /* AdamW (definitions D4) on a contiguous piece: elementwise, so threads do not matter for bits. */
-#include <math.h>
 #include "device/cpu/cpu.h"
+#include <math.h>
 
 KERNEL void cpu_adamw(struct dev *dev, struct adamw a, view pv, view mv, view vv, view gv, float scale)
 {

@@ -3,8 +3,8 @@
  * Views are cut into runs of adjacent elements: the rows of a matrix, or pieces of RUN elements where
  * nothing has a gap. Sums go run by run in double and then over the runs in order, so that they do
  * not depend on the number of threads. */
-#include <string.h>
 #include "device/cpu/cpu.h"
+#include <string.h>
 
 enum { RUN = 4096, LANES = 16 };
 
@@ -172,17 +172,18 @@ double cpu_sumsq(struct dev *dev, view x)
 }
 
 /* ---- finite ---- */
-/** Whether any of n words has all bits of `exponent` set. */
-KERNEL static bool any_f32(int64_t n, const uint32_t *x)
+KERNEL static bool bad_f32(int64_t n, const void *p)
 {
+    const uint32_t *x = p;
     uint32_t bad = 0;
     for (int64_t i = 0; i < n; i++)
         bad |= (x[i] & 0x7f800000) == 0x7f800000;
     return bad;
 }
 
-KERNEL static bool any_bf16(int64_t n, const uint16_t *x)
+KERNEL static bool bad_bf16(int64_t n, const void *p)
 {
+    const uint16_t *x = p;
     uint32_t bad = 0;
     for (int64_t i = 0; i < n; i++)
         bad |= (x[i] & 0x7f80) == 0x7f80;
@@ -197,6 +198,6 @@ bool cpu_finite(struct dev *dev, view x)
     int bad = 0;
 #pragma omp parallel for schedule(static) reduction(| : bad)
     for (int64_t i = 0; i < r.count; i++)
-        bad |= x.type == F32 ? any_f32(run_length(r, i), run_at(x, i)) : any_bf16(run_length(r, i), run_at(x, i));
+        bad |= (x.type == F32 ? bad_f32 : bad_bf16)(run_length(r, i), run_at(x, i));
     return !bad;
 }

@@ -1,0 +1,270 @@
+/* The device facade: views, arena, region, dry and check modes, profile. */
+#include "device/dev.h"
+#include "tap.h"
+#include <math.h>
+#include <omp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct dev *opened(bool check)
+{
+    struct dev *dev;
+    struct dev_options options = {.threads = 2, .check = check};
+    if (dev_open(&dev, "cpu", 0, &options) != OK)
+        exit(99);
+    return dev;
+}
+
+/* ---- deaths: each in a child, before this process starts threads ---- */
+static void wrong_shape(void)
+{
+    float a[4] = {0}, c[8];
+    view av = view_of(a, F32, 1, 2, 2), cv = view_of(c, F32, 1, 2, 4);
+    dev_gemm(opened(false), false, false, av, av, false, cv);
+}
+
+static void wrong_type(void)
+{
+    float a[4] = {0};
+    dev_fill(opened(false), view_of(a, BF16, 1, 2, 4), 1);
+}
+
+static void not_finite(void)
+{
+    float x[3] = {1, NAN, 2}, y[3] = {0};
+    dev_add(opened(true), view_of(y, F32, 1, 1, 3), view_of(x, F32, 1, 1, 3));
+}
+
+static void fresh_memory(void)
+{
+    struct arena arena = {0};
+    struct dev *dev = opened(true);
+    if (arena_open(&arena, dev, 4096) == OK)
+        dev_add(dev, arena_save(&arena, F32, 1, 1, 3), arena_save(&arena, F32, 1, 1, 3));
+}
+
+/** Writes one float before or behind a block of one end, then runs an innocent op. */
+static void overwrite(bool scratch, int64_t at)
+{
+    struct arena arena = {0};
+    struct dev *dev = opened(true);
+    if (arena_open(&arena, dev, 4096) != OK)
+        return;
+    view (*take)(struct arena *, dtype, int64_t, int64_t, int64_t) = scratch ? arena_scratch : arena_save;
+    take(&arena, F32, 1, 1, 5);
+    view v = take(&arena, F32, 1, 1, 16);
+    take(&arena, F32, 1, 1, 5);
+    ((float *)v.data)[at] = 0;
+    dev_fill(dev, v, 1);
+}
+
+static void save_overrun(void)
+{
+    overwrite(false, 16);
+}
+
+static void save_underrun(void)
+{
+    overwrite(false, -1);
+}
+
+static void scratch_overrun(void)
+{
+    overwrite(true, 16);
+}
+
+static void in_bounds(void)
+{
+    overwrite(true, 15);
+    overwrite(false, 0);
+    abort(); /* nothing was said before: the parent sees no message */
+}
+
+static void overflow(void)
+{
+    struct arena arena = {0};
+    if (arena_open(&arena, opened(false), 4096) == OK) {
+        arena_save(&arena, F32, 1, 1, 600);
+        arena_scratch(&arena, F32, 1, 1, 500);
+    }
+}
+
+static void off_the_end(void)
+{
+    float a[4];
+    view_rows(view_of(a, F32, 1, 2, 2), 1, 2);
+}
+
+/** Run it in a child: it must abort, saying `text` (NULL: saying nothing at all). */
+static void dies(void (*run)(void), const char *name, const char *text)
+{
+    int ends[2], ended;
+    char said[4096] = "";
+    size_t got = 0;
+    if (pipe(ends) != 0)
+        exit(99);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], 2);
+        run();
+        _exit(0);
+    }
+    close(ends[1]);
+    for (ssize_t n; got < sizeof said - 1 && (n = read(ends[0], said + got, sizeof said - 1 - got)) > 0;)
+        got += (size_t)n;
+    close(ends[0]);
+    waitpid(child, &ended, 0);
+    bool aborted = WIFSIGNALED(ended) && WTERMSIG(ended) == SIGABRT;
+    ok(aborted && (text ? strstr(said, text) != NULL : said[0] == '\0'), "%s: %s", name,
+       text ? text : "nothing to say");
+}
+
+static void test_deaths(void)
+{
+    dies(wrong_shape, "wrong shape", "gemm: b is F32 [1, 2, 2] ld 2, wanted F32 [1, 2, 4]");
+    dies(wrong_type, "compute op on BF16", "fill: dst is BF16 [1, 2, 4] ld 4, wanted F32");
+    dies(not_finite, "check mode, NaN", "add: output 0, F32 [1, 1, 3] ld 3, has a NaN or an infinity");
+    dies(fresh_memory, "check mode, use of fresh memory", "has a NaN");
+    dies(save_overrun, "check mode, write behind a saved block",
+         "fill: a guard of the arena was overwritten");
+    dies(save_underrun, "check mode, write before a saved block", "guard of the arena");
+    dies(scratch_overrun, "check mode, write behind a scratch block", "guard of the arena");
+    dies(in_bounds, "check mode, write in bounds", NULL);
+    dies(overflow, "arena overflow", "do not fit into 4096");
+    dies(off_the_end, "rows beyond the end", "view_rows: 1 + 2 does not lie in the matrix F32 [1, 2, 2]");
+}
+
+/* ---- views ---- */
+static void test_views(void)
+{
+    float a[2 * 3 * 4];
+    view s = view_of(a, F32, 2, 3, 4), m = view_at(s, 1);
+    ok(m.data == a + 12 && m.n[0] == 1 && m.n[1] == 3 && m.n[2] == 4, "matrix of a stack");
+    view part = view_cols(view_rows(m, 1, 2), 2, 2);
+    ok(part.data == a + 12 + 4 + 2 && part.ld == 4 && view_size(part) == 4, "rows and columns");
+    view flat = view_shape(s, 1, 1, 24);
+    ok(flat.data == a && flat.ld == 24, "reshape");
+    ok(view_is_none(view_none()) && !view_is_none(view_of(NULL, F32, 1, 0, 4)),
+       "none is not an empty matrix");
+    ok(view_cols(view_of(NULL, F32, 1, 3, 4), 2, 2).data == NULL, "a view without memory stays so");
+    ok(dtype_size(F32) == 4 && dtype_size(BF16) == 2 && dtype_size(I32) == 4, "sizes of types");
+}
+
+/* ---- arena and region ---- */
+static int64_t walk(struct arena *a, bool *aligned)
+{
+    *aligned = true;
+    for (int layer = 0; layer < 3; layer++) {
+        int64_t mark = arena_mark(a);
+        view v[] = {arena_save(a, F32, 1, 7, 13), arena_scratch(a, BF16, 1, 1, 33),
+                    arena_scratch(a, I32, 2, 3, 5), arena_save(a, F32, 1, 0, 4)};
+        for (int i = 0; i < 4; i++)
+            *aligned &= (uintptr_t)v[i].data % 64 == 0;
+        arena_release(a, mark);
+    }
+    return a->peak;
+}
+
+static void test_arena(bool check)
+{
+    struct dev *dev = opened(check);
+    struct arena measuring = {.dev = dev}, real = {0};
+    bool aligned;
+    int64_t need = walk(&measuring, &aligned);
+    ok(measuring.base == NULL && need > 0, "check %d: measuring takes no memory", check);
+    if (arena_open(&real, dev, need) != OK)
+        exit(99);
+    bool same = walk(&real, &aligned) == need;
+    arena_reset(&real);
+    same &= real.saved == 0 && real.scratch == 0 && walk(&real, &aligned) == need;
+    ok(same && aligned, "check %d: a real arena of just that size holds it, aligned, twice", check);
+    arena_reset(&real);
+    view x = arena_save(&real, F32, 1, 1, 16), y = arena_scratch(&real, F32, 1, 1, 16);
+    dev_fill(dev, x, 1);
+    dev_fill(dev, y, 2);
+    ok(dev_sum(dev, x) == 16 && dev_sum(dev, y) == 32, "check %d: the ends do not overlap", check);
+    arena_close(&real);
+    arena_close(&real);
+    ok(real.base == NULL, "check %d: closing twice is harmless", check);
+    dev_close(dev);
+}
+
+static void test_region(void)
+{
+    struct dev *dev = opened(false);
+    struct region r = {.dev = dev};
+    dev_set_dry(dev, true);
+    ok(region_view(&r, F32, 1, 100, 4).data == NULL && r.bytes == 1600, "region: dry mode records");
+    dev_set_dry(dev, false);
+    void *first = region_view(&r, F32, 1, 10, 4).data;
+    ok(first && r.bytes == 1600 && r.regrown == 0, "region: the first real use takes what was recorded");
+    ok(region_view(&r, F32, 1, 100, 4).data == first && r.regrown == 0, "region: fits, does not move");
+    view big = region_view(&r, F32, 1, 100000, 4);
+    dev_fill(dev, big, 3);
+    ok(r.regrown == 1 && dev_sum(dev, big) == 1200000, "region: grows");
+    region_close(&r);
+    dev_close(dev);
+}
+
+/* ---- modes ---- */
+static bool flushes(void)
+{
+    volatile float tiny = 1e-30f, product = tiny * 1e-10f;
+    return product == 0;
+}
+
+static int threads_that_flush(int threads)
+{
+    int n = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : n)
+    n += flushes();
+    return n;
+}
+
+static void test_modes(void)
+{
+    struct dev *dev = opened(false), *refused;
+    struct dev_options options = {0};
+    float x[4] = {1, 2, 3, 4}, y[4] = {0}, z[4];
+    view xv = view_of(x, F32, 1, 2, 2), yv = view_of(y, F32, 1, 2, 2);
+    ok(dev_open(&refused, "cuda", 0, &options) == E_RESOURCE && !refused, "refused: %s", status_text());
+    ok(strcmp(dev_name(dev), "cpu") == 0 && dev_threads(dev) == 2, "%s", dev_about(dev));
+    ok(threads_that_flush(2) == 2 && threads_that_flush(5) == 5,
+       "denormals are flushed, also by later threads");
+    dev_set_dry(dev, true);
+    dev_gemm(dev, false, false, xv, xv, false, yv);
+    dev_gemm(dev, false, false, view_of(NULL, F32, 1, 2, 2), xv, false, yv);
+    ok(y[0] == 0 && y[3] == 0 && dev_flops(dev) == 0 && dev_sum(dev, xv) == 0, "dry mode does nothing");
+    dev_set_dry(dev, false);
+    dev_profile(dev, true);
+    dev_gemm(dev, false, false, xv, xv, false, yv);
+    dev_gemm(dev, false, true, xv, xv, true, yv);
+    dev_add(dev, yv, xv);
+    struct dev_profile_row rows[8];
+    int n = dev_profile_rows(dev, rows, 8);
+    int at = strcmp(rows[0].op, "gemm") == 0 ? 0 : 1;
+    ok(n == 2 && rows[0].seconds >= rows[1].seconds && rows[at].calls == 2 && rows[at].flops == 32 &&
+           rows[at].bytes == 96 && dev_flops(dev) == 32,
+       "profile: calls, FLOPs, bytes, sorted by time");
+    dev_profile(dev, true);
+    ok(dev_profile_rows(dev, rows, 8) == 0, "profile starts afresh");
+    dev_upload(dev, yv, x);
+    dev_download(dev, z, yv);
+    ok(memcmp(x, z, sizeof x) == 0, "upload and download");
+    double rate = dev_ceiling_sample(dev);
+    ok(rate > 1 && rate < 1e6, "ceiling sample: %.0f GFLOP/s", rate);
+    dev_close(dev);
+}
+
+int main(void)
+{
+    test_deaths();
+    test_views();
+    test_arena(false);
+    test_arena(true);
+    test_region();
+    test_modes();
+    return tap_done();
+}
