@@ -52,7 +52,7 @@ static double gemm_error(bool ta, bool tb, view a, view b, view before, view c)
             }
             double error = fabs((double)at(c, i, j) - sum), bound = (double)(k_size + 2) * ROUNDING * size;
             if (!(error <= bound))
-                return INFINITY;
+                return HUGE_VAL;
             worst = fmax(worst, bound > 0 ? error / bound : 0);
         }
     return worst;
@@ -175,7 +175,7 @@ static void test_long_vector(void)
 static void test_adamw(double decay)
 {
     enum { N = 1003 };
-    const double lr = 1e-2, beta1 = 0.9f, beta2 = 0.95f, eps = 1e-8, scale = 0.5;
+    const double lr = 1e-2, beta1 = (double)0.9f, beta2 = (double)0.95f, eps = 1e-8, scale = 0.5;
     static float p[N], m[N], v[N], g[N];
     static double P[N], M[N], V[N];
     double worst = 0;

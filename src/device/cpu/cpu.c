@@ -36,7 +36,9 @@ static status cpu_open(struct dev *dev, int node_local_rank)
     if (dev->threads > 0)
         omp_set_num_threads(dev->threads);
     dev->threads = omp_get_max_threads();
-    /* Threads that a later, larger team adds inherit the mode from the one that makes them. */
+    /* This thread first: threads that a later, larger team adds inherit the mode from it, and LLVM's
+     * OpenMP restores it in the whole team at every region. */
+    flush_denormals();
 #pragma omp parallel
     flush_denormals();
     snprintf(dev->about, sizeof dev->about, "%d cores %s, %d thread%s, GEMM by %s", omp_get_num_procs(),
