@@ -27,8 +27,9 @@ status upcycle_scales(const struct config *target, const char *text, struct upcy
     double a = none ? 1 : down || !strcmp(text, "auto") ? auto_scale(&target->moe) : number_of(text);
     if (a == 0)
         return fail(E_DECK, "start.upcycle.weight_scale: %s: needs auto, down, none or a positive number", text);
-    up->scale_gate_up = down ? 1 : cbrt(a);
-    up->scale_down = down ? a : cbrt(a);
+    double root = (double)cbrtl((long double)a); /* rounded right: cbrt() is not, and differs by library */
+    up->scale_gate_up = down ? 1 : root;
+    up->scale_down = down ? a : root;
     return OK;
 }
 
