@@ -12,25 +12,37 @@
 
 /* ---- opening ---- */
 
-static bool launched(void) /* did something that starts MPI programs start this process? */
-{
-    static const char *const trace[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMIX_NAMESPACE", "PMI_RANK", "PMI_SIZE",
-                                        "PMI_FD", "PALS_RANKID", "SLURM_STEP_NUM_TASKS"};
+/* What those who start MPI programs leave in the environment, whoever is nearest first: mpirun may
+ * itself run inside a Slurm step. */
+static const struct {
+    const char *name;
+    bool tasks; /* says how many were started */
+} launcher[] = {
+    {"OMPI_COMM_WORLD_SIZE", true},
+    {"PMI_SIZE", true},
+    {"PMI_RANK", false},
+    {"PMI_FD", false},
+    {"PMIX_NAMESPACE", false},
+    {"PMIX_RANK", false},
+    {"PALS_RANKID", false},
+    {"SLURM_STEP_NUM_TASKS", true}, /* the last */
+};
+enum { LAUNCHERS = sizeof launcher / sizeof *launcher };
 
-    for (size_t i = 0; i < sizeof trace / sizeof *trace; i++)
-        if (getenv(trace[i]))
-            return true;
-    return false;
+static int launched_tasks(void)
+{
+    for (int i = 0; i < LAUNCHERS; i++)
+        if (launcher[i].tasks && getenv(launcher[i].name))
+            return atoi(getenv(launcher[i].name));
+    return 1;
 }
 
-static int launched_tasks(void) /* how many, by whoever is nearest: mpirun may itself run inside a Slurm step */
+static bool launched(void)
 {
-    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"};
-
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (getenv(sizes[i]))
-            return atoi(getenv(sizes[i]));
-    return 1;
+    for (int i = 0; i < LAUNCHERS - 1; i++)
+        if (getenv(launcher[i].name))
+            return true;
+    return launched_tasks() > 1; /* a Slurm step of one task, such as salloc's shell, needs no MPI */
 }
 
 status comm_check_world(int size)
@@ -260,7 +272,8 @@ uint64_t comm_sum_u64(struct comm *comm, uint64_t x)
 
 status comm_agree(struct comm *comm, status mine)
 {
-    int64_t worst = (int64_t)mine * INT_MAX + (INT_MAX - 1 - comm_rank(comm)); /* ties: the lowest rank is largest */
+    /* one number: the code, then the rank, of which the lowest counts most */
+    int64_t worst = (int64_t)mine * INT_MAX + (INT_MAX - 1 - comm_rank(comm));
     int from;
     int64_t length;
     char *text;

@@ -9,17 +9,20 @@
 
 struct comm;
 
-/** COLLECTIVE. "self" if no launcher started this process (no PMI/PMIx/Open MPI/Slurm step variable),
- *  else "mpi". If Slurm started several tasks and MPI sees one: E_DECK with the remedy. */
+/** COLLECTIVE. "self" if no launcher started this process (no PMI, PMIx, PALS or Open MPI variable,
+ *  no Slurm step of several tasks), else "mpi". If Slurm started several tasks and MPI sees one:
+ *  E_DECK with the remedy. */
 status comm_open(struct comm **) MUST_USE;
 /** COLLECTIVE: barrier, then finalise. */
 void comm_close(struct comm *);
 int comm_rank(const struct comm *);
 int comm_size(const struct comm *);
-const char *comm_about(const struct comm *);  /* "Open MPI 4.1.4", "MPICH 4.0.2", "one process" */
+const char *comm_about(const struct comm *); /* "Open MPI 4.1.4", "MPICH 4.0.2", "one process" */
+/** The MPI library of this program, without starting it. Not collective. */
+const char *comm_mpi_library(void);
 /** Which node each rank is on (nodes numbered by their lowest rank), by shared memory domains. */
 const int *comm_nodes(const struct comm *);
-int comm_node_rank(const struct comm *);      /* index among the ranks of this node */
+int comm_node_rank(const struct comm *); /* index among the ranks of this node */
 int comm_node_size(const struct comm *);
 
 /** COLLECTIVE. Each rank passes its own outcome; all return the worst code (ties: lowest rank) and

@@ -24,7 +24,8 @@ struct group {
 
 /* ---- opening ---- */
 
-static struct group *group_open(struct comm *comm, struct dev *dev, const struct layout *layout, enum group_id id)
+static struct group *group_open(struct comm *comm, struct dev *dev, const struct layout *layout,
+                                enum group_id id)
 {
     static const char *const names[GROUPS] = {"tp", "dp", "kvdp", "ep", "etp", "edp", "world"};
     struct group *g = mem_new(1, sizeof *g);
@@ -45,7 +46,8 @@ static struct group *group_open(struct comm *comm, struct dev *dev, const struct
     return g;
 }
 
-status groups_open(struct group *group[GROUPS], struct comm *comm, struct dev *dev, const struct layout *layout)
+status groups_open(struct group *group[GROUPS], struct comm *comm, struct dev *dev,
+                   const struct layout *layout)
 {
     if (layout->world != comm_size(comm))
         bug("groups: a layout of %d ranks on %d", layout->world, comm_size(comm));
@@ -261,7 +263,8 @@ void group_all_to_all(struct group *g, enum stream s, view out, const int64_t *r
     if (dev_is_dry(g->dev))
         return;
     start_clock(g);
-    keep_own(g, at(out.data, g->recv.at[g->rank]), at(in.data, g->send.at[g->rank]), in.type, g->send.n[g->rank]);
+    keep_own(g, at(out.data, g->recv.at[g->rank]), at(in.data, g->send.at[g->rank]), in.type,
+             g->send.n[g->rank]);
     g->link->ops->exchange(g->link, out.data, g->recv, in.data, g->send);
     for (int r = 0; r < g->size; r++)
         g->sent += r == g->rank ? 0 : g->send.n[r];

@@ -21,9 +21,9 @@ status groups_open(struct group *group[GROUPS], struct comm *, struct dev *, con
 void groups_close(struct group *group[GROUPS]);
 int group_size(const struct group *);
 int group_rank(const struct group *);
-const char *group_name(const struct group *);          /* "tp", "dp", ... */
-int64_t group_bytes_sent(const struct group *);        /* by this rank to others, since opening */
-double group_seconds(const struct group *);            /* spent inside, since opening */
+const char *group_name(const struct group *);   /* "tp", "dp", ... */
+int64_t group_bytes_sent(const struct group *); /* by this rank to others, since opening */
+double group_seconds(const struct group *);     /* spent inside, since opening */
 /** Allocate what a dry run recorded (scratch for reductions). Local. */
 status group_reserve(struct group *) MUST_USE;
 
@@ -37,7 +37,8 @@ void group_reduce_scatter(struct group *, enum stream, view out, view in);
 void group_all_reduce(struct group *, enum stream, view x);
 /** Rows to and from each member; row counts are host arrays [size] that add up to the views' rows.
  *  in and out must not overlap, except in a group of one. */
-void group_all_to_all(struct group *, enum stream, view out, const int64_t *recv_rows, view in, const int64_t *send_rows);
+void group_all_to_all(struct group *, enum stream, view out, const int64_t *recv_rows, view in,
+                      const int64_t *send_rows);
 /** out = rows of all ranks one after the other; rows[size]; in has rows[rank], and may be its own
  *  part of out. */
 void group_all_gather_v(struct group *, enum stream, view out, const int64_t *rows, view in);

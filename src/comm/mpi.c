@@ -258,3 +258,13 @@ struct comm *comm_mpi_open(void)
     comm_vendor(mpi->comm.about, version);
     return &mpi->comm;
 }
+
+const char *comm_mpi_library(void)
+{
+    static char about[64];
+    char version[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int length;
+    MPI_Get_library_version(version, &length); /* one of the few calls that are legal before MPI_Init */
+    comm_vendor(about, version);
+    return about;
+}

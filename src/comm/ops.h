@@ -38,7 +38,7 @@ struct comm_ops {
     void (*reduce)(struct comm *, int64_t *x, int n, enum reduction);
     int (*node_leader)(struct comm *); /* the lowest rank on this rank's node */
     void (*abort)(struct comm *, int code) __attribute__((noreturn));
-    void (*close)(struct comm *);      /* also frees; no barrier */
+    void (*close)(struct comm *); /* also frees; no barrier */
 };
 struct comm { /* the first member of each implementation's struct */
     const struct comm_ops *ops;

@@ -10,7 +10,8 @@ static void keep_all(struct link *link, char *data, struct spans spans)
     (void)link, (void)data, (void)spans;
 }
 
-static void exchange_nothing(struct link *link, char *out, struct spans recv, const char *in, struct spans send)
+static void exchange_nothing(struct link *link, char *out, struct spans recv, const char *in,
+                             struct spans send)
 {
     (void)link, (void)out, (void)recv, (void)in, (void)send;
 }

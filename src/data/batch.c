@@ -52,8 +52,9 @@ static status add_set(struct data *d, struct sets *sets, const struct tokens *to
     struct set set = {.tokens = tokens, .from = from, .n = n, .windows = (n - 1) / d->sequence};
 
     if (set.windows < 1)
-        return fail(E_DATA, "%s: %lld tokens%s are fewer than one window of data.sequence + 1 = %lld", tokens->path,
-                    (long long)n, n < tokens->total ? " of its part by data.split" : "", (long long)d->sequence + 1);
+        return fail(E_DATA, "%s: %lld tokens%s are fewer than one window of data.sequence + 1 = %lld",
+                    tokens->path, (long long)n, n < tokens->total ? " of its part by data.split" : "",
+                    (long long)d->sequence + 1);
     set.name = name_of(sets, tokens->path);
     sets->set = mem_grow(sets->set, sets->n + 1, sizeof set);
     sets->set[sets->n++] = set;
@@ -257,7 +258,8 @@ void data_locate(struct data *d, int64_t sample, int *set, int64_t *window)
     *window = rng_permute(key, windows, nth % windows);
 }
 
-static status read_window(struct data *d, const struct set *set, int64_t window, int32_t *ids, int32_t *targets)
+static status read_window(struct data *d, const struct set *set, int64_t window, int32_t *ids,
+                          int32_t *targets)
 {
     size_t bytes = (size_t)d->sequence * sizeof *ids;
 

@@ -14,7 +14,7 @@ struct data;
  *  also if a set has fewer than sequence + 1 tokens. On failure there is nothing to close. */
 status data_open(struct data **, const struct data_section *, uint64_t seed, int64_t vocab) MUST_USE;
 void data_close(struct data *);
-int64_t data_train_tokens(const struct data *);       /* of all sets; of the file for batches */
+int64_t data_train_tokens(const struct data *); /* of all sets; of the file for batches */
 /** Steps that a batches file holds; -1 for token sets (endless). And its [batch, sequence] (0 for sets). */
 int64_t data_file_steps(const struct data *);
 void data_file_shape(const struct data *, int64_t *sequences, int64_t *sequence);

@@ -22,16 +22,16 @@ static status read_shape(struct batch_file *f, const struct pair *pair)
     const struct st_tensor *x = &f->file.tensor[f->tokens], *y = &f->file.tensor[f->targets];
 
     if (x->rank != pair->rank || y->rank != pair->rank)
-        return fail(E_DATA, "%s: %s and %s have %d and %d dimensions, not %d", f->file.path, x->name, y->name, x->rank,
-                    y->rank, pair->rank);
+        return fail(E_DATA, "%s: %s and %s have %d and %d dimensions, not %d", f->file.path, x->name, y->name,
+                    x->rank, y->rank, pair->rank);
     f->steps = pair->rank == 3 ? x->shape[0] : 1;
     f->batch = x->shape[pair->rank - 2];
     f->row = x->shape[pair->rank - 1];
     f->sequence = f->row - pair->longer;
     for (int d = 0; d < pair->rank; d++)
         if (y->shape[d] != (d == pair->rank - 1 ? f->sequence : x->shape[d]))
-            return fail(E_DATA, "%s: the shapes of %s and %s do not fit: %lld and %lld in dimension %d", f->file.path,
-                        x->name, y->name, (long long)x->shape[d], (long long)y->shape[d], d);
+            return fail(E_DATA, "%s: the shapes of %s and %s do not fit: %lld and %lld in dimension %d",
+                        f->file.path, x->name, y->name, (long long)x->shape[d], (long long)y->shape[d], d);
     return OK;
 }
 
@@ -52,8 +52,10 @@ static status find_pair(struct batch_file *f, int64_t sequence)
                  pairs[i].tokens);
     }
     if (*found)
-        return fail(E_DATA, "%s: data.sequence is %lld, its sequences have %s", f->file.path, (long long)sequence, found);
-    return fail(E_DATA, "%s: no batches in it: neither train.tokens with train.targets, nor tokens with targets",
+        return fail(E_DATA, "%s: data.sequence is %lld, its sequences have %s", f->file.path,
+                    (long long)sequence, found);
+    return fail(E_DATA,
+                "%s: no batches in it: neither train.tokens with train.targets, nor tokens with targets",
                 f->file.path);
 }
 
@@ -87,7 +89,7 @@ static status read_line(struct batch_file *f, int tensor, int64_t sample, int64_
 
 static status bad_id(const struct batch_file *f, int tensor, int64_t sample, int64_t at, int64_t vocab)
 {
-    return fail(E_DATA, "%s: tensor %s: step %lld, row %lld, position %lld: id %lld is outside the vocabulary of %lld",
+    return fail(E_DATA, "%s: tensor %s: step %lld, row %lld, position %lld: id %lld; the vocabulary has %lld",
                 f->file.path, f->file.tensor[tensor].name, (long long)(sample / f->batch),
                 (long long)(sample % f->batch), (long long)at, (long long)f->line[at], (long long)vocab);
 }

@@ -9,17 +9,18 @@
 
 struct batch_file {
     struct st_file file;
-    int tokens, targets;    /* tensors */
-    int64_t steps, batch;   /* samples = steps * batch */
-    int64_t sequence, row;  /* S; tokens in a row of `tokens`: S or S + 1 */
-    int64_t *line;          /* [row] one row as it is read */
+    int tokens, targets;   /* tensors */
+    int64_t steps, batch;  /* samples = steps * batch */
+    int64_t sequence, row; /* S; tokens in a row of `tokens`: S or S + 1 */
+    int64_t *line;         /* [row] one row as it is read */
 };
 
 /** The pair of tensors whose S is `sequence` (train's, if both are). E_DATA. */
 status batch_file_open(struct batch_file *, const char *path, int64_t sequence) MUST_USE;
 void batch_file_close(struct batch_file *);
 /** Sample's ids and targets [S]; -1 = not counted. E_DATA: beyond the end, ids outside [0, vocab). */
-status batch_file_sample(struct batch_file *, int64_t sample, int64_t vocab, int32_t *ids, int32_t *targets) MUST_USE;
+status batch_file_sample(struct batch_file *, int64_t sample, int64_t vocab, int32_t *ids,
+                         int32_t *targets) MUST_USE;
 /** Counted targets of samples [first, first+n). */
 status batch_file_counted(struct batch_file *, int64_t first, int64_t n, int64_t *counted) MUST_USE;
 

@@ -80,7 +80,8 @@ static void check_nodes(struct comm *c)
         before += node[r] == node[comm_rank(c)] && r < comm_rank(c);
     }
     ok(numbered && node[0] == 0, "nodes are numbered by their lowest rank");
-    ok(here == comm_node_size(c) && before == comm_node_rank(c), "node_rank and node_size fit the list of nodes");
+    ok(here == comm_node_size(c) && before == comm_node_rank(c),
+       "node_rank and node_size fit the list of nodes");
 }
 
 /** Rank r passes code[r % n] with a text of its own: everybody must see `want` of rank `who`. */
@@ -111,13 +112,15 @@ static void check_agreements(struct comm *c)
     if (comm_size(c) >= 3)
         check_agreement(c, (status[]){OK, E_SPACE, E_SPACE}, 3, E_SPACE, 1, "two of three tie");
     status_set_text("");
-    ok(comm_agree(c, comm_rank(c) == last ? E_BUG : OK) == E_BUG && !strcmp(status_text(), ""), "agree: an empty text");
+    ok(comm_agree(c, comm_rank(c) == last ? E_BUG : OK) == E_BUG && !strcmp(status_text(), ""),
+       "agree: an empty text");
 }
 
 static void check_vendors(void)
 {
     static const char *const text[][2] = {
-        {"Open MPI v4.1.4, package: Debian OpenMPI, ident: 4.1.4, repo rev: v4.1.4, May 26, 2022", "Open MPI 4.1.4"},
+        {"Open MPI v4.1.4, package: Debian OpenMPI, ident: 4.1.4, repo rev: v4.1.4, May 26, 2022",
+         "Open MPI 4.1.4"},
         {"MPICH Version:\t4.0.2\nMPICH Release date:\tThu Apr  7 12:34:45 CDT 2022\n", "MPICH 4.0.2"},
         {"Intel(R) MPI Library 2021.9 for Linux* OS\n\n", "Intel(R) MPI Library 2021.9 for Linux* OS"},
         {"MPI VERSION    : CRAY MPICH version 8.1.25.17 (ANL base 3.4a2)\nMPI BUILD INFO :",
@@ -132,8 +135,9 @@ static void check_vendors(void)
 }
 
 /* What launchers set; all are taken away for a start without one. */
-static const char *const traces[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMIX_NAMESPACE",      "PMI_RANK", "PMI_SIZE",
-                                     "PMI_FD",               "PALS_RANKID", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"};
+static const char *const traces[] = {
+    "OMPI_COMM_WORLD_SIZE", "PMIX_RANK",   "PMIX_NAMESPACE", "PMI_RANK", "PMI_SIZE", "PMI_FD", "PALS_RANKID",
+    "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"};
 enum { TRACES = sizeof traces / sizeof *traces };
 
 static void hide_launcher(char *saved[TRACES])
@@ -159,7 +163,8 @@ static void check_launchers(struct comm *c)
     struct comm *alone = NULL;
 
     hide_launcher(saved);
-    ok(comm_open(&alone) == OK && !strcmp(comm_about(alone), "one process"), "no launcher: one process without MPI");
+    ok(comm_open(&alone) == OK && !strcmp(comm_about(alone), "one process"),
+       "no launcher: one process without MPI");
     tap_open(alone);
     check_moves(alone);
     check_reductions(alone);
@@ -170,9 +175,15 @@ static void check_launchers(struct comm *c)
 
     ok(comm_check_world(1) == OK, "one task, one rank");
     setenv("SLURM_STEP_NUM_TASKS", "64", 1);
-    ok(comm_check_world(1) == E_DECK && !strcmp(status_text(), "srun started 64 tasks, MPI sees 1; try --mpi=pmix"),
+    ok(comm_check_world(1) == E_DECK &&
+           !strcmp(status_text(), "srun started 64 tasks, MPI sees 1; try --mpi=pmix"),
        "srun without PMI: %s", status_text());
     ok(comm_check_world(64) == OK, "srun with PMI");
+    setenv("SLURM_STEP_NUM_TASKS", "1", 1);
+    ok(comm_open(&alone) == OK && !strcmp(comm_about(alone), "one process"),
+       "a Slurm step of one task needs no MPI");
+    comm_close(alone);
+    setenv("SLURM_STEP_NUM_TASKS", "64", 1);
     setenv("OMPI_COMM_WORLD_SIZE", "1", 1);
     ok(comm_check_world(1) == OK, "mpirun -n 1 inside a Slurm step of 64 tasks");
     show_launcher(saved);

@@ -79,14 +79,16 @@ static bool all_gather_bytes_good(const struct team *t) /* other types, an odd n
 
     group_all_gather(t->g, COMPUTE, view_of(out, BF16, 1, t->size, 3), view_of(in, BF16, 1, 1, 3));
     for (int r = 0; r < t->size; r++)
-        good &= out[3 * r] == member(t, r) && out[3 * r + 1] == 0x7fc0 && out[3 * r + 2] == 1000 + member(t, r);
+        good &=
+            out[3 * r] == member(t, r) && out[3 * r + 1] == 0x7fc0 && out[3 * r + 2] == 1000 + member(t, r);
     return good;
 }
 
 static bool reduce_scatter_good(const struct team *t, int64_t rows, int64_t n, bool in_place)
 {
     int64_t part = rows * n, from = t->me * part;
-    float *in = new_values(t->world, t->size * part), *out = in_place ? in + from : mem_new(part, sizeof *out);
+    float *in = new_values(t->world, t->size * part),
+          *out = in_place ? in + from : mem_new(part, sizeof *out);
     bool good = true;
 
     group_reduce_scatter(t->g, COMM, matrix(out, rows, n), matrix(in, t->size * rows, n));
@@ -176,7 +178,8 @@ static bool reduce_scatter_v_good(const struct team *t, int64_t base, int64_t n)
 static bool all_gathers(const struct team *t)
 {
     int64_t sent = group_bytes_sent(t->g);
-    bool good = all_gather_good(t, 3, 5, false) & all_gather_good(t, 2, 7, true) & all_gather_good(t, 0, 4, false);
+    bool good =
+        all_gather_good(t, 3, 5, false) & all_gather_good(t, 2, 7, true) & all_gather_good(t, 0, 4, false);
 
     return good && group_bytes_sent(t->g) - sent == (t->size - 1) * (15 + 14) * 4;
 }
@@ -184,7 +187,8 @@ static bool all_gathers(const struct team *t)
 static bool reduce_scatters(const struct team *t)
 {
     int64_t sent = group_bytes_sent(t->g);
-    bool good = reduce_scatter_good(t, 3, 5, false) & reduce_scatter_good(t, 2, 7, true) & reduce_scatter_good(t, 0, 4, false);
+    bool good = reduce_scatter_good(t, 3, 5, false) & reduce_scatter_good(t, 2, 7, true) &
+                reduce_scatter_good(t, 0, 4, false);
 
     return good && group_bytes_sent(t->g) - sent == (t->size - 1) * (15 + 14) * 4;
 }
@@ -246,15 +250,16 @@ static void check_rounds(const struct team *t)
     ok(all_gather_good(t, 1, n, true) && all_to_all_good(t, 1000, 300), "large all_gather and all_to_all");
 }
 
-/** Every check on every group of one layout. */
+/** Every check on every group of one layout. One KV head, so that G_KVDP is not G_DP. */
 static void check_layout(struct comm *c, int tp, int ep, int etp)
 {
-    struct layout_needs needs = {.heads = tp, .kv_heads = 1, .experts = ep}; /* K and V kept whole: G_KVDP differs */
+    struct layout_needs needs = {.heads = tp, .kv_heads = 1, .experts = ep};
     struct layout layout;
     struct group *group[GROUPS];
     char *wrong = layout_make(&layout, comm_size(c), tp, ep, etp, &needs);
 
-    ok(!wrong && groups_open(group, c, dev, &layout) == OK, "%d ranks: TP %d, EP %d, ETP %d", comm_size(c), tp, ep, etp);
+    ok(!wrong && groups_open(group, c, dev, &layout) == OK, "%d ranks: TP %d, EP %d, ETP %d", comm_size(c),
+       tp, ep, etp);
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
         bool good = true;
         for (int id = 0; id < GROUPS; id++)
@@ -263,7 +268,8 @@ static void check_layout(struct comm *c, int tp, int ep, int etp)
         ok(good, "%s", checks[i].what);
     }
     if (tp * ep * etp == 1)
-        check_rounds(&(struct team){group[G_WORLD], &layout, G_WORLD, comm_rank(c), comm_rank(c), comm_size(c)});
+        check_rounds(
+            &(struct team){group[G_WORLD], &layout, G_WORLD, comm_rank(c), comm_rank(c), comm_size(c)});
     ok(comm_size(c) == 1 || group_seconds(group[G_WORLD]) > 0, "time is counted");
     groups_close(group);
 }

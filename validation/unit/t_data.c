@@ -68,7 +68,8 @@ static void check_blend(void)
     /* Megatron-LM's rule, run in numpy. */
     ok(blends("0100100100010010010001001001000100100100", 2, (double[]){7, 3}), "blend 7 : 3");
     ok(blends("2012202120212202120212202120212202120212", 3, (double[]){1, 1, 2.5}), "blend 1 : 1 : 2.5");
-    ok(blends("1031210131013121013101312101310131210131", 4, (double[]){0.2, 0.5, 0.1, 0.2}), "blend of four");
+    ok(blends("1031210131013121013101312101310131210131", 4, (double[]){0.2, 0.5, 0.1, 0.2}),
+       "blend of four");
     ok(blends("0000000", 1, (double[]){5}), "blend of one");
     blend_open(&b, 3, weight);
     for (int64_t i = 0; i < 100000; i++) {
@@ -120,10 +121,12 @@ static void check_one_set(const char *path)
     int64_t same_epoch = 0, same_seed = 0, in_order = 0, windows = 100;
 
     ok(data_train_tokens(d) == 1010 && data_file_steps(d) == -1, "1010 tokens: 100 windows of 10 + 1");
-    ok(count_windows(d, 0, windows, times, first) && all_are(count, windows, 1), "one epoch is every window once");
+    ok(count_windows(d, 0, windows, times, first) && all_are(count, windows, 1),
+       "one epoch is every window once");
     /* 17 steps of 7 sequences, then steps of 3: the epoch goes on where it was */
     ok(count_windows(d, windows, 19, times, first) && count_windows(d, 119, 81, times, first) &&
-           all_are(count, windows, 2), "another batch size repeats nothing");
+           all_are(count, windows, 2),
+       "another batch size repeats nothing");
     for (int64_t i = 0; i < windows; i++) {
         int set;
         int64_t a, b, c;
@@ -135,8 +138,9 @@ static void check_one_set(const char *path)
         in_order += a == i;
     }
     /* of 100 fixed points of a random permutation 1 is expected, 8 have probability 1e-6 */
-    ok(same_epoch < 8 && same_seed < 8 && in_order < 8, "epochs and seeds have orders of their own (%d, %d, %d)",
-       (int)same_epoch, (int)same_seed, (int)in_order);
+    ok(same_epoch < 8 && same_seed < 8 && in_order < 8,
+       "epochs and seeds have orders of their own (%d, %d, %d)", (int)same_epoch, (int)same_seed,
+       (int)in_order);
     data_close(d);
     data_close(other);
 }
@@ -169,9 +173,11 @@ static void check_two_sets(const char *a, const char *b)
        "windows of validation: floor(tokens/S), at most what is there");
     good = true;
     for (int64_t w = 0; w < 50; w++)
-        good &= data_window(d, 1, w, ids, targets) == OK && ids[0] == 5000 + w * S && targets[S - 1] == ids[0] + S;
+        good &= data_window(d, 1, w, ids, targets) == OK && ids[0] == 5000 + w * S &&
+                targets[S - 1] == ids[0] + S;
     ok(good, "validation is in file order, windows overlap by one");
-    ok(data_window(d, -1, 7, ids, targets) == OK && ids[0] == 70, "set -1 is the first training set, in file order");
+    ok(data_window(d, -1, 7, ids, targets) == OK && ids[0] == 70,
+       "set -1 is the first training set, in file order");
     ok(!strcmp(about, "a 1.01 k, b 501 tokens to train on | valid: a 1.01 k, b 501"), "about: %s", about);
     free(about);
     data_close(d);
@@ -195,7 +201,8 @@ static void check_twins(const char *path)
     for (int i = 0; i < 100; i++)
         same += window[0][i] == window[1][i];
     ok(same < 8, "sets have orders of their own (%d)", (int)same);
-    ok(!strcmp(data_valid_name(d, 0), "a") && !strcmp(data_valid_name(d, 1), path), "equal names: the second is its path");
+    ok(!strcmp(data_valid_name(d, 0), "a") && !strcmp(data_valid_name(d, 1), path),
+       "equal names: the second is its path");
     data_close(d);
 }
 
@@ -209,33 +216,38 @@ static void check_split(const char *path)
 
     ok(data_train_tokens(d) == 909 && data_valid_sets(d) == 1 && data_valid_windows(d, 0, 1 << 20) == 10,
        "split 0.9, 0.1 of 1010 tokens: 909 and 101");
-    ok(count_windows(d, 0, 90, times, (const int32_t[]){0, 0}) && all_are(count, 90, 1) && all_are(count + 90, 10, 0),
+    ok(count_windows(d, 0, 90, times, (const int32_t[]){0, 0}) && all_are(count, 90, 1) &&
+           all_are(count + 90, 10, 0),
        "the first part trains");
     ok(data_window(d, 0, 9, ids, targets) == OK && ids[0] == 909 + 90 && targets[S - 1] == 1009,
        "the rest validates, to the last token");
     ok(!strcmp(data_valid_name(d, 0), "a"), "the rest has the set's name");
     data_close(d);
     section.sequence = 101;
-    ok(data_open(&d, &section, 1, VOCAB) == E_DATA && says("101 tokens of its part by data.split are fewer than") &&
-           says("data.sequence + 1 = 102"), "too small a part: %s", status_text());
+    ok(data_open(&d, &section, 1, VOCAB) == E_DATA &&
+           says("101 tokens of its part by data.split are fewer than") && says("data.sequence + 1 = 102"),
+       "too small a part: %s", status_text());
 }
 
 static void check_refusals(const char *path)
 {
-    struct data_item items[2] = {{(char *)(uintptr_t)path, 1}, {(char *)(uintptr_t)"no/such/set", 1}};
+    struct data_item items[2] = {{(char *)(uintptr_t)path, 1}, {(char *)(uintptr_t) "no/such/set", 1}};
     struct data_section section = {.sequence = 1010, .train = {1, items}};
     struct data *d = NULL;
     int32_t ids[S], targets[S];
 
-    ok(data_open(&d, &section, 1, VOCAB) == E_DATA && says(path) && says("1010 tokens are fewer") && says("= 1011"),
+    ok(data_open(&d, &section, 1, VOCAB) == E_DATA && says(path) && says("1010 tokens are fewer") &&
+           says("= 1011"),
        "fewer than S+1 tokens: %s", status_text());
     section.sequence = S;
     section.train.n = 2;
-    ok(data_open(&d, &section, 1, VOCAB) == E_DATA && says("no/such/set"), "a missing file: %s", status_text());
+    ok(data_open(&d, &section, 1, VOCAB) == E_DATA && says("no/such/set"), "a missing file: %s",
+       status_text());
     section.train.n = 1;
     ok(data_open(&d, &section, 1, 500) == OK, "the vocabulary is checked as ids are read");
-    ok(data_window(d, -1, 48, ids, targets) == OK && data_window(d, -1, 49, ids, targets) == E_DATA && says(path) &&
-           says("document 3") && says("500"), "an id too large: %s", status_text());
+    ok(data_window(d, -1, 48, ids, targets) == OK && data_window(d, -1, 49, ids, targets) == E_DATA &&
+           says(path) && says("document 3") && says("500"),
+       "an id too large: %s", status_text());
     data_close(d);
 }
 
@@ -255,14 +267,17 @@ static void check_golden(const char *path)
     }
     d = opened(&section, 1);
     data_file_shape(d, &b, &s);
-    ok(data_file_steps(d) == 8 && b == 8 && s == 17 && data_train_tokens(d) == 8 * 8 * 17, "8 steps of 8 x 17");
+    ok(data_file_steps(d) == 8 && b == 8 && s == 17 && data_train_tokens(d) == 8 * 8 * 17,
+       "8 steps of 8 x 17");
     ok(data_sample(d, 2 * 8 + 3, ids, targets) == OK &&
            !memcmp(ids, (int32_t[]){132, 129, 53, 84, 34, 31}, 24) && ids[16] == 37 &&
-           !memcmp(targets, (int32_t[]){129, 53, 84, -1, -1, 115}, 24), "step 2, row 3; -100 is not counted");
+           !memcmp(targets, (int32_t[]){129, 53, 84, -1, -1, 115}, 24),
+       "step 2, row 3; -100 is not counted");
     for (int i = 0; i < 8; i++)
         good &= data_counted(d, 8 * i, 8, &counted) == OK && counted == steps[i];
     ok(good, "counted targets of each step");
-    ok(data_sample(d, 64, ids, targets) == E_DATA && says("sample 64") && says("holds 64"), "the end: %s", status_text());
+    ok(data_sample(d, 64, ids, targets) == E_DATA && says("sample 64") && says("holds 64"), "the end: %s",
+       status_text());
     ok(data_valid_windows(d, -1, 512) == 30 && data_window(d, -1, 19, ids, targets) == OK && ids[0] == 132,
        "its samples in order for the certificate");
     data_close(d);
@@ -270,16 +285,20 @@ static void check_golden(const char *path)
     section.sequence = 23;
     d = opened(&section, 1);
     data_file_shape(d, &b, &s);
-    ok(data_file_steps(d) == 1 && b == 2 && s == 23 && data_counted(d, 0, 2, &counted) == OK && counted == 40 &&
-           data_sample(d, 1, ids, targets) == OK && !memcmp(ids, (int32_t[]){57, 100, 62, 41, 13}, 20) &&
-           !memcmp(targets, (int32_t[]){23, -1, 116, -1, 7}, 20), "data.sequence picks the pair: tokens, targets");
+    ok(data_file_steps(d) == 1 && b == 2 && s == 23 && data_counted(d, 0, 2, &counted) == OK &&
+           counted == 40 && data_sample(d, 1, ids, targets) == OK &&
+           !memcmp(ids, (int32_t[]){57, 100, 62, 41, 13}, 20) &&
+           !memcmp(targets, (int32_t[]){23, -1, 116, -1, 7}, 20),
+       "data.sequence picks the pair: tokens, targets");
     data_close(d);
     section.sequence = 1024;
     ok(data_open(&d, &section, 1, VOCAB) == E_DATA && says("data.sequence is 1024") &&
-           says("17 in train.tokens, 23 in tokens"), "no such sequence: %s", status_text());
+           says("17 in train.tokens, 23 in tokens"),
+       "no such sequence: %s", status_text());
     section.sequence = 17;
     ok(data_open(&d, &section, 1, 100) == OK && data_sample(d, 19, ids, targets) == E_DATA &&
-           says("train.tokens: step 2, row 3, position 0: id 132"), "an id too large: %s", status_text());
+           says("train.tokens: step 2, row 3, position 0: id 132"),
+       "an id too large: %s", status_text());
     data_close(d);
 }
 
