@@ -36,6 +36,9 @@ status ckpt_save(struct comm *, const struct store *, const struct ckpt_state *,
  *  are verified by loading); others are warned of. *path caller frees; NULL and OK if there is none at all,
  *  E_NOCKPT if there are some but none is usable. */
 status ckpt_find(struct comm *, const char *run_dir, char **path) MUST_USE;
+/** Local: a checkpoint's folder from its own path or that of a run folder (its newest usable one).
+ *  E_NOCKPT. *dir caller frees. */
+status ckpt_resolve(const char *path, char **dir) MUST_USE;
 /** Local: read index.h5 of a checkpoint folder. */
 status ckpt_index_read(struct ckpt_index *, const char *dir) MUST_USE;
 void ckpt_index_free(struct ckpt_index *);

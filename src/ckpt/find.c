@@ -77,6 +77,18 @@ status ckpt_find(struct comm *c, const char *run_dir, char **path)
     return OK;
 }
 
+status ckpt_resolve(const char *path, char **dir)
+{
+    char *index = mem_format("%s/index.h5", path);
+    struct stat about;
+    bool is_checkpoint = stat(index, &about) == 0;
+    free(index);
+    *dir = is_checkpoint ? mem_text(path) : NULL;
+    if (!is_checkpoint)
+        TRY(find_local(path, dir));
+    return *dir ? OK : fail(E_NOCKPT, "%s: neither a checkpoint (index.h5) nor a run folder with one (ckpt/step_*)", path);
+}
+
 void ckpt_prune(const char *run_dir, int64_t keep)
 {
     int64_t *step;

@@ -13,13 +13,21 @@ struct data_items { int n; struct data_item *item; };
 struct reals { int n; double *x; };
 struct every { int64_t steps; double seconds; };         /* 500 | 30min; both 0 = never */
 
-struct run_section { int64_t steps; double tokens; int64_t seed; char *dir; bool profile; double time_limit; /* s; 0 = auto */ };
-struct moe_section {   /* unset: -1, NULL */
-    int64_t experts, top_k, granularity;
-    char *router;            /* topk-softmax | softmax-topk */
+struct run_section {
+    int64_t steps;           /* exactly one of steps and tokens is above 0 once deck_check passes */
+    double tokens;
+    int64_t seed;
+    char *dir;               /* absolute */
+    bool profile;
+    double time_limit;       /* s; 0 = auto */
+};
+struct moe_section {         /* unset: -1, NULL; the keys without the remark have defaults */
+    int64_t experts, top_k;  /* unset: as `like` says */
+    int64_t granularity;
+    char *router;            /* unset | topk-softmax | softmax-topk */
     int renormalise;         /* -1 unset, 0, 1 */
-    char *layers;            /* all | every N | "0,2,5" (a list is kept as text) */
-    char *capacity;          /* dropless | a decimal, as written */
+    char *layers;            /* unset | all | every N | "0,2,5" (ascending; a list is kept as text) */
+    char *capacity;          /* dropless | a decimal of at most six places, as written */
     char *capacity_rule, *capacity_policy;
     double aux_loss_coeff, z_loss_coeff;
     double imbalance;        /* planned rows at an expert's rank over the balanced number */
@@ -33,7 +41,7 @@ struct model_section {       /* unset: -1, NULL; spelled-out keys override `like
 };
 struct start_section {
     char *from;              /* NULL = model.like; "random"; a directory or checkpoint (absolute) */
-    struct { double router_std; char *weight_scale; } upcycle; /* weight_scale: auto */
+    struct { double router_std; char *weight_scale; } upcycle; /* weight_scale: auto | down | none | a decimal */
 };
 struct parallel_section { int64_t tensor, expert, expert_tensor; };
 struct device_section { char *type, *precision; int64_t threads; bool check; };
@@ -64,36 +72,49 @@ struct deck {
     struct checkpoint_section checkpoint;
     struct eval_section eval;
     struct log_section log;
-    char *name;              /* deck's file name without suffix: the default run.dir is runs/<name> */
-    char **origin;           /* [deck_keys()] where each value came from: "default", "a.yaml:12", "--set" */
+    char *name;              /* last deck's file name without suffix: the default run.dir is runs/<name> */
+    char *file;              /* last deck as it was named, for messages about what is missing */
+    char **origin;           /* [deck_keys()] where each value came from: NULL = default; see deck_origin */
 };
 
 struct key {
     const char *path;        /* "model.moe.top_k" */
-    enum { K_INT, K_REAL, K_BOOL, K_TEXT, K_PATH, K_CHOICE, K_REALS, K_ITEMS, K_EVERY, K_LAYERS, K_DURATION } type;
+    enum key_type {
+        K_INT, K_REAL, K_BOOL, K_MAYBE, /* a bool that may be unset, kept as an int -1, 0, 1 */
+        K_CHOICE, K_PATH, K_REALS, K_ITEMS, K_EVERY, K_LAYERS, K_DURATION,
+        K_DECIMAL /* a word or a positive decimal, kept as text so that it stays exact */
+    } type;
     size_t offset;
-    double min, max;
-    const char *unit, *fallback /* as YAML text; NULL = unset */, *choices /* "a|b|c" */, *help;
+    double min, max;         /* inclusive, of numbers */
+    const char *unit, *fallback /* as YAML text; NULL = unset */, *help;
+    const char *choices;     /* "a|b|c"; of a path, duration, decimal: words that are taken as they are */
     bool may_change_on_restart;
 };
 const struct key *deck_keys(int *n);
 
-/** All defaults, nothing read. */
+/** All defaults, nothing read. Every deck begins with this; the calls below add to it. */
 void deck_init(struct deck *);
 void deck_free(struct deck *);
-/** Read YAML decks left to right (base, then variants), then --set a.b=c texts. All errors of all
- *  decks in one record, one line each "FILE:LINE:COLUMN: message (nearest key)"; E_DECK. */
+/** Read YAML decks left to right (base, then variants), then --set a.b=c texts, on top of what the
+ *  deck holds. Sections merge key by key, lists replace. All errors of all decks in one record, one
+ *  line each "FILE:LINE:COLUMN: message"; E_DECK. Decks hold at most 1 MiB, 16 levels and 64 KiB a
+ *  value; anchors, aliases, tags, second documents and double keys are refused. */
 status deck_read(struct deck *, int n_files, char *const files[], int n_set, char *const set[]) MUST_USE;
-/** The same from memory (tests, fuzzing, the deck inside a checkpoint). Paths relative to `folder`. */
+/** The same from memory (tests, fuzzing, the deck inside a checkpoint). Paths are relative to
+ *  `folder`; NULL is the current one. */
 status deck_parse(struct deck *, const char *name, const char *text, int64_t size, const char *folder) MUST_USE;
 /** Checks inside the deck that need no file: micro | sequences, exactly one of steps and tokens,
- *  train or batches, ... E_DECK, all at once, with positions. */
+ *  train or batches, ... E_DECK, all at once, with positions and the numbers that would fit. */
 status deck_check(const struct deck *) MUST_USE;
-/** The resolved deck as YAML: every key, absolute paths, "# origin" behind each value. Caller frees. */
+/** The resolved deck as YAML: every key, absolute paths, "# origin" behind each value. It can be
+ *  read again and gives the same deck. Caller frees. */
 char *deck_resolved(const struct deck *);
 /** Differences in keys that may not change on restart; NULL if none, else lines (caller frees). */
 char *deck_restart_diff(const struct deck *now, const struct deck *then);
-/** "FILE:LINE" of a key's value, for messages of later checks ("default" if it was not given). */
+/** The value of key `i` as YAML text, "~" if unset. Caller frees. */
+char *deck_value(const struct deck *, int i);
+/** "FILE:LINE:COLUMN" of a key's value, for messages of later checks; "--set", or "default" if it
+ *  was not given. */
 const char *deck_origin(const struct deck *, const char *path);
 
 #endif

@@ -47,6 +47,6 @@ status valid_loss(double *loss, struct comm *comm, struct net *net, const struct
     /* the whole TP group counted the same targets; t = 0 alone reports its loss */
     double sum[2] = {report.nll, layout_coords(l, rank).t == 0 ? (double)counted : 0};
     comm_sum_f64(comm, sum, 2);
-    *loss = sum[1] > 0 ? sum[0] / sum[1] : NAN;
+    *loss = sum[1] > 0 ? sum[0] / sum[1] : (double)NAN;
     return OK;
 }

@@ -59,7 +59,7 @@ static void block_bwd(struct net *net, struct pass *p, int layer, view d_x)
 }
 
 /* Two buffers take turns; what a layer saves is dropped behind it. */
-static void forward_alone(struct net *net, struct pass *p, float *logits)
+static void forward_alone(struct net *net, struct pass *p, const struct logits_sink *sink)
 {
     view x = stream_save(net, p), other = stream_save(net, p);
     embed_fwd(net, p, x);
@@ -71,7 +71,7 @@ static void forward_alone(struct net *net, struct pass *p, float *logits)
         other = t;
         net->arena.saved = bottom;
     }
-    head_eval(net, p, x, logits);
+    head_eval(net, p, x, sink);
 }
 
 void net_train(struct net *net, const struct micro_batch *batch, bool acc, struct net_report *report)
@@ -93,17 +93,19 @@ void net_train(struct net *net, const struct micro_batch *batch, bool acc, struc
     embed_bwd(net, &p, d_x);
 }
 
-void net_eval(struct net *net, const struct micro_batch *batch, struct net_report *report, float *logits)
+void net_eval(struct net *net, const struct micro_batch *batch, struct net_report *report,
+              const struct logits_sink *sink)
 {
     struct pass p = pass_begin(net, batch, report);
-    forward_alone(net, &p, logits);
+    forward_alone(net, &p, sink);
 }
 
-void net_probe(struct net *net, const struct micro_batch *batch, struct net_report *report, float *logits)
+void net_probe(struct net *net, const struct micro_batch *batch, struct net_report *report,
+               const struct logits_sink *sink)
 {
     struct pass p = pass_begin(net, batch, report);
     p.capacity = true;
-    forward_alone(net, &p, logits);
+    forward_alone(net, &p, sink);
 }
 
 /* ---- opening ---- */
@@ -146,10 +148,10 @@ static status measure_and_open(struct net *net)
 {
     struct net_report report = {.margin = INFINITY};
     struct micro_batch full = {.tokens = mem_mul(net->shape.micro, net->shape.sequence)};
-    float none;
+    struct logits_sink nowhere = {NULL, NULL};
     dev_set_dry(net->dev, true);
     net->arena = (struct arena){.dev = net->dev};
-    net_probe(net, &full, &report, &none);
+    net_probe(net, &full, &report, &nowhere);
     if (net->shape.training)
         net_train(net, &full, false, &report);
     dev_set_dry(net->dev, false);

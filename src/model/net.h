@@ -36,6 +36,13 @@ struct net_report {
     double margin;             /* smallest routing or capacity margin seen; start it at +inf */
 };
 
+/* Where logits go, chunk by chunk of a micro-batch: rows [row, row+rows) of [N, V], host memory that is
+ * borrowed for the call. Every rank of the TP group is given all of them. */
+struct logits_sink {
+    void (*take)(void *with, int64_t row, int64_t rows, const float *logits);
+    void *with;
+};
+
 /** Sizes come from a dry run. Collective only in that all ranks must call it. */
 status net_open(struct net **, const struct store *, struct group *const group[GROUPS], const struct net_shape *) MUST_USE;
 void net_close(struct net *);
@@ -45,10 +52,9 @@ int64_t net_bytes(const struct net *);                 /* activation memory held
  *  overwritten), true for later ones. Adds to *report. Nothing is reduced over groups that hold
  *  equal slabs: store_reduce_grads does that once per batch. */
 void net_train(struct net *, const struct micro_batch *, bool acc, struct net_report *report);
-/** Forward only, dropless. Adds the counted cross-entropies to report->nll. If logits is not NULL:
- *  host [N, V] of the whole micro-batch on every rank of the TP group. */
-void net_eval(struct net *, const struct micro_batch *, struct net_report *report, float *logits);
+/** Forward only, dropless. Adds the counted cross-entropies to report->nll. sink NULL: no logits. */
+void net_eval(struct net *, const struct micro_batch *, struct net_report *report, const struct logits_sink *sink);
 /** Logits of the training mode (capacity applies), for probe: forward only. */
-void net_probe(struct net *, const struct micro_batch *, struct net_report *report, float *logits);
+void net_probe(struct net *, const struct micro_batch *, struct net_report *report, const struct logits_sink *sink);
 
 #endif

@@ -85,6 +85,12 @@ float *store_at(const struct store *s, const struct shard *shard)
     return s->bucket[shard->bucket].mem[shard->kind] + shard->at;
 }
 
+float *store_owned_grad(const struct store *s, int bucket)
+{
+    const struct bucket *b = &s->bucket[bucket];
+    return b->mem[GRAD] + (b->mem[MASTER] - b->mem[WEIGHT]);
+}
+
 uint64_t tensor_hash(const char *name, const int64_t dim[3], const piece *part, const float *values)
 {
     uint64_t key = rng_name(name), sum = 0;

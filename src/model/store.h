@@ -32,6 +32,8 @@ int64_t store_bytes(const struct model *, const struct layout *, int rank, bool 
 view store_view(const struct store *, int tensor, enum kind);
 /** First element of a shard of this store. */
 float *store_at(const struct store *, const struct shard *);
+/** My part of a bucket's reduced gradient: where MASTER's and the moments' shards begin, for GRAD. */
+float *store_owned_grad(const struct store *, int bucket);
 /** Sum over my owned pieces of mix(name, global index, fp32 bits) mod 2^64: add over all ranks
  *  (comm_sum_u64) for a hash that is equal on every layout (D10). kind: MASTER or a moment. */
 uint64_t store_hash(const struct store *, enum kind);

@@ -4,19 +4,12 @@
 #include <stdlib.h>
 #include "base/mem.h"
 
-/* My part of a bucket's reduced gradient. */
-static float *owned_gradient(const struct store *s, int bucket)
-{
-    const struct bucket *b = &s->bucket[bucket];
-    return b->mem[GRAD] + (b->mem[MASTER] - b->mem[WEIGHT]);
-}
-
 double optim_norm(const struct store *s, struct comm *comm)
 {
     double sum = 0;
     for (int b = 0; b < s->model->n_buckets; b++)
         if (s->bucket[b].trained) /* padding is zero */
-            sum += dev_sumsq(s->dev, view_of(owned_gradient(s, b), F32, 1, 1, s->bucket[b].part));
+            sum += dev_sumsq(s->dev, view_of(store_owned_grad(s, b), F32, 1, 1, s->bucket[b].part));
     comm_sum_f64(comm, &sum, 1);
     return sqrt(sum);
 }
@@ -30,7 +23,7 @@ static void update_shard(struct store *s, struct shard shard, struct adamw hyper
         shard.kind = (enum kind[]){MASTER, MOMENT1, MOMENT2}[i];
         v[i] = view_of(store_at(s, &shard), F32, 1, 1, shard.part.n);
     }
-    view g = view_of(owned_gradient(s, shard.bucket) + shard.at, F32, 1, 1, shard.part.n);
+    view g = view_of(store_owned_grad(s, shard.bucket) + shard.at, F32, 1, 1, shard.part.n);
     dev_adamw(s->dev, hyper, v[0], v[1], v[2], g, scale);
 }
 

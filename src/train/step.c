@@ -42,7 +42,7 @@ struct micro_batch batch_round(const struct batch *b, int64_t round)
 void stepper_open(struct stepper *s, struct comm *comm, struct group *const *group, struct store *store,
                   struct net *net, const struct optimizer_section *optimizer)
 {
-    *s = (struct stepper){comm, group, store, net, optimizer, false, {0}};
+    *s = (struct stepper){.comm = comm, .group = group, .store = store, .net = net, .optimizer = optimizer};
     const struct config *c = &store->model->config;
     s->report.load_n = config_moe_layers(c) * c->moe.experts;
     s->report.load = mem_new(s->report.load_n, sizeof *s->report.load);

@@ -34,13 +34,16 @@ status export_check(const struct config *c)
     if (config_moe_layers(c) == 0)
         return OK;
     if (m->order == SOFTMAX_TOPK && !m->renormalise)
-        return fail(E_DATA, "router: softmax-topk without renormalise cannot be exported: Mixtral's expert weights "
-                            "always sum to 1");
+        return fail(E_DATA,
+                    "router: softmax-topk without renormalise cannot be exported: Mixtral's expert weights "
+                    "always sum to 1");
     if (c->qkv_bias)
         return fail(E_DATA, "a MoE model with biases on Q, K and V cannot be exported: Mixtral has none");
     if (config_moe_layers(c) < c->layers && m->granularity > 1)
-        return fail(E_DATA, "dense layers of width %lld beside experts of width %lld cannot be exported: config.json "
-                            "has one intermediate_size", (long long)c->ffn, (long long)config_expert_ffn(c));
+        return fail(E_DATA,
+                    "dense layers of width %lld beside experts of width %lld cannot be exported: config.json "
+                    "has one intermediate_size",
+                    (long long)c->ffn, (long long)config_expert_ffn(c));
     return OK;
 }
 
@@ -87,7 +90,8 @@ static status check_out_dir(const char *dir)
     char *entry = first_entry(dir);
     bool usable = S_ISDIR(about.st_mode) && !entry;
     free(entry);
-    return usable ? OK : fail(E_DECK, "%s: exists and is not an empty folder: give the export a new name", dir);
+    return usable ? OK
+                  : fail(E_DECK, "%s: exists and is not an empty folder: give the export a new name", dir);
 }
 
 /* ---- what goes where ---- */
@@ -122,7 +126,8 @@ static status find_arrays(struct export *e)
         const struct tensor *t = &e->model.tensor[e->name[i].tensor];
         e->array[i] = source_find(e->source, t->name);
         if (e->array[i] < 0)
-            return fail(E_DATA, "%s: tensor %s is missing", e->source->path ? e->source->path : "source", t->name);
+            return fail(E_DATA, "%s: tensor %s is missing", e->source->path ? e->source->path : "source",
+                        t->name);
         if (memcmp(e->source->array[e->array[i]].dim, t->dim, sizeof t->dim))
             return fail(E_DATA, "%s: tensor %s has another shape than its model's config says",
                         e->source->path ? e->source->path : "source", t->name);
@@ -206,7 +211,8 @@ static status write_index(const struct export *e, const char *dir)
         bytes += mem_mul(elements_of(&e->name[i]), st_type_size(e->type));
         json_object_set_new(map, e->name[i].name, json_string(file_name(e, e->file[i], name)));
     }
-    json_t *index = json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)bytes, "weight_map", map);
+    json_t *index =
+        json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)bytes, "weight_map", map);
     char *path = mem_format("%s/model.safetensors.index.json", dir);
     status s = json_write_file(index, path, 2);
     free(path);
@@ -238,7 +244,8 @@ static status write_dir(struct export *e, const char *out_dir)
 {
     char *partial = mem_format("%s.partial", out_dir);
     remove_partial(partial); /* of an export that was killed */
-    status s = mkdir(partial, 0777) == 0 ? OK : fail(E_SPACE, "%s: cannot be made: %s", partial, strerror(errno));
+    status s =
+        mkdir(partial, 0777) == 0 ? OK : fail(E_SPACE, "%s: cannot be made: %s", partial, strerror(errno));
     if (s == OK) {
         s = write_all(e, partial);
         if (s == OK && rename(partial, out_dir) != 0)

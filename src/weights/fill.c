@@ -70,7 +70,8 @@ static void plan_routers(struct fill_plan *p, const struct model *target, double
         const struct tensor *t = &target->tensor[i];
         if (upcycle_slot(target, i) != T_ROUTER)
             continue;
-        list[n] = (struct generated){.name = t->name, .dim = {1, m->experts / m->granularity, t->dim[2]}, .std = std};
+        list[n] = (struct generated){
+            .name = t->name, .dim = {1, m->experts / m->granularity, t->dim[2]}, .std = std};
         p->map[i] = upcycle_router(&target->config, GENERATOR, n++);
     }
     p->source[GENERATOR] = source_open_random(seed, list, n);
@@ -95,13 +96,15 @@ static status check_dense(const struct config *target, const struct config *dens
     if (config_moe_layers(dense) > 0)
         return fail(E_DECK, "start.from: %s: upcycling starts from a dense model, this one has experts", dir);
     if (!config_same_trunk(target, dense))
-        return fail(E_DECK, "start.from: %s (%s) has another shape than the model that trains (%s): all sizes "
-                            "but the experts' must agree", dir, config_text(dense, is), config_text(target, wants));
+        return fail(E_DECK,
+                    "start.from: %s (%s) has another shape than the model that trains (%s): all sizes "
+                    "but the experts' must agree",
+                    dir, config_text(dense, is), config_text(target, wants));
     return OK;
 }
 
-status plan_upcycle(struct fill_plan *p, const struct model *target, const struct model *dense, const char *dir,
-                    const struct upcycle *up, uint64_t seed)
+status plan_upcycle(struct fill_plan *p, const struct model *target, const struct model *dense,
+                    const char *dir, const struct upcycle *up, uint64_t seed)
 {
     TRY(check_dense(&target->config, &dense->config, dir));
     struct map *names = mem_new(dense->n_tensors, sizeof *names);

@@ -20,8 +20,8 @@ status plan_random(struct fill_plan *, const struct model *target, uint64_t seed
 status plan_same(struct fill_plan *, const struct model *target, const char *dir) MUST_USE;
 /** Plan for a dense Hugging Face model upcycled to `target` (D9; virtual groups; router from the seed
  *  by global index). `dense` is the source's table. Local. E_DECK if the trunks differ, E_DATA. */
-status plan_upcycle(struct fill_plan *, const struct model *target, const struct model *dense, const char *dir,
-                    const struct upcycle *, uint64_t seed) MUST_USE;
+status plan_upcycle(struct fill_plan *, const struct model *target, const struct model *dense,
+                    const char *dir, const struct upcycle *, uint64_t seed) MUST_USE;
 void plan_free(struct fill_plan *);
 /** Bytes that `rank` must read: sum over its tensors of the union of source bytes each needs. */
 int64_t plan_bytes(const struct fill_plan *, const struct model *, const struct layout *, int rank);

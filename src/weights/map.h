@@ -11,23 +11,27 @@
 #include "format/source.h"
 
 struct pick { int64_t dst, src; double scale; };
-struct axis {                 /* picks strictly ascend in dst; at = NULL: n picks dst = lo+i, src = from+i, scale 1 */
-    int64_t n, lo, from;
+struct axis {         /* n picks that strictly ascend in dst */
+    int64_t n;
+    int64_t lo, from; /* at = NULL: dst = lo+i, src = from+i, scale 1 */
     struct pick *at;
 };
 struct term {
-    int source;               /* index into the sources given to map_run */
-    int array;                /* index into that source's arrays; before composition: a tensor of the inner model */
-    bool add;                 /* add to what earlier terms wrote; a copying term assigns (0 + -0 changes bits) */
+    int source; /* index into the sources given to map_run */
+    int array;  /* index into that source's arrays; before composition: a tensor of the inner model */
+    bool add;   /* add to what earlier terms wrote; a copying term assigns (0 + -0 changes bits) */
     struct axis axis[3];
 };
 struct map { int n; struct term *term; };
 
-struct axis axis_identity(int64_t n);                          /* 0..n-1 from 0..n-1 */
-struct axis axis_shift(int64_t lo, int64_t n, int64_t from);   /* lo.. from from.. */
-struct axis axis_picks(const struct pick *, int64_t n);        /* copies; contiguous unscaled picks become a shift */
-struct map map_one(int source, int array, struct axis a0, struct axis a1, struct axis a2); /* takes the axes */
-void map_push(struct map *, struct term);                      /* takes the term; an empty one is dropped */
+struct axis axis_identity(int64_t n);                        /* 0..n-1 from 0..n-1 */
+struct axis axis_shift(int64_t lo, int64_t n, int64_t from); /* lo.. from from.. */
+/** A copy of n picks; contiguous unscaled ones become a shift. */
+struct axis axis_picks(const struct pick *, int64_t n);
+/** One copying term; takes the axes. */
+struct map map_one(int source, int array, struct axis a0, struct axis a1, struct axis a2);
+/** Takes the term; an empty one is dropped. */
+void map_push(struct map *, struct term);
 void map_free(struct map *);
 /** outer's arrays are tensors of a model whose own maps are inner[]. New map; arguments stay. */
 struct map map_compose(const struct map *outer, const struct map *inner);
@@ -36,13 +40,14 @@ struct map map_restrict(const struct map *, slab box);
 /** Fill out [n0, n1, n2] (host fp32, contiguous; zero where no term writes). Reads each source byte
  *  that the copying terms need once, in blocks of about 1 MiB or directly into `out`; an adding term
  *  reads for itself. *bytes_read += file bytes. Errors are source_read's; `out` is then undefined. */
-status map_run(const struct map *, struct source *const *sources, const int64_t n[3], float *out, int64_t *bytes_read) MUST_USE;
+status map_run(const struct map *, struct source *const *sources, const int64_t n[3], float *out,
+               int64_t *bytes_read) MUST_USE;
 /** File bytes that map_run will read: the union of the source elements that the copying terms need,
  *  plus those of each adding term. */
 int64_t map_bytes(const struct map *, struct source *const *sources);
 
 /* ---- parts, shared with map_run.c ---- */
-struct pick axis_at(const struct axis *, int64_t i);           /* the i-th pick */
+struct pick axis_at(const struct axis *, int64_t i); /* the i-th pick */
 /** First i whose pick has dst (by_src: src) >= key; n if none. The picks must ascend in it. */
 int64_t axis_lower(const struct axis *, bool by_src, int64_t key);
 

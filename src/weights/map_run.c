@@ -200,7 +200,8 @@ static void put(float *y, float x, double scale, bool add)
 }
 
 /* One row: from[0] is column `lo` of the source; picks [p.lo, p.lo + p.n) of the last axis. */
-static void scatter_row(const struct term *t, struct range p, int64_t lo, double scale, const float *from, float *to)
+static void scatter_row(const struct term *t, struct range p, int64_t lo, double scale, const float *from,
+                        float *to)
 {
     const struct axis *a = &t->axis[2];
     if (a->at) {
@@ -242,21 +243,23 @@ static bool is_direct(const struct share *s, const int64_t n[3])
            (a[2].n == n[2] || (a[1].n == 1 && a[0].n == 1)) && (a[1].n == n[1] || a[0].n == 1);
 }
 
-static status run_direct(const struct share *s, struct source *source, const int64_t n[3], float *out, int64_t *bytes)
+static status run_direct(const struct share *s, struct source *source, const int64_t n[3], float *out,
+                         int64_t *bytes)
 {
     const struct axis *a = s->term[0].axis;
     slab box = {{a[0].from, a[1].from, a[2].from}, {a[0].n, a[1].n, a[2].n}};
     return source_read(source, s->array, box, out + (a[0].lo * n[1] + a[1].lo) * n[2] + a[2].lo, bytes);
 }
 
-static status run_box(const struct share *s, struct source *source, const slab *box, float *block, const int64_t n[3],
-                      float *out, int64_t *bytes)
+static status run_box(const struct share *s, struct source *source, const slab *box, float *block,
+                      const int64_t n[3], float *out, int64_t *bytes)
 {
     int64_t rows = box->n[2] < BLOCK ? BLOCK / box->n[2] : 1;
     for (int64_t i = 0; i < box->n[0]; i++) {
         for (int64_t j = 0; j < box->n[1]; j += rows) {
             int64_t left = box->n[1] - j;
-            slab part = {{box->lo[0] + i, box->lo[1] + j, box->lo[2]}, {1, left < rows ? left : rows, box->n[2]}};
+            slab part = {{box->lo[0] + i, box->lo[1] + j, box->lo[2]},
+                         {1, left < rows ? left : rows, box->n[2]}};
             TRY(source_read(source, s->array, part, block, bytes));
             for (int t = 0; t < s->n; t++)
                 scatter(&s->term[t], &part, block, n, out);
@@ -265,7 +268,8 @@ static status run_box(const struct share *s, struct source *source, const slab *
     return OK;
 }
 
-static status run_share(struct share *s, struct source *source, const int64_t n[3], float *out, int64_t *bytes)
+static status run_share(struct share *s, struct source *source, const int64_t n[3], float *out,
+                        int64_t *bytes)
 {
     if (is_direct(s, n))
         return run_direct(s, source, n, out, bytes);
@@ -299,7 +303,8 @@ static void check_extent(const struct map *m, const int64_t n[3])
         }
 }
 
-status map_run(const struct map *m, struct source *const *sources, const int64_t n[3], float *out, int64_t *bytes_read)
+status map_run(const struct map *m, struct source *const *sources, const int64_t n[3], float *out,
+               int64_t *bytes_read)
 {
     int64_t size = mem_mul(mem_mul(n[0], n[1]), n[2]);
     check_extent(m, n);

@@ -14,7 +14,7 @@ static const struct row {
     enum slot slot;
     enum where where;
     int rank;         /* in the file */
-    int at, step;     /* rows of axis 0 that it is: `at`, expert e: at + e*step; step = 0: dense FFN or all rows */
+    int at, step;     /* it is row at + e*step of axis 0 for expert e (dense: e = 0); step = 0: all rows */
     const char *name; /* behind "model.layers.L." (and "block_sparse_moe.experts.E."), or the whole name */
 } rows[] = {
     {T_EMBED, ANY, 2, 0, 0, "model.embed_tokens.weight"},
@@ -61,14 +61,15 @@ static bool occurs(const struct row *r, const struct model *m, int layer, enum n
     return true;
 }
 
-static void write_name(struct hf_name *h, const struct row *r, const struct layer *l, int layer, int64_t expert)
+static void write_name(struct hf_name *h, const struct row *r, const struct layer *l, int layer,
+                       int64_t expert)
 {
     bool block = l->type == BLOCK || l->type == MOE_BLOCK;
     if (!block)
         snprintf(h->name, sizeof h->name, "%s", r->name);
     else if (r->where == OLD_EXPERT)
-        snprintf(h->name, sizeof h->name, "model.layers.%d.block_sparse_moe.experts.%" PRId64 ".%s", layer - 1, expert,
-                 r->name);
+        snprintf(h->name, sizeof h->name, "model.layers.%d.block_sparse_moe.experts.%" PRId64 ".%s",
+                 layer - 1, expert, r->name);
     else
         snprintf(h->name, sizeof h->name, "model.layers.%d.%s", layer - 1, r->name);
 }
@@ -77,7 +78,8 @@ static struct hf_name describe(const struct row *r, const struct model *m, int l
 {
     int tensor = m->layer[layer].tensor[r->slot];
     const int64_t *dim = m->tensor[tensor].dim;
-    struct hf_name h = {.tensor = tensor, .rank = r->rank, .at = r->at + expert * r->step, .n = r->step ? 1 : dim[0]};
+    struct hf_name h = {
+        .tensor = tensor, .rank = r->rank, .at = r->at + expert * r->step, .n = r->step ? 1 : dim[0]};
     int64_t x = m->layer[layer].type == MOE_BLOCK ? m->config.moe.experts : 1;
     const int64_t shape[3] = {x, dim[0] / x * dim[1], dim[2]}; /* of rank 3: gate above up */
     memcpy(h.shape, r->rank == 3 ? shape : dim + 3 - r->rank, (size_t)r->rank * sizeof *shape);
@@ -161,8 +163,8 @@ static bool is_redundant(const struct model *m, const char *name)
 }
 
 /* at[i] = the array of name[i], -1 if missing. */
-static void check_names(struct complaint *c, const struct model *m, const struct source *s, const struct hf_name *name,
-                        int n, int *at)
+static void check_names(struct complaint *c, const struct model *m, const struct source *s,
+                        const struct hf_name *name, int n, int *at)
 {
     bool *used = mem_new(s->n, sizeof *used);
     for (int i = 0; i < n; i++) {
@@ -185,17 +187,19 @@ static status refuse(const struct complaint *c, const struct source *s)
     char more[48] = "";
     if (c->n > NAMED)
         snprintf(more, sizeof more, "; and %d more", c->n - NAMED);
-    return fail(E_DATA, "%s: the arrays do not fit config.json or the deck's model: %s%s", s->path ? s->path : "source",
-                c->text, more);
+    return fail(E_DATA, "%s: the arrays do not fit config.json or the deck's model: %s%s",
+                s->path ? s->path : "source", c->text, more);
 }
 
 /* Row-major order is the same, so the array may be seen as the rows of our tensor that it is. */
-static void add_term(struct map *map, struct source *s, int array, const struct hf_name *h, const int64_t dim[3])
+static void add_term(struct map *map, struct source *s, int array, const struct hf_name *h,
+                     const int64_t dim[3])
 {
     int64_t view[3] = {h->n, dim[1], dim[2]};
     memcpy(s->array[array].dim, view, sizeof view);
     struct axis rows_of = axis_shift(h->at, h->n, 0);
-    map_push(map, (struct term){.array = array, .axis = {rows_of, axis_identity(dim[1]), axis_identity(dim[2])}});
+    map_push(map,
+             (struct term){.array = array, .axis = {rows_of, axis_identity(dim[1]), axis_identity(dim[2])}});
 }
 
 status names_maps(const struct model *m, struct source *s, struct map *maps)

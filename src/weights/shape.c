@@ -15,8 +15,8 @@ static status moe_from_hf(struct moe *moe, const struct hf_config *h)
             moe->layer[l] = true;
     for (int i = 0; i < h->n_moe_layers; i++) {
         if (h->moe_layers[i] < 0 || h->moe_layers[i] >= h->layers)
-            return fail(E_DATA, "config.json: coppice_moe_layers: there is no layer %d among %lld", h->moe_layers[i],
-                        h->layers);
+            return fail(E_DATA, "config.json: coppice_moe_layers: there is no layer %d among %lld",
+                        h->moe_layers[i], h->layers);
         moe->layer[h->moe_layers[i]] = true;
     }
     return OK;
@@ -25,7 +25,8 @@ static status moe_from_hf(struct moe *moe, const struct hf_config *h)
 status config_from_hf(struct config *c, const struct hf_config *h)
 {
     if (h->layers > MAX_LAYERS)
-        return fail(E_DATA, "config.json: num_hidden_layers: %lld: at most %d are supported", h->layers, MAX_LAYERS);
+        return fail(E_DATA, "config.json: num_hidden_layers: %lld: at most %d are supported", h->layers,
+                    MAX_LAYERS);
     *c = (struct config){
         .hidden = h->hidden, .ffn = h->intermediate, .layers = h->layers, .heads = h->heads,
         .kv_heads = h->kv_heads, .head_dim = h->head_dim, .vocab = h->vocab, .norm_eps = h->norm_eps,
@@ -54,11 +55,24 @@ void config_to_hf(struct hf_config *h, const struct config *c)
 {
     bool moe = config_moe_layers(c) > 0;
     *h = (struct hf_config){
-        .hidden = c->hidden, .intermediate = c->ffn, .layers = c->layers, .heads = c->heads,
-        .kv_heads = c->kv_heads, .head_dim = c->head_dim, .vocab = c->vocab, .max_positions = c->max_positions,
-        .norm_eps = c->norm_eps, .rope_theta = c->rope.theta, .rope_llama3 = c->rope.llama3,
-        .rope_factor = c->rope.factor, .rope_low = c->rope.low_freq, .rope_high = c->rope.high_freq,
-        .rope_original = c->rope.original_positions, .tied = c->tied, .qkv_bias = c->qkv_bias, .n_moe_layers = -1,
+        .hidden = c->hidden,
+        .intermediate = c->ffn,
+        .layers = c->layers,
+        .heads = c->heads,
+        .kv_heads = c->kv_heads,
+        .head_dim = c->head_dim,
+        .vocab = c->vocab,
+        .max_positions = c->max_positions,
+        .norm_eps = c->norm_eps,
+        .rope_theta = c->rope.theta,
+        .rope_llama3 = c->rope.llama3,
+        .rope_factor = c->rope.factor,
+        .rope_low = c->rope.low_freq,
+        .rope_high = c->rope.high_freq,
+        .rope_original = c->rope.original_positions,
+        .tied = c->tied,
+        .qkv_bias = c->qkv_bias,
+        .n_moe_layers = -1,
     };
     snprintf(h->model_type, sizeof h->model_type, "%s", moe ? "mixtral" : c->qkv_bias ? "qwen2" : "llama");
     if (moe)

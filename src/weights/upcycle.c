@@ -26,7 +26,8 @@ status upcycle_scales(const struct config *target, const char *text, struct upcy
     bool down = !strcmp(text, "down"), none = !strcmp(text, "none");
     double a = none ? 1 : down || !strcmp(text, "auto") ? auto_scale(&target->moe) : number_of(text);
     if (a == 0)
-        return fail(E_DECK, "start.upcycle.weight_scale: %s: needs auto, down, none or a positive number", text);
+        return fail(E_DECK, "start.upcycle.weight_scale: %s: needs auto, down, none or a positive number",
+                    text);
     double root = (double)cbrtl((long double)a); /* rounded right: cbrt() is not, and differs by library */
     up->scale_gate_up = down ? 1 : root;
     up->scale_down = down ? a : root;
@@ -70,7 +71,8 @@ static struct map map_experts(const struct config *c, int dense_tensor, bool dow
     return m;
 }
 
-struct map upcycle_map(const struct model *target, const struct model *dense, int tensor, const struct upcycle *up)
+struct map upcycle_map(const struct model *target, const struct model *dense, int tensor,
+                       const struct upcycle *up)
 {
     const struct tensor *t = &target->tensor[tensor];
     enum slot slot = upcycle_slot(target, tensor);
@@ -88,7 +90,8 @@ struct map upcycle_router(const struct config *target, int source, int array)
     struct pick *row = mem_new(m->experts, sizeof *row);
     for (int64_t x = 0; x < m->experts; x++)
         row[x] = (struct pick){x, x / m->granularity, 1};
-    struct map map = map_one(source, array, axis_identity(1), axis_picks(row, m->experts), axis_identity(target->hidden));
+    struct map map =
+        map_one(source, array, axis_identity(1), axis_picks(row, m->experts), axis_identity(target->hidden));
     free(row);
     return map;
 }

@@ -5,7 +5,10 @@
 #include "model/tensors.h"
 #include "weights/map.h"
 
-struct upcycle { double router_std; double scale_gate_up, scale_down; };
+struct upcycle {
+    double router_std;
+    double scale_gate_up, scale_down;
+};
 
 /** The scales that start.upcycle.weight_scale asks for: with a = X*G/k for softmax-topk without
  *  renormalisation, else G:  "auto": a^(1/3) on gate, up and down;  "down": a on down alone;
@@ -13,7 +16,8 @@ struct upcycle { double router_std; double scale_gate_up, scale_down; };
 status upcycle_scales(const struct config *target, const char *text, struct upcycle *) MUST_USE;
 /** Map of a target tensor over the tensors of the dense model of the same trunk (`array` = index of a
  *  dense tensor). A router is mapped over generated base rows [1, X/G, H] instead: upcycle_router. */
-struct map upcycle_map(const struct model *target, const struct model *dense, int tensor, const struct upcycle *);
+struct map upcycle_map(const struct model *target, const struct model *dense, int tensor,
+                       const struct upcycle *);
 /** Router rows e*G .. e*G+G-1 = base row e of array `array` of source `source`. */
 struct map upcycle_router(const struct config *target, int source, int array);
 /** What a tensor is for: its slot in its layer. */

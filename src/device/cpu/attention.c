@@ -6,11 +6,11 @@
  * Tasks write disjoint outputs, so it does not matter for the bits which thread takes which: forward
  * (sequence, head, block of rows); backward (sequence, KV head), which owns that head's dk and dv and
  * adds to them over the query heads of its group in order. */
+#include "device/cpu/cpu.h"
+#include "device/cpu/vmath.h"
 #include <math.h>
 #include <omp.h>
 #include <string.h>
-#include "device/cpu/cpu.h"
-#include "device/cpu/vmath.h"
 
 enum { ROWS = 64, KEYS = 256 };
 _Static_assert(KEYS % ROWS == 0, "a block of rows never straddles the first key of a tile");
@@ -47,8 +47,8 @@ static void gemm(bool ta, bool tb, view a, view b, float beta, view c)
 
 /* The first `valid` scores of a row become exp(scale*s - max), the rest 0. Where the maximum rises, the
  * sum and the output so far shrink; before the first tile (max = -inf) there is none. */
-KERNEL static void online_softmax(float *s, int64_t valid, int64_t n, float scale, float *max, float *sum, float *o,
-                                  int64_t head_dim)
+KERNEL static void online_softmax(float *s, int64_t valid, int64_t n, float scale, float *max, float *sum,
+                                  float *o, int64_t head_dim)
 {
     float top = -INFINITY, part = 0;
 #pragma omp simd reduction(max : top)
@@ -63,7 +63,7 @@ KERNEL static void online_softmax(float *s, int64_t valid, int64_t n, float scal
     for (int64_t j = valid; j < n; j++)
         s[j] = 0;
     float shrink = vm_exp(*max - top);
-    for (int64_t i = 0; i < head_dim && *max > -INFINITY; i++)
+    for (int64_t i = 0; i<head_dim && * max> - INFINITY; i++)
         o[i] *= shrink;
     *sum = *sum * shrink + part;
     *max = top;
@@ -83,8 +83,8 @@ static void fwd_block(view o, view lse, view q, view k, view v, int64_t r0, floa
         view s = tile_of(scratch, 0, rows, keys);
         gemm(false, true, q, view_rows(k, k0, keys), 0, s);
         for (int64_t i = 0; i < rows; i++)
-            online_softmax(f32_row(s, i), min(keys, r0 + i + 1 - k0), keys, scale, &max[i], &sum[i], f32_row(o, i),
-                           head_dim);
+            online_softmax(f32_row(s, i), min(keys, r0 + i + 1 - k0), keys, scale, &max[i], &sum[i],
+                           f32_row(o, i), head_dim);
         gemm(false, false, s, view_rows(v, k0, keys), k0 > 0, o);
     }
     for (int64_t i = 0; i < rows; i++) {
@@ -104,7 +104,8 @@ void cpu_attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view q
     for (int64_t task = 0; task < tasks; task++) {
         int64_t b = task / blocks / a.heads, h = task / blocks % a.heads, d = a.head_dim;
         int64_t r0 = (blocks - 1 - task % blocks) * ROWS, rows = min(ROWS, a.seq - r0);
-        fwd_block(view_rows(head_of(o, a.seq, b, h, d), r0, rows), view_rows(head_of(lse, a.seq, b, h, 1), r0, rows),
+        fwd_block(view_rows(head_of(o, a.seq, b, h, d), r0, rows),
+                  view_rows(head_of(lse, a.seq, b, h, 1), r0, rows),
                   view_rows(head_of(q, a.seq, b, h, d), r0, rows), head_of(k, a.seq, b, h / per_kv, d),
                   head_of(v, a.seq, b, h / per_kv, d), r0, scratch);
     }
@@ -113,7 +114,8 @@ void cpu_attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view q
 /* ---- backward ---- */
 
 /* Scores s -> p = exp(scale*s - lse), dp -> ds = scale * p * (dp - dot); both 0 beyond `valid`. */
-KERNEL static void softmax_bwd(float *s, float *dp, int64_t valid, int64_t n, float scale, float lse, float dot)
+KERNEL static void softmax_bwd(float *s, float *dp, int64_t valid, int64_t n, float scale, float lse,
+                               float dot)
 {
 #pragma omp simd
     for (int64_t j = 0; j < valid; j++) {
@@ -149,8 +151,8 @@ static void bwd_tile(const struct head *h, int64_t r0, int64_t k0, float *scratc
     gemm(false, true, d_o, view_rows(h->v, k0, keys), 0, ds);
     for (int64_t i = 0; i < rows; i++) {
         float dot = row_dot(f32_row(d_o, i), f32_row(h->o, r0 + i), d_o.n[2]);
-        softmax_bwd(f32_row(p, i), f32_row(ds, i), min(keys, r0 + i + 1 - k0), keys, scale, *f32_row(h->lse, r0 + i),
-                    dot);
+        softmax_bwd(f32_row(p, i), f32_row(ds, i), min(keys, r0 + i + 1 - k0), keys, scale,
+                    *f32_row(h->lse, r0 + i), dot);
     }
     gemm(true, false, p, d_o, 1, view_rows(h->dv, k0, keys));
     gemm(true, false, ds, q, 1, view_rows(h->dk, k0, keys));
@@ -163,16 +165,18 @@ static void zero(view v)
         memset(f32_row(v, r), 0, (size_t)v.n[2] * sizeof(float));
 }
 
-void cpu_attn_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view dv, view d_o, view o, view lse, view q,
-                  view k, view v)
+void cpu_attn_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view dv, view d_o, view o, view lse,
+                  view q, view k, view v)
 {
     int64_t per_kv = a.heads / a.kv_heads, tasks = a.seq ? q.n[1] / a.seq * a.kv_heads : 0;
     float *scratch = scratch_tiles(dev);
 #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < tasks; task++) {
         int64_t b = task / a.kv_heads, kv = task % a.kv_heads, d = a.head_dim, s = a.seq;
-        struct head h = {.k = head_of(k, s, b, kv, d), .v = head_of(v, s, b, kv, d),
-                         .dk = head_of(dk, s, b, kv, d), .dv = head_of(dv, s, b, kv, d)};
+        struct head h = {.k = head_of(k, s, b, kv, d),
+                         .v = head_of(v, s, b, kv, d),
+                         .dk = head_of(dk, s, b, kv, d),
+                         .dv = head_of(dv, s, b, kv, d)};
         zero(h.dk);
         zero(h.dv);
         for (int64_t i = kv * per_kv; i < (kv + 1) * per_kv; i++) {

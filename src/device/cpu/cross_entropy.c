@@ -1,10 +1,10 @@
 /* Cross-entropy with the vocabulary cut over ranks: each rank's statistics of its columns are merged
  * to lse and nll = lse - logit of the target; the gradient is softmax - onehot. */
+#include "device/cpu/cpu.h"
+#include "device/cpu/vmath.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
-#include "device/cpu/cpu.h"
-#include "device/cpu/vmath.h"
 
 enum { CHUNK = 512 }; /* exponentials summed in float before they join the double */
 

@@ -1,7 +1,7 @@
 /* Embedding of a vocabulary cut over ranks: this rank holds the rows v0 .. v0 + dw.n[1]. */
+#include "device/cpu/cpu.h"
 #include <omp.h>
 #include <string.h>
-#include "device/cpu/cpu.h"
 
 void cpu_embed_fwd(struct dev *dev, view x, view ids, int64_t v0, view w)
 {

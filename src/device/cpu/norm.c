@@ -1,9 +1,9 @@
 /* RMSNorm: y = x * rstd * w, rstd = 1/sqrt(mean(x^2) + eps). Rows are independent; only dw sums over
  * rows: per thread, then in thread order. */
+#include "device/cpu/cpu.h"
 #include <math.h>
 #include <omp.h>
 #include <string.h>
-#include "device/cpu/cpu.h"
 
 KERNEL static float fwd_row(float *y, const float *x, const float *w, int64_t n, float eps)
 {
@@ -54,8 +54,8 @@ void cpu_rmsnorm_bwd(struct dev *dev, bool acc_dx, view dx, bool acc_dw, view dw
     memset(partial, 0, (size_t)(threads * h) * sizeof *partial);
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < x.n[1]; t++)
-        bwd_row(acc_dx, f32_row(dx, t), partial + omp_get_thread_num() * h, f32_row(dy, t), f32_row(x, t), r[t],
-                w.data, h);
+        bwd_row(acc_dx, f32_row(dx, t), partial + omp_get_thread_num() * h, f32_row(dy, t), f32_row(x, t),
+                r[t], w.data, h);
     for (int64_t i = 0; i < h; i++) {
         float s = acc_dw ? sum[i] : 0;
         for (int64_t p = 0; p < threads; p++)

@@ -2,7 +2,8 @@
  * its row's position. */
 #include "device/cpu/cpu.h"
 
-KERNEL static void turn_row(float *x, int64_t heads, int64_t half, const float *cosine, const float *sine, float sign)
+KERNEL static void turn_row(float *x, int64_t heads, int64_t half, const float *cosine, const float *sine,
+                            float sign)
 {
     for (int64_t h = 0; h < heads; h++, x += 2 * half) {
 #pragma omp simd

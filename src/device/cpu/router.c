@@ -1,9 +1,9 @@
 /* The router, all in fp32 (definitions D1, D5, D6): logits, the choice with its statistics, backward. */
+#include "device/cpu/cpu.h"
+#include "device/cpu/vmath.h"
 #include <math.h>
 #include <omp.h>
 #include <string.h>
-#include "device/cpu/cpu.h"
-#include "device/cpu/vmath.h"
 
 /* ---- logits: the order of a sum depends on H alone, so equal rows of x and w give equal bits ---- */
 
@@ -109,15 +109,16 @@ KERNEL static void route_row(struct route r, int32_t *idx, float *gate, double *
     add_stats(sums, idx, r.top_k, l, lse, experts);
 }
 
-void cpu_router_choose(struct dev *dev, struct route r, view idx, view gate, view stats, view logits, view bias)
+void cpu_router_choose(struct dev *dev, struct route r, view idx, view gate, view stats, view logits,
+                       view bias)
 {
     int64_t experts = logits.n[2], n = 2 * experts + 1, threads = omp_get_max_threads();
     double *partial = cpu_scratch(dev, threads * n * (int64_t)sizeof(double));
     memset(partial, 0, (size_t)(threads * n) * sizeof *partial);
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < logits.n[1]; t++)
-        route_row(r, i32_row(idx, t), f32_row(gate, t), partial + omp_get_thread_num() * n, f32_row(logits, t),
-                  bias.data, experts);
+        route_row(r, i32_row(idx, t), f32_row(gate, t), partial + omp_get_thread_num() * n,
+                  f32_row(logits, t), bias.data, experts);
     for (int64_t i = 0; i < n; i++) {
         double sum = 0;
         for (int64_t p = 0; p < threads; p++)
@@ -164,12 +165,12 @@ KERNEL static void bwd_row(struct route r, float *d, const float *l, const int32
     gate_bwd(r, d, l, idx, gate, d_gate, experts);
 }
 
-void cpu_router_bwd(struct dev *dev, struct route r, view d_logits, view logits, view idx, view gate, view d_gate,
-                    view aux, float z_coeff)
+void cpu_router_bwd(struct dev *dev, struct route r, view d_logits, view logits, view idx, view gate,
+                    view d_gate, view aux, float z_coeff)
 {
     (void)dev;
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < logits.n[1]; t++)
-        bwd_row(r, f32_row(d_logits, t), f32_row(logits, t), i32_row(idx, t), f32_row(gate, t), f32_row(d_gate, t),
-                aux.data, z_coeff, logits.n[2]);
+        bwd_row(r, f32_row(d_logits, t), f32_row(logits, t), i32_row(idx, t), f32_row(gate, t),
+                f32_row(d_gate, t), aux.data, z_coeff, logits.n[2]);
 }

@@ -1,6 +1,6 @@
 /* Moving rows to the experts and back: the plan (a stable counting sort), gather and combine. */
-#include <string.h>
 #include "device/cpu/cpu.h"
+#include <string.h>
 
 /* Serial: T * k integers are few beside the rows that they move. While sorting, counts[e] is the next
  * free position of expert e; afterwards it is the end of e, so differences are the counts again. */

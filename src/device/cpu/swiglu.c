@@ -6,13 +6,15 @@
 KERNEL static void fwd_row(float *act, const float *g, const float *u, float weight, int64_t n)
 {
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        act[i] = weight * (g[i] / (1 + vm_exp(-g[i]))) * u[i];
+    for (int64_t i = 0; i < n; i++) {
+        float s = 1 / (1 + vm_exp(-g[i]));
+        act[i] = weight * (g[i] * s) * u[i];
+    }
 }
 
 /* Returns d(weight). d_g and d_u may be g and u: each element is read before it is written. */
-KERNEL static float bwd_row(float *d_g, float *d_u, float *act, const float *d_act, const float *g, const float *u,
-                            float weight, int64_t n)
+KERNEL static float bwd_row(float *d_g, float *d_u, float *act, const float *d_act, const float *g,
+                            const float *u, float weight, int64_t n)
 {
     float d_weight = 0;
 #pragma omp simd reduction(+ : d_weight)

@@ -80,30 +80,41 @@ void head_train(struct net *net, struct pass *p, view x, view d_x)
 }
 
 /* Logits of a chunk over the whole vocabulary: adding zeros is exact. COLLECTIVE over TP. */
-static void whole_logits(struct net *net, view logits, float *out)
+static void give_logits(struct net *net, view logits, int64_t row, const struct logits_sink *sink)
 {
     struct range mine = rows_of_vocabulary(net);
-    view all = arena_scratch(&net->arena, F32, 1, logits.n[1], net->config->vocab);
+    int64_t rows = logits.n[1], v = net->config->vocab;
+    view all = arena_scratch(&net->arena, F32, 1, rows, v);
     dev_fill(net->dev, all, 0);
     dev_copy(net->dev, view_cols(all, mine.lo, mine.n), logits);
     group_all_reduce(net->group[G_TP], COMPUTE, all);
-    dev_download(net->dev, out, all);
+    if (dev_is_dry(net->dev))
+        return;
+    float *host = mem_new(mem_mul(rows, v), sizeof *host);
+    dev_download(net->dev, host, all);
+    sink->take(sink->with, row, rows, host);
+    free(host);
 }
 
-void head_eval(struct net *net, struct pass *p, view x, float *out)
+static void chunk_eval(struct net *net, struct pass *p, int64_t from, int64_t rows, view h,
+                       const struct logits_sink *sink)
 {
-    int64_t mark = arena_mark(&net->arena), step = chunk_rows(net), v = net->config->vocab;
+    int64_t mark = arena_mark(&net->arena);
+    view logits = arena_scratch(&net->arena, F32, 1, rows, rows_of_vocabulary(net).n);
+    view lse = arena_scratch(&net->arena, F32, 1, 1, rows), nll = arena_scratch(&net->arena, F32, 1, 1, rows);
+    dev_gemm(net->dev, false, true, view_rows(h, from, rows), weight(net, head_layer(net), T_HEAD), false, logits);
+    chunk_stats(net, lse, nll, logits, view_cols(p->targets, from, rows));
+    report_nll(net, p, nll);
+    if (sink)
+        give_logits(net, logits, from, sink);
+    arena_release(&net->arena, mark);
+}
+
+void head_eval(struct net *net, struct pass *p, view x, const struct logits_sink *sink)
+{
+    int64_t mark = arena_mark(&net->arena), step = chunk_rows(net);
     view h = live(p, seq_gather(net, p, norm_fwd(net, p, head_layer(net), T_NORM, x, NULL)));
-    for (int64_t from = 0; from < p->n; from += step) {
-        int64_t rows = p->n - from < step ? p->n - from : step, inner = arena_mark(&net->arena);
-        view logits = arena_scratch(&net->arena, F32, 1, rows, rows_of_vocabulary(net).n);
-        view lse = arena_scratch(&net->arena, F32, 1, 1, rows), nll = arena_scratch(&net->arena, F32, 1, 1, rows);
-        dev_gemm(net->dev, false, true, view_rows(h, from, rows), weight(net, head_layer(net), T_HEAD), false, logits);
-        chunk_stats(net, lse, nll, logits, view_cols(p->targets, from, rows));
-        report_nll(net, p, nll);
-        if (out)
-            whole_logits(net, logits, out + from * v);
-        arena_release(&net->arena, inner);
-    }
+    for (int64_t from = 0; from < p->n; from += step)
+        chunk_eval(net, p, from, p->n - from < step ? p->n - from : step, h, sink);
     arena_release(&net->arena, mark);
 }

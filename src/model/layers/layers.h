@@ -98,8 +98,8 @@ void moe_fwd(struct net *, struct pass *, int layer, struct saved *, view x_out)
 void moe_bwd(struct net *, struct pass *, int layer, struct saved *, view d_x);
 /** Cross-entropy forward and backward per token chunk; d_x [c, H] is written. x: the last layer's output. */
 void head_train(struct net *, struct pass *, view x, view d_x);
-/** Forward only: adds to the report; logits: host [N, V] or NULL. */
-void head_eval(struct net *, struct pass *, view x, float *logits);
+/** Forward only: adds to the report and gives logits to the sink, if there is one. */
+void head_eval(struct net *, struct pass *, view x, const struct logits_sink *);
 
 /* ---- router.c ---- */
 /** Logits, choice, losses and capacity of h [own, H]; returns the kept choice, I32 [own, k], -1 = dropped. */

@@ -1,0 +1,31 @@
+/* Owned pieces of a store (reduced gradients or master weights) beside a reference file, by Hugging
+ * Face names; and the same written as a file. COLLECTIVE: every rank compares what it owns. */
+#ifndef CMD_COMPARE_H
+#define CMD_COMPARE_H
+#include "comm/comm.h"
+#include "format/safetensors.h"
+#include "model/store.h"
+#include "weights/names.h"
+
+struct difference {
+    const struct hf_name *name;
+    double error, reference, value; /* |a-b|^2, |b|^2, |a|^2 over the whole array */
+};
+struct comparison {
+    struct hf_name *names;
+    int n;
+    struct difference *row;
+};
+
+/** kind: GRAD (reduced) or MASTER, against the arrays `prefix`NAME of a safetensors file. */
+status compare_open(struct comparison *, struct comm *, const struct store *, enum kind, const char *path,
+                    const char *prefix) MUST_USE;
+void compare_close(struct comparison *);
+/** |a-b|/|b|; 0 where both are zero, infinite where only b is. */
+double difference_ratio(const struct difference *);
+/** Write them: rank 0 gathers one array after the other into declared tensors first.. of the writer
+ *  (writer is NULL elsewhere). */
+status compare_write(struct comm *, const struct store *, enum kind, const struct hf_name *, int n, struct st_writer *,
+                     int first) MUST_USE;
+
+#endif

@@ -1,0 +1,256 @@
+/* coppice deck: write, check and show decks, and list the keys. No MPI. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/commands.h"
+#include "cmd/options.h"
+#include "deck/deck.h"
+
+static const char new_deck[] =
+    "# coppice train THIS.yaml        coppice deck keys lists every key\n"
+    "run: {steps: 100}                # or tokens: 50e9\n"
+    "model:\n"
+    "  like: models/dense             # a Hugging Face directory: the shape, and the weights to start from\n"
+    "  moe: {experts: 8, top_k: 2}    # leave this line out to train the dense model itself\n"
+    "data:\n"
+    "  sequence: 256                  # tokens\n"
+    "  train: data/text.bin           # tokens in .bin/.idx; or [{path: a, weight: 7}, {path: b, weight: 3}]\n"
+    "  split: [0.9, 0.1]              # nine tenths train, the rest is for validation\n"
+    "batch: {sequences: 16, micro: 4} # sequences of a step; of a micro-batch\n"
+    "optimizer: {lr: 1.0e-4, warmup: 10}\n"
+    "checkpoint: {every: 50, keep: 2}\n";
+
+static const char preface[] =
+    "# Decks\n"
+    "\n"
+    "A deck says in YAML what to train, on what, and how. `coppice deck keys --markdown` writes this page from the\n"
+    "table that reads the decks, `coppice deck new` writes this small one:\n"
+    "\n"
+    "```yaml\n%s```\n"
+    "\n"
+    "- Several decks merge from left to right: `coppice train base.yaml variant.yaml`. Sections merge key by key, lists\n"
+    "  replace, and `~` puts a key back to its default. Last comes `--set batch.micro=2`, also\n"
+    "  `--set data.train.0.weight=3`.\n"
+    "- Paths in a deck are relative to the deck's folder, those of `--set` to the current one. `${NAME}` and\n"
+    "  `${NAME:-text}` in a path are replaced from the environment; `$${` stands for `${` itself.\n"
+    "- Numbers are decimal (`50e9` where a number need not be whole), truth is `true` or `false`, times have a unit\n"
+    "  (`90s`, `30min`, `2h`, `1d`). Anchors, aliases, tags and second documents are refused.\n"
+    "- `coppice deck check` tells every mistake with its line and column; `coppice deck show` prints every key with its\n"
+    "  value and where the value came from.\n"
+    "- The column *restart* says whether a key may change when a run is continued.\n";
+
+/* ---- the table of keys ---- */
+
+/* What may stand for a key's value, in words. Caller frees. */
+static char *domain(const struct key *key)
+{
+    const char *unit = key->unit ? key->unit : "", *gap = key->unit ? " " : "";
+    switch (key->type) {
+    case K_INT:
+        return mem_format("integer, %.10g to %.10g%s%s", key->min, key->max, gap, unit);
+    case K_REAL: return mem_format("number, %.10g to %.10g%s%s", key->min, key->max, gap, unit);
+    case K_BOOL:
+    case K_MAYBE: return mem_text("true, false");
+    case K_PATH: return mem_format("path%s%s", key->choices ? ", or " : "", key->choices ? key->choices : "");
+    case K_REALS: return mem_text("list of numbers");
+    case K_ITEMS: return mem_text("list of paths or {path, weight}");
+    case K_EVERY: return mem_text("steps, time, never");
+    case K_LAYERS: return mem_text("all, every N, list of layers");
+    case K_DURATION: return mem_text("auto, time");
+    case K_CHOICE:
+    case K_DECIMAL: break;
+    }
+    char *text = mem_format("%s%s", key->choices, key->type == K_DECIMAL ? "|decimal" : ""), *bar;
+    while ((bar = strchr(text, '|'))) {
+        char *longer = mem_format("%.*s, %s", (int)(bar - text), text, bar + 1);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+/* Help in lines of at most 100 columns. */
+static void print_wrapped(const char *text)
+{
+    for (int column = 0; *text;) {
+        int word = (int)strcspn(text, " ");
+        if (column && column + 1 + word > 92) {
+            putchar('\n');
+            column = 0;
+        }
+        column += printf("%s%.*s", column ? " " : "        ", word, text);
+        text += word + (text[word] == ' ');
+    }
+    putchar('\n');
+}
+
+static void print_plain(const struct key *key)
+{
+    char *values = domain(key);
+    printf("%s    %s; default %s%s\n", key->path, values, key->fallback ? key->fallback : "not given",
+           key->may_change_on_restart ? "; may change on restart" : "");
+    print_wrapped(key->help);
+    free(values);
+}
+
+/* `|` ends a cell even in code. */
+static void print_cell(const char *text)
+{
+    for (; *text; text++)
+        printf(*text == '|' ? "\\%c" : "%c", *text);
+}
+
+static void print_markdown_row(const struct key *key)
+{
+    char *values = domain(key);
+    printf("| `%s` | ", strchr(key->path, '.') + 1);
+    print_cell(values);
+    printf(" | %s | %s | ", key->fallback ? key->fallback : "", key->may_change_on_restart ? "yes" : "no");
+    print_cell(key->help);
+    printf(" |\n");
+    free(values);
+}
+
+static void print_markdown(const struct key *key, int n)
+{
+    size_t section = 0;
+    printf(preface, new_deck);
+    for (int i = 0; i < n; i++) {
+        size_t length = strcspn(key[i].path, ".");
+        if (i == 0 || length != section || strncmp(key[i].path, key[i - 1].path, length) != 0)
+            printf("\n## %.*s\n\n| key | value | default | restart | meaning |\n| --- | --- | --- | --- | --- |\n",
+                   (int)length, key[i].path);
+        section = length;
+        print_markdown_row(&key[i]);
+    }
+}
+
+static json_t *key_json(const struct key *key)
+{
+    char *values = domain(key);
+    json_t *row = json_pack("{s:s, s:s, s:s?, s:s?, s:b, s:s}", "key", key->path, "value", values, "default",
+                            key->fallback, "unit", key->unit, "may_change_on_restart", key->may_change_on_restart,
+                            "help", key->help);
+    free(values);
+    return row;
+}
+
+static void print_json(json_t *value)
+{
+    json_dumpf(value, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(value);
+}
+
+static status deck_keys_command(const struct options *o, bool markdown)
+{
+    int n;
+    const struct key *key = deck_keys(&n);
+    if (o->n_files)
+        return fail(E_DECK, "coppice deck keys: takes no file");
+    if (markdown) {
+        print_markdown(key, n);
+    } else if (o->json) {
+        json_t *rows = json_array();
+        for (int i = 0; i < n; i++)
+            json_array_append_new(rows, key_json(&key[i]));
+        print_json(rows);
+    } else {
+        for (int i = 0; i < n; i++)
+            print_plain(&key[i]);
+    }
+    return OK;
+}
+
+/* ---- check, show ---- */
+
+/* The lines of the error record. */
+static json_t *error_lines(void)
+{
+    json_t *lines = json_array();
+    for (const char *at = status_text(); *at;) {
+        size_t n = strcspn(at, "\n");
+        json_array_append_new(lines, json_stringn_nocheck(at, n));
+        at += n + (at[n] == '\n');
+    }
+    return lines;
+}
+
+static status deck_check_command(const struct options *o, const struct deck *d, status code)
+{
+    if (code == OK)
+        code = deck_check(d);
+    if (o->json)
+        print_json(json_pack("{s:b, s:o}", "good", code == OK, "errors", code == OK ? json_array() : error_lines()));
+    else if (code == OK)
+        log_say("%s: good", d->file);
+    return code;
+}
+
+static status deck_show_command(const struct options *o, const struct deck *d, status code)
+{
+    int n;
+    const struct key *key = deck_keys(&n);
+    if (code != OK)
+        return code;
+    if (!o->json) {
+        char *text = deck_resolved(d);
+        fputs(text, stdout);
+        free(text);
+        return OK;
+    }
+    json_t *all = json_object();
+    for (int i = 0; i < n; i++) {
+        char *value = deck_value(d, i);
+        json_object_set_new(all, key[i].path, json_pack("{s:s, s:s}", "value", value, "origin",
+                                                        deck_origin(d, key[i].path)));
+        free(value);
+    }
+    print_json(all);
+    return OK;
+}
+
+static status with_deck(const struct options *o, status (*then)(const struct options *, const struct deck *, status))
+{
+    struct deck d;
+    if (o->n_files == 0)
+        return fail(E_DECK, "no deck given: coppice deck check DECK.yaml (coppice deck new writes one)");
+    deck_init(&d);
+    status code = then(o, &d, deck_read(&d, o->n_files, o->files, o->n_set, o->set));
+    deck_free(&d);
+    return code;
+}
+
+static status run(const char *what, const struct options *o, bool markdown)
+{
+    if (strcmp(what, "check") == 0)
+        return with_deck(o, deck_check_command);
+    if (strcmp(what, "show") == 0)
+        return with_deck(o, deck_show_command);
+    if (strcmp(what, "keys") == 0)
+        return deck_keys_command(o, markdown);
+    if (strcmp(what, "new") != 0)
+        return fail(E_DECK, "coppice deck new > DECK.yaml\ncoppice deck check DECK... [--set KEY=VALUE] [--json]\n"
+                            "coppice deck show DECK... [--set KEY=VALUE] [--json]\n"
+                            "coppice deck keys [--markdown | --json]");
+    fputs(new_deck, stdout);
+    return OK;
+}
+
+int cmd_deck(int argc, char **argv)
+{
+    struct options o;
+    const char *what = argc > 2 ? argv[2] : "";
+    bool markdown = argc == 4 && strcmp(what, "keys") == 0 && strcmp(argv[3], "--markdown") == 0;
+    status code = options_parse(&o, argc - 1 - markdown, argv + 1, "set");
+    log_open(true, code == OK && o.quiet);
+    if (code == OK)
+        code = run(what, &o, markdown);
+    if (code != OK && !(o.json && strcmp(what, "check") == 0))
+        log_error(status_text());
+    options_free(&o);
+    return (int)code;
+}

@@ -1,0 +1,84 @@
+/* coppice env: what this program is and where it runs. No MPI is started. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include "config.h"
+#include "base/host.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/commands.h"
+#include "comm/comm.h"
+#include "device/dev.h"
+#include "format/h5.h"
+
+extern char **environ;
+
+/* COPPICE_* variables that mean something. */
+static const char *const known[] = {"COPPICE_SHARED"};
+
+static void show_variables(void)
+{
+    static const char *const other[] = {"OMP_", "SLURM_JOB_ID=", "SLURM_STEP_NUM_TASKS=", "OPENBLAS_", "OMPI_MCA_"};
+    for (char **e = environ; *e; e++) {
+        if (!strncmp(*e, "COPPICE_", 8)) {
+            bool is_known = false;
+            for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+                is_known |= !strncmp(*e, known[i], strlen(known[i])) && (*e)[strlen(known[i])] == '=';
+            log_say("variable    %s%s", *e, is_known ? "" : "   (unknown to Coppice: a typing mistake?)");
+        }
+        for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+            if (!strncmp(*e, other[i], strlen(other[i])))
+                log_say("variable    %s", *e);
+    }
+}
+
+static void show_limit(const char *name, int which)
+{
+    struct rlimit l;
+    char text[32] = "unlimited";
+    if (getrlimit((__rlimit_resource_t)which, &l) == 0 && l.rlim_cur != RLIM_INFINITY)
+        text_grouped(text, (int64_t)l.rlim_cur);
+    log_say("limit       %s %s", name, text);
+}
+
+static void show_system(void)
+{
+    struct utsname u;
+    struct statvfs v;
+    char host[64], cores[64], a[32], b[32];
+    if (uname(&u) == 0)
+        log_say("system      %s %s, %s", u.sysname, u.release, host_name(host));
+    log_say("cores       %s", host_cores_text(cores));
+    log_say("memory      %s free", text_bytes(a, (double)mem_free_bytes()));
+    if (statvfs(".", &v) == 0)
+        log_say("folder      %s free here", text_bytes(b, (double)v.f_bavail * (double)v.f_frsize));
+    show_limit("locked memory (bytes)", RLIMIT_MEMLOCK);
+    show_limit("open files", RLIMIT_NOFILE);
+}
+
+int cmd_env(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    struct dev *dev = NULL;
+    struct dev_options options = {0};
+    log_open(true, false);
+    log_say("Coppice     %s (%s), compiled by %s", PACKAGE_VERSION, COPPICE_REVISION, __VERSION__);
+    log_say("libraries   %s, HDF5 %s, jansson %s", comm_mpi_library(), h5_version(), jansson_version_str());
+    if (dev_open(&dev, "cpu", 0, &options) == OK) {
+        log_say("cpu         %s", dev_about(dev));
+        dev_close(dev);
+    }
+#ifdef HAVE_CUDA
+    log_say("cuda        built in");
+#else
+    log_say("cuda        not built in");
+#endif
+    show_system();
+    show_variables();
+    return OK;
+}

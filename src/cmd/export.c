@@ -1,0 +1,58 @@
+/* coppice export RUN|CKPT --out DIR [--dtype float32|bfloat16]: a checkpoint as a Hugging Face
+ * directory. No MPI. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "ckpt/ckpt.h"
+#include "cmd/commands.h"
+#include "cmd/options.h"
+#include "weights/export.h"
+
+enum { SHARD_GB = 5 };
+
+static status export_checkpoint(const char *dir, const struct options *o)
+{
+    struct ckpt_index index;
+    struct source *source = NULL;
+    TRY(ckpt_index_read(&index, dir));
+    char shape[96], parameters[32];
+    config_text(&index.config, shape);
+    text_count(parameters, (double)config_parameters(&index.config));
+    const char *dtype = o->dtype ? o->dtype : "float32";
+    status code = ckpt_source(&source, dir);
+    if (code == OK)
+        code = export_hf(source, &index.config, o->out, dtype, (int64_t)SHARD_GB * 1000000000);
+    source_close(source);
+    if (code == OK)
+        log_say("exported  %s, step %lld (%s, %s parameters) -> %s (%s)", dir, (long long)index.state.step, shape,
+                parameters, o->out, dtype);
+    ckpt_index_free(&index);
+    return code;
+}
+
+static status run_export(const struct options *o)
+{
+    if (o->n_files != 1 || !o->out)
+        return fail(E_DECK, "coppice export needs a run folder or a checkpoint, and --out DIR");
+    char *dir = NULL;
+    TRY(ckpt_resolve(o->files[0], &dir));
+    status code = export_checkpoint(dir, o);
+    free(dir);
+    return code;
+}
+
+int cmd_export(int argc, char **argv)
+{
+    struct options o;
+    log_open(true, false);
+    status code = options_parse(&o, argc, argv, "out dtype");
+    log_open(true, o.quiet);
+    if (code == OK)
+        code = run_export(&o);
+    if (code != OK)
+        log_error(status_text());
+    options_free(&o);
+    return code;
+}

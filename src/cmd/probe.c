@@ -1,0 +1,372 @@
+/* coppice probe DECK [--out F | --expect F] [--curve]: logits, loss and every gradient of one global
+ * batch, or with --curve the losses of a training run and its final parameters, written as
+ * safetensors or beside a reference. Tolerances: definitions D13. Names: golden references'. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/commands.h"
+#include "cmd/compare.h"
+#include "cmd/session.h"
+#include "train/schedule.h"
+#include "train/step.h"
+
+static const double LOGITS_BAR = 1e-5, GRADIENT_BAR = 1e-4, LOSS_BAR = 1e-5, CURVE_BAR = 1e-4;
+
+struct probe {
+    struct session s;
+    struct batch batch;
+    struct stepper stepper;
+    struct st_file expect;
+    bool opened_expect;
+    float *logits; /* [my micro-batches, N, V] */
+    int worse;     /* rows beyond their bar */
+};
+
+/* ---- the table of differences ---- */
+
+static void row(struct probe *p, const char *what, double value, double reference, double difference, double bar)
+{
+    bool good = difference <= bar; /* a NaN is not */
+    p->worse += !good;
+    if (!good || !p->s.options.quiet)
+        log_say("%-58s %14.7g %14.7g %11.2e %9.0e %s", what, value, reference, difference, bar, good ? "ok" : "FAIL");
+}
+
+static void header(const char *first)
+{
+    log_say("%-58s %14s %14s %11s %9s", first, "value", "reference", "difference", "bar");
+}
+
+static double relative(double a, double b)
+{
+    return fabs(a - b) / (fabs(b) > 0 ? fabs(b) : 1);
+}
+
+static void compare_arrays(struct probe *p, struct comparison *c, const char *prefix, double bar)
+{
+    for (int i = 0; i < c->n; i++) {
+        char *what = mem_format("%s%s", prefix, c->names[i].name);
+        row(p, what, sqrt(c->row[i].value), sqrt(c->row[i].reference), difference_ratio(&c->row[i]), bar);
+        free(what);
+    }
+}
+
+/* A number of the reference, if it is there. Local: all ranks read it. */
+static status expect_scalar(struct probe *p, const char *name, double value, double bar)
+{
+    int at = st_find(&p->expect, name);
+    float expected;
+    if (at < 0)
+        return OK;
+    TRY(st_read_f32(&p->expect, at, 0, 1, &expected));
+    row(p, name, value, (double)expected, relative(value, (double)expected), bar);
+    return OK;
+}
+
+/* ---- logits ---- */
+
+static int64_t logits_of_a_micro(const struct probe *p)
+{
+    return mem_mul(p->batch.micro * p->batch.sequence, p->s.shapes.target.vocab);
+}
+
+/* Chunks of one micro-batch into the host array of all of mine. */
+struct collect {
+    float *to;
+    int64_t vocab;
+};
+
+static void collect_logits(void *with, int64_t first, int64_t rows, const float *logits)
+{
+    struct collect *c = with;
+    memcpy(c->to + first * c->vocab, logits, (size_t)(rows * c->vocab) * sizeof *logits);
+}
+
+static void forward_logits(struct probe *p)
+{
+    struct net_report report = {.margin = (double)INFINITY};
+    p->logits = mem_new(mem_mul(p->batch.mine.n, logits_of_a_micro(p)), sizeof *p->logits);
+    for (int64_t r = 0; r < p->batch.rounds; r++) {
+        struct micro_batch m = batch_round(&p->batch, r);
+        struct collect to = {p->logits + r * logits_of_a_micro(p), p->s.shapes.target.vocab};
+        struct logits_sink sink = {collect_logits, &to};
+        net_probe(p->s.net, &m, &report, &sink);
+    }
+}
+
+static status logits_difference(struct probe *p, double out[2])
+{
+    int at = st_find(&p->expect, "logits");
+    int64_t n = p->batch.mine.n * logits_of_a_micro(p), from = p->batch.mine.lo * logits_of_a_micro(p);
+    float *expected = mem_new(n, sizeof *expected);
+    status code = st_read_f32(&p->expect, at, from, n, expected);
+    for (int64_t i = 0; i < n && code == OK; i++) {
+        double d = fabs((double)p->logits[i] - (double)expected[i]);
+        out[0] = d <= out[0] ? out[0] : d; /* keeps a NaN */
+        out[1] = fmax(out[1], fabs((double)expected[i]));
+    }
+    free(expected);
+    return code;
+}
+
+static status expect_logits(struct probe *p)
+{
+    double worst[2] = {0, 0};
+    if (st_find(&p->expect, "logits") < 0)
+        return OK;
+    TRY(comm_agree(p->s.comm, logits_difference(p, worst)));
+    comm_max_f64(p->s.comm, worst, 2);
+    row(p, "logits (max|difference| / max|logit|)", worst[0], worst[1], worst[0] / worst[1], LOGITS_BAR);
+    return OK;
+}
+
+/* ---- one batch ---- */
+
+static double total_loss(const struct probe *p)
+{
+    const struct moe *m = &p->s.shapes.target.moe;
+    const struct step_report *r = &p->stepper.report;
+    return r->loss + m->aux_coeff * r->aux + m->z_coeff * r->z;
+}
+
+static status expect_scalars(struct probe *p)
+{
+    const struct step_report *r = &p->stepper.report;
+    TRY(expect_scalar(p, "loss", total_loss(p), LOSS_BAR));
+    TRY(expect_scalar(p, "cross_entropy", r->loss, LOSS_BAR));
+    TRY(expect_scalar(p, "aux_loss", r->aux, LOSS_BAR));
+    return expect_scalar(p, "z_loss", r->z, LOSS_BAR);
+}
+
+static status expect_batch(struct probe *p)
+{
+    struct comparison c;
+    header("probe");
+    TRY(expect_logits(p));
+    TRY(comm_agree(p->s.comm, expect_scalars(p)));
+    TRY(compare_open(&c, p->s.comm, &p->s.store, GRAD, p->s.options.expect, "grad."));
+    compare_arrays(p, &c, "grad.", GRADIENT_BAR);
+    compare_close(&c);
+    return OK;
+}
+
+/* ---- writing a reference ---- */
+
+struct declared {
+    struct st_declare *list;
+    int n;
+};
+
+static void declare(struct declared *d, const char *name, enum st_type type, int rank, const int64_t *shape)
+{
+    d->list = mem_grow(d->list, d->n + 1, sizeof *d->list);
+    struct st_declare *t = &d->list[d->n++];
+    *t = (struct st_declare){.name = mem_text(name), .type = type, .rank = rank};
+    memcpy(t->shape, shape, (size_t)rank * sizeof *shape);
+}
+
+static struct declared declare_batch(const struct probe *p, const struct hf_name *names, int n)
+{
+    struct declared d = {0};
+    int64_t one = 1, b = p->batch.micros * p->batch.micro, s = p->batch.sequence, v = p->s.shapes.target.vocab;
+    declare(&d, "logits", ST_F32, 3, (int64_t[]){b, s, v});
+    declare(&d, "tokens", ST_I64, 2, (int64_t[]){b, s});
+    declare(&d, "targets", ST_I64, 2, (int64_t[]){b, s});
+    const char *scalar[] = {"loss", "cross_entropy", "aux_loss", "z_loss"};
+    for (int i = 0; i < 4; i++)
+        declare(&d, scalar[i], ST_F32, 1, &one);
+    for (int i = 0; i < n; i++) {
+        char *name = mem_format("grad.%s", names[i].name);
+        declare(&d, name, ST_F32, names[i].rank, names[i].shape);
+        free(name);
+    }
+    return d;
+}
+
+static status write_tokens(struct probe *p, struct st_writer *w)
+{
+    int64_t b = p->batch.micros * p->batch.micro, s = p->batch.sequence;
+    int32_t *ids = mem_new(s, sizeof *ids), *targets = mem_new(s, sizeof *targets);
+    int64_t *wide = mem_new(s, sizeof *wide);
+    status code = OK;
+    for (int64_t i = 0; i < b && code == OK; i++) {
+        code = data_sample(p->s.data, i, ids, targets);
+        for (int64_t j = 0; j < s; j++)
+            wide[j] = ids[j];
+        if (code == OK)
+            code = st_write_i64(w, 1, i * s, s, wide);
+        for (int64_t j = 0; j < s; j++)
+            wide[j] = targets[j] < 0 ? -100 : targets[j];
+        if (code == OK)
+            code = st_write_i64(w, 2, i * s, s, wide);
+    }
+    free(ids);
+    free(targets);
+    free(wide);
+    return code;
+}
+
+/* Rank 0's part: the scalars, the tokens and the logits of all micro-batches, gathered. */
+static status write_plain(struct probe *p, struct st_writer *w)
+{
+    const struct step_report *r = &p->stepper.report;
+    const double scalar[] = {total_loss(p), r->loss, r->aux, r->z};
+    for (int i = 0; i < 4; i++) {
+        float x = (float)scalar[i];
+        TRY(st_write_f32(w, 3 + i, 0, 1, &x));
+    }
+    return write_tokens(p, w);
+}
+
+static status write_logits(struct probe *p, struct st_writer *w)
+{
+    bool mine = layout_coords(&p->s.layout, p->s.rank).t == 0; /* its TP group holds the same */
+    int64_t n = mine ? mem_mul(p->batch.mine.n, logits_of_a_micro(p)) : 0, total = 0;
+    int64_t *size = mem_new(comm_size(p->s.comm), sizeof *size);
+    char *all = NULL;
+    comm_gather_v(p->s.comm, &all, size, p->logits, n * (int64_t)sizeof(float));
+    for (int i = 0; w && i < comm_size(p->s.comm); i++)
+        total += size[i] / (int64_t)sizeof(float);
+    status code = w ? st_write_f32(w, 0, 0, total, (const float *)(const void *)all) : OK;
+    free(all);
+    free(size);
+    return comm_agree(p->s.comm, code);
+}
+
+static status create_out(struct probe *p, const struct hf_name *names, int n, struct st_writer **w)
+{
+    struct declared d = declare_batch(p, names, n);
+    status code = st_create(w, p->s.options.out, d.list, d.n);
+    for (int i = 0; i < d.n; i++)
+        free((char *)(uintptr_t)d.list[i].name);
+    free(d.list);
+    return code == OK ? write_plain(p, *w) : code;
+}
+
+static status write_batch(struct probe *p)
+{
+    struct hf_name *names;
+    int n = names_list(&p->s.model, HF_OLD, &names), first = 7;
+    struct st_writer *w = NULL;
+    status code = comm_agree(p->s.comm, p->s.rank == 0 ? create_out(p, names, n, &w) : OK);
+    if (code == OK)
+        code = write_logits(p, w);
+    if (code == OK)
+        code = compare_write(p->s.comm, &p->s.store, GRAD, names, n, w, first);
+    free(names);
+    if (code != OK && w)
+        st_abandon(w);
+    return code != OK ? code : comm_agree(p->s.comm, w ? st_finish(w) : OK);
+}
+
+/* ---- a training curve ---- */
+
+static status curve_step(struct probe *p, int64_t step)
+{
+    const struct step_report *r = &p->stepper.report;
+    const struct { const char *name; double value; } what[] = {
+        {"train.loss", r->loss}, {"train.grad_norm", r->grad_norm}, {"train.lr", r->rate}};
+    for (int i = 0; i < 3; i++) {
+        int at = p->opened_expect ? st_find(&p->expect, what[i].name) : -1;
+        float expected;
+        if (at < 0)
+            continue;
+        TRY(st_read_f32(&p->expect, at, step, 1, &expected));
+        char *text = mem_format("%s[%lld]", what[i].name, (long long)step);
+        row(p, text, what[i].value, (double)expected, relative(what[i].value, (double)expected), CURVE_BAR);
+        free(text);
+    }
+    return OK;
+}
+
+static status run_curve(struct probe *p)
+{
+    const struct optimizer_section *o = &p->s.deck.optimizer;
+    int64_t steps = p->s.deck.run.steps, horizon = o->horizon > 0 ? o->horizon : steps;
+    header("training curve");
+    for (int64_t step = 0; step < steps; step++) {
+        int64_t first = step * p->batch.micros * p->batch.micro;
+        TRY(comm_agree(p->s.comm, batch_fetch(&p->batch, p->s.data, first)));
+        step_gradients(&p->stepper, &p->batch);
+        if (!step_update(&p->stepper, step + 1, schedule_rate(o, horizon, step + 1)))
+            return comm_agree(p->s.comm, fail(E_NAN, "step %lld: the loss or the gradient is not finite",
+                                              (long long)step + 1));
+        TRY(comm_agree(p->s.comm, curve_step(p, step)));
+        if (!p->opened_expect)
+            log_say("step %lld loss %.8f grad_norm %.8f", (long long)step + 1, p->stepper.report.loss,
+                    p->stepper.report.grad_norm);
+    }
+    if (!p->opened_expect || st_find(&p->expect, "train.loss") < 0)
+        return OK;
+    struct comparison c;
+    TRY(compare_open(&c, p->s.comm, &p->s.store, MASTER, p->s.options.expect, "train.final."));
+    compare_arrays(p, &c, "train.final.", CURVE_BAR);
+    compare_close(&c);
+    return OK;
+}
+
+/* ---- the command ---- */
+
+static status run_batch(struct probe *p)
+{
+    TRY(comm_agree(p->s.comm, batch_fetch(&p->batch, p->s.data, 0)));
+    if (p->s.options.out || p->opened_expect)
+        forward_logits(p);
+    p->stepper.want_margin = true;
+    step_gradients(&p->stepper, &p->batch);
+    double norm = optim_norm(&p->s.store, p->s.comm);
+    const struct step_report *r = &p->stepper.report;
+    log_say("loss %.9f  cross_entropy %.9f  aux_loss %.9f  z_loss %.9f  grad_norm %.9f", total_loss(p), r->loss, r->aux,
+            r->z, norm);
+    log_say("dropped %.6f  margin %.3g", r->dropped_fraction, r->margin);
+    if (p->s.options.out)
+        TRY(write_batch(p));
+    return p->opened_expect ? expect_batch(p) : OK;
+}
+
+static status open_probe(struct probe *p, int argc, char **argv)
+{
+    struct session *s = &p->s;
+    TRY(session_open(s, argc, argv, "set out expect curve"));
+    TRY(session_open_device(s));
+    TRY(session_open_store(s, true));
+    TRY(session_fill(s, NULL));
+    TRY(session_open_net(s, true));
+    const struct batch_section *b = &s->deck.batch;
+    batch_open(&p->batch, &s->layout, s->rank, b->sequences, b->micro, s->deck.data.sequence);
+    stepper_open(&p->stepper, s->comm, s->group, &s->store, s->net, &s->deck.optimizer);
+    if (!s->options.expect)
+        return OK;
+    status code = comm_agree(s->comm, st_open(&p->expect, s->options.expect));
+    p->opened_expect = code == OK;
+    return code;
+}
+
+static status run_probe(struct probe *p, int argc, char **argv)
+{
+    TRY(open_probe(p, argc, argv));
+    struct session *s = &p->s;
+    uint64_t hash = comm_sum_u64(s->comm, store_hash(&s->store, MASTER));
+    log_say("weights %016llx  ranks %d  data %d x tensor %d  experts %d x %d x %d", (unsigned long long)hash,
+            s->layout.world, s->layout.dp, s->layout.tp, s->layout.edp, s->layout.ep, s->layout.etp);
+    TRY(s->options.curve ? run_curve(p) : run_batch(p));
+    if (!p->opened_expect)
+        return OK;
+    log_say(p->worse ? "FAILED: %d rows beyond their bar" : "PASSED", p->worse);
+    return p->worse ? E_DIFFERENT : OK;
+}
+
+int cmd_probe(int argc, char **argv)
+{
+    static struct probe p;
+    status code = run_probe(&p, argc, argv);
+    if (p.opened_expect)
+        st_close(&p.expect);
+    stepper_close(&p.stepper);
+    batch_close(&p.batch);
+    free(p.logits);
+    return session_close(&p.s, code);
+}

@@ -1,0 +1,146 @@
+#include "cmd/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/host.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "weights/upcycle.h"
+
+/* ---- deck, shapes, layout ---- */
+
+static status read_inputs(struct session *s)
+{
+    const struct options *o = &s->options;
+    if (o->n_files == 0)
+        return fail(E_DECK, "no deck given: coppice train DECK.yaml (coppice deck new writes one)");
+    deck_init(&s->deck);
+    s->opened_deck = true;
+    TRY(deck_read(&s->deck, o->n_files, o->files, o->n_set, o->set));
+    TRY(deck_check(&s->deck));
+    return shapes_read(&s->shapes, &s->deck);
+}
+
+static status make_layout(struct session *s)
+{
+    const struct parallel_section *p = &s->deck.parallel;
+    struct layout_needs needs = config_needs(&s->shapes.target);
+    char *why = layout_make(&s->layout, comm_size(s->comm), (int)p->tensor, (int)p->expert, (int)p->expert_tensor,
+                            &needs);
+    if (!why)
+        return OK;
+    status code = fail(E_DECK, "parallel (%s): %s", deck_origin(&s->deck, "parallel.tensor"), why);
+    free(why);
+    return code;
+}
+
+status session_open(struct session *s, int argc, char **argv, const char *allowed)
+{
+    *s = (struct session){0};
+    TRY(comm_open(&s->comm));
+    s->rank = comm_rank(s->comm);
+    log_open(s->rank == 0, false);
+    TRY(comm_agree(s->comm, options_parse(&s->options, argc, argv, allowed)));
+    log_open(s->rank == 0, s->options.quiet);
+    TRY(comm_agree(s->comm, read_inputs(s)));
+    return comm_agree(s->comm, make_layout(s));
+}
+
+/* ---- device and groups ---- */
+
+/* Cores this process may use, shared among the node's ranks. */
+static int64_t default_threads(const struct session *s)
+{
+    int64_t cores = host_cores(NULL, 0), n = cores / comm_node_size(s->comm);
+    return n < 1 ? 1 : n;
+}
+
+static status open_device(struct session *s)
+{
+    const struct device_section *d = &s->deck.device;
+    int64_t threads = d->threads > 0 ? d->threads : getenv("OMP_NUM_THREADS") ? 0 : default_threads(s);
+    struct dev_options options = {.threads = (int)threads, .check = d->check};
+    return dev_open(&s->dev, d->type, comm_node_rank(s->comm), &options);
+}
+
+status session_open_device(struct session *s)
+{
+    uint64_t seed = (uint64_t)s->deck.run.seed;
+    TRY(comm_agree(s->comm, data_open(&s->data, &s->deck.data, seed, s->shapes.target.vocab)));
+    TRY(comm_agree(s->comm, open_device(s)));
+    s->opened_groups = true;
+    return groups_open(s->group, s->comm, s->dev, &s->layout);
+}
+
+/* ---- weights ---- */
+
+status session_open_store(struct session *s, bool training)
+{
+    model_open(&s->model, &s->shapes.target, &s->layout);
+    s->opened_model = s->opened_store = true;
+    return comm_agree(s->comm, store_open(&s->store, &s->model, &s->layout, s->rank, s->dev, training));
+}
+
+static status make_plan(struct session *s)
+{
+    uint64_t seed = (uint64_t)s->deck.run.seed;
+    const struct shapes *h = &s->shapes;
+    if (h->start == START_RANDOM)
+        return plan_random(&s->plan, &s->model, seed);
+    if (h->start == START_SAME)
+        return plan_same(&s->plan, &s->model, h->dir);
+    if (h->start == START_CHECKPOINT)
+        return fail(E_DECK, "start: %s is a checkpoint; export it (coppice export) and start from the export", h->dir);
+    struct upcycle upcycle = {.router_std = s->deck.start.upcycle.router_std};
+    TRY(upcycle_scales(&h->target, s->deck.start.upcycle.weight_scale, &upcycle));
+    struct model dense;
+    model_open(&dense, &h->source, &s->layout);
+    status code = plan_upcycle(&s->plan, &s->model, &dense, h->dir, &upcycle, seed);
+    model_close(&dense);
+    return code;
+}
+
+status session_fill(struct session *s, int64_t *bytes)
+{
+    int64_t read = 0;
+    s->opened_plan = true;
+    TRY(comm_agree(s->comm, make_plan(s)));
+    TRY(weights_fill(&s->store, s->comm, &s->plan, &read));
+    if (bytes)
+        *bytes = read;
+    return OK;
+}
+
+status session_open_net(struct session *s, bool training)
+{
+    const struct batch_section *b = &s->deck.batch;
+    struct net_shape shape = {.sequence = s->deck.data.sequence, .micro = b->micro, .micros = b->sequences / b->micro,
+                              .imbalance = s->deck.model.moe.imbalance, .training = training};
+    return comm_agree(s->comm, net_open(&s->net, &s->store, s->group, &shape));
+}
+
+int session_close(struct session *s, status code)
+{
+    if (code != OK && s->rank == 0 && *status_text())
+        log_error(status_text());
+    net_close(s->net);
+    if (s->opened_store)
+        store_close(&s->store);
+    if (s->opened_plan)
+        plan_free(&s->plan);
+    if (s->opened_model)
+        model_close(&s->model);
+    if (s->opened_groups)
+        groups_close(s->group);
+    if (s->dev)
+        dev_close(s->dev);
+    if (s->data)
+        data_close(s->data);
+    shapes_free(&s->shapes);
+    if (s->opened_deck)
+        deck_free(&s->deck);
+    options_free(&s->options);
+    if (s->comm)
+        comm_close(s->comm);
+    return code;
+}

@@ -1,0 +1,43 @@
+/* A session: everything that train and probe have open, in order (comm, deck, shapes, layout, device,
+ * groups, table, store, weights, net, data), closed in reverse. COLLECTIVE. Each step does its local
+ * work, agrees, and only then goes on: an error on one rank ends all with one message. */
+#ifndef CMD_SESSION_H
+#define CMD_SESSION_H
+#include "cmd/options.h"
+#include "cmd/shape.h"
+#include "comm/group.h"
+#include "data/batch.h"
+#include "model/net.h"
+#include "weights/fill.h"
+
+struct session {
+    struct options options;
+    struct comm *comm;
+    struct deck deck;
+    struct shapes shapes;
+    struct layout layout;
+    struct dev *dev;
+    struct group *group[GROUPS];
+    struct model model;
+    struct store store;
+    struct fill_plan plan;
+    struct net *net;
+    struct data *data;
+    bool opened_deck, opened_groups, opened_model, opened_store, opened_plan;
+    int rank;
+};
+
+/** comm, options, deck, shapes, layout. */
+status session_open(struct session *, int argc, char **argv, const char *allowed) MUST_USE;
+/** data, device, groups. */
+status session_open_device(struct session *) MUST_USE;
+/** table and store of the target (training or weights only). */
+status session_open_store(struct session *, bool training) MUST_USE;
+/** Read plan and weights of the target. *bytes: read by this rank, may be NULL. */
+status session_fill(struct session *, int64_t *bytes) MUST_USE;
+/** Activations of the target: micro-batches of m of M sequences. */
+status session_open_net(struct session *, bool training) MUST_USE;
+/** Close all; prints the error if there is one (rank 0). Returns the exit code. */
+int session_close(struct session *, status);
+
+#endif

@@ -1,0 +1,175 @@
+#include "cmd/shape.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "format/hf_config.h"
+#include "weights/shape.h"
+
+static bool exists(const char *dir, const char *name)
+{
+    char *path = mem_format("%s/%s", dir, name);
+    struct stat s;
+    bool there = stat(path, &s) == 0;
+    free(path);
+    return there;
+}
+
+static status read_hf(struct config *c, const char *dir)
+{
+    struct hf_config hf;
+    TRY(hf_config_read(&hf, dir));
+    for (int i = 0; i < hf.n_notes; i++)
+        log_warn("%s", hf.notes[i]);
+    status s = config_from_hf(c, &hf);
+    hf_config_free(&hf);
+    return s;
+}
+
+static void set_int(int64_t *to, int64_t value)
+{
+    if (value >= 0)
+        *to = value;
+}
+
+/* "all", "every 2" (Megatron's rule: layers 0, 2, 4, ...), or "0,2,5". */
+static status moe_layers(struct config *c, const char *text, const char *where)
+{
+    memset(c->moe.layer, 0, sizeof c->moe.layer);
+    long every = 1;
+    if (!strncmp(text, "every ", 6))
+        every = strtol(text + 6, NULL, 10);
+    if (!strcmp(text, "all") || !strncmp(text, "every ", 6)) {
+        for (int64_t l = 0; l < c->layers; l += every)
+            c->moe.layer[l] = true;
+        return OK;
+    }
+    for (char *at = (char *)(uintptr_t)text; *at; at += *at == ',') {
+        long l = strtol(at, &at, 10);
+        if (l < 0 || l >= c->layers)
+            return fail(E_DECK, "%s: model.moe.layers: there is no layer %ld (0 to %lld)", where, l,
+                        (long long)c->layers - 1);
+        c->moe.layer[l] = true;
+    }
+    return OK;
+}
+
+/* A decimal in millionths, exactly. */
+static int64_t millionths(const char *text)
+{
+    int64_t value = 0, digits = -1;
+    for (const char *at = text; *at; at++) {
+        if (*at == '.')
+            digits = 0;
+        else if (*at >= '0' && *at <= '9' && digits < 6) {
+            value = value * 10 + (*at - '0');
+            digits += digits >= 0;
+        }
+    }
+    for (digits = digits < 0 ? 0 : digits; digits < 6; digits++)
+        value *= 10;
+    return value;
+}
+
+static status apply_moe(struct config *c, const struct deck *deck)
+{
+    const struct moe_section *d = &deck->model.moe;
+    struct moe *m = &c->moe;
+    bool was_moe = m->experts > 0;
+    set_int(&m->experts, d->experts);
+    if (m->experts == 0)
+        return OK;
+    set_int(&m->top_k, d->top_k);
+    set_int(&m->granularity, d->granularity);
+    if (m->top_k <= 0)
+        m->top_k = 2;
+    if (m->granularity <= 0)
+        m->granularity = 1;
+    if (d->router)
+        m->order = !strcmp(d->router, "softmax-topk") ? SOFTMAX_TOPK : TOPK_SOFTMAX;
+    if (d->renormalise >= 0)
+        m->renormalise = d->renormalise;
+    m->capacity_ppm = d->capacity && strcmp(d->capacity, "dropless") ? millionths(d->capacity) : 0;
+    m->capacity_rule = d->capacity_rule && !strcmp(d->capacity_rule, "tokens") ? CAP_TOKENS : CAP_ASSIGNMENTS;
+    m->capacity_policy = d->capacity_policy && !strcmp(d->capacity_policy, "position") ? BY_POSITION : BY_PROBABILITY;
+    m->aux_coeff = d->aux_loss_coeff;
+    m->z_coeff = d->z_loss_coeff;
+    if (!was_moe || d->layers)
+        TRY(moe_layers(c, d->layers ? d->layers : "all", deck_origin(deck, "model.moe.layers")));
+    return OK;
+}
+
+static status apply_deck(struct config *c, const struct deck *deck)
+{
+    const struct model_section *d = &deck->model;
+    set_int(&c->hidden, d->hidden);
+    set_int(&c->ffn, d->ffn);
+    set_int(&c->layers, d->layers);
+    set_int(&c->heads, d->heads);
+    c->kv_heads = d->kv_heads >= 0 ? d->kv_heads : c->kv_heads ? c->kv_heads : c->heads;
+    c->head_dim = d->head_dim >= 0 ? d->head_dim : c->head_dim || !c->heads ? c->head_dim : c->hidden / c->heads;
+    set_int(&c->vocab, d->vocab);
+    set_int(&c->max_positions, d->max_positions);
+    if (d->norm_eps >= 0)
+        c->norm_eps = d->norm_eps;
+    if (d->rope_theta >= 0)
+        c->rope.theta = d->rope_theta;
+    if (d->tied >= 0)
+        c->tied = d->tied;
+    if (d->qkv_bias >= 0)
+        c->qkv_bias = d->qkv_bias;
+    if (c->layers > MAX_LAYERS)
+        return config_check(c);
+    return apply_moe(c, deck);
+}
+
+/* What the weights come from, given the target. */
+static status decide_start(struct shapes *s, const char *from)
+{
+    if (!from || !strcmp(from, "random")) {
+        s->start = START_RANDOM;
+        return OK;
+    }
+    s->dir = mem_text(from);
+    if (exists(from, "index.h5")) {
+        s->start = START_CHECKPOINT;
+        return OK;
+    }
+    if (!exists(from, "config.json"))
+        return fail(E_DATA, "%s: neither a Hugging Face directory (config.json) nor a checkpoint (index.h5)", from);
+    TRY(read_hf(&s->source, from));
+    TRY(config_check(&s->source));
+    if (!config_same_trunk(&s->source, &s->target))
+        return fail(E_DECK, "%s: its shape differs from the model's; growing a model is not supported yet: leave the "
+                            "sizes out of the deck, or start: random", from);
+    bool from_moe = s->source.moe.experts > 0, to_moe = s->target.moe.experts > 0;
+    if (from_moe && (!to_moe || s->source.moe.experts != s->target.moe.experts ||
+                     s->source.moe.granularity != s->target.moe.granularity ||
+                     memcmp(s->source.moe.layer, s->target.moe.layer, sizeof s->source.moe.layer)))
+        return fail(E_DECK, "%s: it has %lld experts already; they cannot be changed: set model.moe.experts and "
+                            "layers to what it has", from, (long long)s->source.moe.experts);
+    s->start = to_moe && !from_moe ? START_UPCYCLE : START_SAME;
+    return OK;
+}
+
+status shapes_read(struct shapes *s, const struct deck *deck)
+{
+    const char *from = deck->start.from ? deck->start.from : deck->model.like, *like = deck->model.like;
+    *s = (struct shapes){.target = {.norm_eps = 1e-5, .rope = {.theta = 10000}, .max_positions = 2048}};
+    if (!like && deck->model.hidden < 0 && from && strcmp(from, "random") && exists(from, "config.json"))
+        like = from;
+    if (like)
+        TRY(read_hf(&s->target, like));
+    TRY(apply_deck(&s->target, deck));
+    TRY(config_check(&s->target));
+    s->source = s->target;
+    return decide_start(s, from);
+}
+
+void shapes_free(struct shapes *s)
+{
+    free(s->dir);
+}

@@ -1,0 +1,321 @@
+#include "cmd/startup.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "config.h"
+#include "base/clock.h"
+#include "base/host.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "eval/valid.h"
+#include "format/h5.h"
+
+/* ---- banner and machine ---- */
+
+void startup_banner(const struct session *s, int64_t leg)
+{
+    char when[32];
+    time_t now = time(NULL);
+    strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", gmtime(&now));
+    log_say("Coppice %s (%s)   run %s   leg %lld   %s   stop: Ctrl-C or touch %s/stop", PACKAGE_VERSION,
+            COPPICE_REVISION, s->deck.run.dir, (long long)leg, when, s->deck.run.dir);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double startup_ceiling(const struct session *s)
+{
+    enum { SAMPLES = 5 };
+    double sample[SAMPLES];
+    comm_barrier(s->comm);
+    for (int i = 0; i < SAMPLES; i++)
+        sample[i] = dev_ceiling_sample(s->dev);
+    qsort(sample, SAMPLES, sizeof *sample, ascending);
+    double sum = sample[SAMPLES / 2];
+    comm_sum_f64(s->comm, &sum, 1);
+    return sum;
+}
+
+/* A rank's line of the map. */
+struct place {
+    char host[64], cores[64];
+};
+
+static void show_rank(const struct session *s, const struct place *p, int rank)
+{
+    const struct layout *l = &s->layout;
+    struct coords c = layout_coords(l, rank);
+    struct range x = block(s->shapes.target.moe.experts, l->ep, c.p);
+    char experts[64] = "";
+    if (x.n > 0)
+        snprintf(experts, sizeof experts, x.n == 1 ? "%lld" : "%lld-%lld", (long long)x.lo, (long long)(x.lo + x.n - 1));
+    log_say("          %-10s %5d  %-8s %4d %6d | %9d %6d %6d  %s", p[rank].host, rank, p[rank].cores, c.d, c.t, c.x, c.p,
+            c.q, experts);
+}
+
+static void show_map(const struct session *s)
+{
+    enum { SHOWN = 32 };
+    int n = comm_size(s->comm);
+    struct place mine = {"", ""}, *all = mem_new(n, sizeof *all);
+    host_name(mine.host);
+    host_cores_text(mine.cores);
+    comm_all_gather(s->comm, all, &mine, sizeof mine);
+    log_say("layout    dense: data %d x tensor %d   experts: data %d x expert %d x tensor %d   ZeRO-1%s", s->layout.dp,
+            s->layout.tp, s->layout.edp, s->layout.ep, s->layout.etp, s->layout.tp > 1 ? ", sequence parallel" : "");
+    log_say("          %-10s %5s  %-8s %4s %6s | %9s %6s %6s  %s", "node", "rank", "cores", "data", "tensor", "exp. data",
+            "expert", "tensor", "experts");
+    for (int r = 0; r < n && r < SHOWN; r++)
+        show_rank(s, all, r);
+    if (n > SHOWN)
+        log_say("          ... and %d ranks more", n - SHOWN);
+    free(all);
+}
+
+static void warn_overlap(const struct session *s)
+{
+    int cores = host_cores(NULL, 0), ranks = comm_node_size(s->comm), threads = dev_threads(s->dev);
+    if (ranks * threads > cores)
+        log_warn("%d ranks with %d threads each share %d cores of this node", ranks, threads, cores);
+    int64_t micros = s->deck.batch.sequences / s->deck.batch.micro;
+    if (micros % s->layout.dp)
+        log_warn("%lld micro-batches over %d data-parallel ranks: some ranks idle in the last round", (long long)micros,
+                 s->layout.dp);
+    const struct moe *m = &s->shapes.target.moe;
+    if (m->experts > 0 && m->aux_coeff == 0)
+        log_warn("model.moe.aux_loss_coeff is 0: nothing balances the experts (0.01 is usual)");
+    if (s->shapes.start == START_UPCYCLE && m->aux_coeff == 0 && m->z_coeff == 0)
+        log_warn("right after upcycling the router's true gradient is 0; without aux or z loss Adam turns rounding "
+                 "noise into steps, and runs on different layouts drift apart");
+}
+
+static void show_model(const struct session *s)
+{
+    const struct config *c = &s->shapes.target, *from = &s->shapes.source;
+    char shape[96], a[32], b[32], active[32];
+    config_text(c, shape);
+    text_count(b, (double)config_parameters(c));
+    text_count(active, (double)config_active_parameters(c));
+    if (s->shapes.start == START_UPCYCLE)
+        log_say("model     dense %s: %s -> %s parameters, %s active", shape, text_count(a, (double)config_parameters(from)),
+                b, active);
+    else
+        log_say("model     %s: %s parameters, %s active", shape, b, active);
+}
+
+status startup_machine(const struct session *s, double ceiling)
+{
+    char free_text[32];
+    int nodes = 0;
+    for (int r = 0; r < comm_size(s->comm); r++)
+        nodes = comm_nodes(s->comm)[r] >= nodes ? comm_nodes(s->comm)[r] + 1 : nodes;
+    log_say("machine   %d node%s, %s, %s free | %s, HDF5 %s | %d rank%s, GEMM %.0f GFLOP/s in all", nodes,
+            nodes > 1 ? "s" : "", dev_about(s->dev), text_bytes(free_text, (double)mem_free_bytes()), comm_about(s->comm),
+            h5_version(), comm_size(s->comm), comm_size(s->comm) > 1 ? "s" : "", ceiling);
+    show_map(s);
+    warn_overlap(s);
+    show_model(s);
+    char *data = data_about(s->data);
+    log_say("data      %s", data);
+    free(data);
+    return OK;
+}
+
+/* ---- the source model ---- */
+
+/* A model that only computes: everything of it is freed before the target is made. */
+struct guest {
+    struct layout layout;
+    struct group *group[GROUPS];
+    struct model model;
+    struct store store;
+    struct fill_plan plan;
+    struct net *net;
+    int64_t bytes;
+};
+
+static void guest_close(struct guest *g)
+{
+    net_close(g->net);
+    plan_free(&g->plan);
+    store_close(&g->store);
+    model_close(&g->model);
+    groups_close(g->group);
+}
+
+static status guest_open(struct guest *g, struct session *s)
+{
+    struct layout_needs needs = config_needs(&s->shapes.source);
+    g->layout = layout_for_source(&s->layout, &needs);
+    TRY(groups_open(g->group, s->comm, s->dev, &g->layout));
+    model_open(&g->model, &s->shapes.source, &g->layout);
+    TRY(comm_agree(s->comm, store_open(&g->store, &g->model, &g->layout, s->rank, s->dev, false)));
+    TRY(comm_agree(s->comm, plan_same(&g->plan, &g->model, s->shapes.dir)));
+    return weights_fill(&g->store, s->comm, &g->plan, &g->bytes);
+}
+
+static status open_forward(struct net **net, struct session *s, const struct store *store, struct group *const *group,
+                           int64_t sequence, int64_t micro)
+{
+    struct net_shape shape = {.sequence = sequence, .micro = micro, .micros = 1,
+                              .imbalance = s->deck.model.moe.imbalance, .training = false};
+    return comm_agree(s->comm, net_open(net, store, group, &shape));
+}
+
+/* Mean validation loss over all sets, as the training loop reports it. */
+static status guest_loss(struct guest *g, struct session *s, double *mean)
+{
+    int sets = data_valid_sets(s->data);
+    double sum = 0;
+    int64_t micro = s->deck.batch.micro, sequence = s->deck.data.sequence;
+    TRY(open_forward(&g->net, s, &g->store, g->group, sequence, micro));
+    for (int i = 0; i < sets; i++) {
+        double loss;
+        TRY(valid_loss(&loss, s->comm, g->net, &g->layout, s->rank, s->data, i, s->deck.eval.tokens, micro, sequence));
+        if (sets > 1)
+            log_say("dense     valid loss %.4f on %s", loss, data_valid_name(s->data, i));
+        sum += loss;
+    }
+    *mean = sets > 0 ? sum / sets : (double)NAN;
+    net_close(g->net);
+    g->net = NULL;
+    return OK;
+}
+
+static void show_loss(const struct session *s, double loss, int64_t bytes)
+{
+    char read[32];
+    double guess = log((double)s->shapes.source.vocab);
+    text_bytes(read, (double)bytes);
+    if (!isfinite(loss)) {
+        log_say("dense     no validation data: its loss is not known | read %s a rank", read);
+        return;
+    }
+    log_say("dense     valid loss %.4f nats/token (perplexity %.2f; guessing is %.2f) | read %s a rank", loss, exp(loss),
+            guess, read);
+    if (loss > 0.6 * guess)
+        log_warn("the dense model predicts this data badly: check that the tokens were made with its tokenizer, and "
+                 "its rotary settings");
+}
+
+/* The first <= 512 tokens of the first validation set, else of the training data, in whole windows. */
+static status certificate_tokens(struct session *s, struct origin *o)
+{
+    int64_t sequence = s->deck.data.sequence;
+    int set = data_valid_sets(s->data) > 0 ? 0 : -1;
+    int64_t windows = sequence < CERTIFICATE_TOKENS ? CERTIFICATE_TOKENS / sequence : 1;
+    int64_t there = data_valid_windows(s->data, set, windows * sequence), length = sequence;
+    windows = there < windows ? there : windows;
+    if (length > CERTIFICATE_TOKENS)
+        length = CERTIFICATE_TOKENS; /* the start of one longer window */
+    int32_t *ids = mem_new(sequence, sizeof *ids), *targets = mem_new(sequence, sizeof *targets);
+    o->ids = mem_new(mem_mul(windows, length), sizeof *o->ids);
+    status code = OK;
+    for (int64_t w = 0; w < windows && code == OK; w++) {
+        code = data_window(s->data, set, w, ids, targets);
+        memcpy(o->ids + w * length, ids, (size_t)length * sizeof *ids);
+    }
+    free(ids);
+    free(targets);
+    const struct config *c = &s->shapes.target;
+    certificate_open(&o->certificate, s->comm, windows * length, length, c->vocab, upcycle_is_exact(c, &o->upcycle));
+    return code;
+}
+
+static status guest_logits(struct guest *g, struct session *s, struct origin *o)
+{
+    TRY(comm_agree(s->comm, upcycle_scales(&s->shapes.target, s->deck.start.upcycle.weight_scale, &o->upcycle)));
+    TRY(comm_agree(s->comm, certificate_tokens(s, o)));
+    TRY(open_forward(&g->net, s, &g->store, g->group, o->certificate.sequence, 1));
+    certificate_source(&o->certificate, g->net, o->ids);
+    return OK;
+}
+
+status startup_source(struct session *s, struct origin *o)
+{
+    o->valid = (double)NAN;
+    if (s->shapes.start != START_UPCYCLE)
+        return OK;
+    struct guest g = {0};
+    o->certify = true;
+    status code = guest_open(&g, s);
+    if (code == OK)
+        code = guest_loss(&g, s, &o->valid);
+    if (code == OK) {
+        show_loss(s, o->valid, g.bytes);
+        code = guest_logits(&g, s, o);
+    }
+    guest_close(&g);
+    return code;
+}
+
+/* ---- the target ---- */
+
+status startup_fill(struct session *s)
+{
+    char each[32], all[32], took[32];
+    double start = clock_seconds();
+    int64_t bytes = 0, sum;
+    TRY(session_fill(s, &bytes));
+    double seconds = clock_lap(&start);
+    sum = bytes;
+    comm_sum_i64(s->comm, &sum, 1);
+    comm_max_i64(s->comm, &bytes, 1);
+    uint64_t hash = comm_sum_u64(s->comm, store_hash(&s->store, MASTER));
+    log_say("%s %d tensors | read %s a rank at most, %s in all | sent 0 B | %s | hash %016llx",
+            s->shapes.start == START_UPCYCLE ? "upcycle  " : "weights  ", s->model.n_tensors,
+            text_bytes(each, (double)bytes), text_bytes(all, (double)sum), text_time(took, seconds),
+            (unsigned long long)hash);
+    return OK;
+}
+
+static status write_certificate(const struct session *s, const struct folder *f, const struct certificate *c)
+{
+    if (s->rank != 0)
+        return OK;
+    json_t *j = json_pack("{sbsssIsI}", "pass", c->pass, "theory", c->equal ? "equal" : "approximate", "tokens",
+                          (json_int_t)c->tokens, "sequence", (json_int_t)c->sequence);
+    json_object_set_new(j, "max_abs_difference", folder_number(c->max_difference));
+    json_object_set_new(j, "max_abs_logit", folder_number(c->max_logit));
+    json_object_set_new(j, "tolerance", folder_number(c->tolerance));
+    json_object_set_new(j, "kl_nats_per_token", folder_number(c->kl));
+    return folder_write_json(f, "certificate.json", j);
+}
+
+status startup_certify(struct session *s, const struct folder *f, struct origin *o)
+{
+    struct certificate *c = &o->certificate;
+    struct net *net = NULL;
+    if (!o->certify)
+        return OK;
+    status code = open_forward(&net, s, &s->store, s->group, c->sequence, 1);
+    if (code == OK)
+        certificate_target(c, net, o->ids, s->comm);
+    net_close(net);
+    TRY(code);
+    TRY(comm_agree(s->comm, write_certificate(s, f, c)));
+    log_say("CERTIFICATE %s   %lld tokens: max|dlogit| %.1e %s %.1e, KL %.1e   (theory: %s; %s, granularity %lld)",
+            c->pass ? (c->equal ? "PASS" : "NOT JUDGED") : "FAIL", (long long)c->tokens, c->max_difference,
+            c->max_difference <= c->tolerance ? "<=" : ">", c->tolerance, c->kl, c->equal ? "equal" : "approximate",
+            s->shapes.target.moe.order == TOPK_SOFTMAX ? "topk-softmax" : "softmax-topk",
+            (long long)s->shapes.target.moe.granularity);
+    if (!c->pass)
+        return comm_agree(s->comm, fail(E_BUG, "the upcycled model's logits differ from the dense model's where theory "
+                                               "says they are equal: max|dlogit| %.3e > %.3e; nothing was trained; "
+                                               "please report this with certificate.json", c->max_difference,
+                                        c->tolerance));
+    return OK;
+}
+
+void startup_close(struct origin *o)
+{
+    certificate_close(&o->certificate);
+    free(o->ids);
+    o->ids = NULL;
+}

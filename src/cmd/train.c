@@ -1,0 +1,184 @@
+/* coppice train DECK...: from the deck to a trained model. The same command continues where the run
+ * folder stands. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/commands.h"
+#include "cmd/session.h"
+#include "cmd/startup.h"
+#include "train/loop.h"
+
+struct job {
+    struct session s;
+    struct folder folder;
+    bool opened_folder;
+    struct trainer trainer;
+    struct ckpt_index index; /* of the checkpoint that the leg starts from */
+    char *checkpoint;        /* its path, NULL = from the start */
+    struct origin origin;    /* what the source model's phase left for the certificate */
+};
+
+/* ---- the run folder ---- */
+
+static status open_folder(struct job *j)
+{
+    const char *dir = j->s.deck.run.dir;
+    if (j->s.rank != 0)
+        return OK;
+    TRY(folder_open(&j->folder, dir, j->s.options.fresh));
+    char *log = mem_format("%s/run.log", dir);
+    status code = log_file(log);
+    free(log);
+    return code;
+}
+
+/* May this deck continue what the checkpoint's deck began? */
+static status check_restart(struct job *j)
+{
+    struct deck then;
+    TRY(ckpt_index_read(&j->index, j->checkpoint));
+    deck_init(&then);
+    status code = deck_parse(&then, j->checkpoint, j->index.state.deck, (int64_t)strlen(j->index.state.deck), "/");
+    if (code == OK) {
+        char *diff = deck_restart_diff(&j->s.deck, &then);
+        if (diff)
+            code = fail(E_DECK, "%s: keys that may not change on restart differ (another run.dir or --fresh starts "
+                                "anew):\n%s", j->s.deck.run.dir, diff);
+        free(diff);
+    }
+    deck_free(&then);
+    return code;
+}
+
+static status find_checkpoint(struct job *j)
+{
+    TRY(ckpt_find(j->s.comm, j->s.deck.run.dir, &j->checkpoint));
+    return comm_agree(j->s.comm, j->checkpoint ? check_restart(j) : OK);
+}
+
+static status write_resolved(struct job *j)
+{
+    char *text = deck_resolved(&j->s.deck);
+    status code = j->s.rank == 0 ? folder_write_text(&j->folder, "resolved.yaml", text) : OK;
+    j->trainer.state.deck = text;
+    return comm_agree(j->s.comm, code);
+}
+
+/* ---- weights: from a checkpoint, or from where the deck says ---- */
+
+static void borrow(struct job *j)
+{
+    struct session *s = &j->s;
+    struct trainer *t = &j->trainer;
+    t->comm = s->comm;
+    t->dev = s->dev;
+    t->group = s->group;
+    t->store = &s->store;
+    t->net = s->net;
+    t->data = s->data;
+    t->folder = &j->folder;
+    t->run = &s->deck.run;
+    t->batch = &s->deck.batch;
+    t->optimizer = &s->deck.optimizer;
+    t->checkpoint = &s->deck.checkpoint;
+    t->eval = &s->deck.eval;
+    t->log = &s->deck.log;
+    t->sequence = s->deck.data.sequence;
+    t->steps = loop_steps(t->run, t->batch, t->sequence);
+    t->start_valid = t->valid = (double)NAN;
+}
+
+static status continue_run(struct job *j)
+{
+    struct ckpt_state *state = &j->trainer.state;
+    double start = clock_seconds();
+    char took[32];
+    TRY(ckpt_load(j->s.comm, &j->s.store, j->s.group, &j->index, j->checkpoint));
+    state->step = j->index.state.step;
+    state->samples = j->index.state.samples;
+    state->tokens = j->index.state.tokens;
+    state->horizon = j->index.state.horizon;
+    state->leg = j->index.state.leg + 1;
+    log_say("continue  %s, step %lld of %lld | loaded in %s", j->checkpoint, (long long)state->step,
+            (long long)j->trainer.steps, text_time(took, clock_lap(&start)));
+    return OK;
+}
+
+static status begin_run(struct job *j)
+{
+    struct ckpt_state *state = &j->trainer.state;
+    const struct optimizer_section *o = &j->s.deck.optimizer;
+    state->horizon = o->horizon > 0 ? o->horizon : j->trainer.steps;
+    state->leg = 1;
+    TRY(startup_fill(&j->s));
+    TRY(startup_certify(&j->s, &j->folder, &j->origin));
+    startup_close(&j->origin);
+    return OK;
+}
+
+/* The loss that the run starts from: the source model's, or of the weights as they are. */
+static status start_loss(struct job *j)
+{
+    struct trainer *t = &j->trainer;
+    if (j->checkpoint)
+        return OK;
+    t->start_valid = j->origin.valid;
+    if (isfinite(t->start_valid) || data_valid_sets(t->data) == 0)
+        return OK;
+    return loop_validate(t, &t->start_valid);
+}
+
+/* ---- the command ---- */
+
+static status prepare(struct job *j, int argc, char **argv)
+{
+    struct session *s = &j->s;
+    TRY(session_open(s, argc, argv, "set fresh"));
+    j->opened_folder = true;
+    TRY(comm_agree(s->comm, open_folder(j)));
+    TRY(find_checkpoint(j));
+    TRY(session_open_device(s));
+    startup_banner(s, j->checkpoint ? j->index.state.leg + 1 : 1);
+    j->trainer.ceiling = startup_ceiling(s);
+    TRY(startup_machine(s, j->trainer.ceiling));
+    return write_resolved(j);
+}
+
+static status run_job(struct job *j, int argc, char **argv)
+{
+    struct session *s = &j->s;
+    TRY(prepare(j, argc, argv));
+    int64_t steps = loop_steps(&s->deck.run, &s->deck.batch, s->deck.data.sequence);
+    if (j->checkpoint && j->index.state.step >= steps) {
+        log_say("nothing to do: step %lld of %lld is done (%s); more run.steps continue it",
+                (long long)j->index.state.step, (long long)steps, j->checkpoint);
+        return OK;
+    }
+    signals_open();
+    borrow(j);
+    if (!j->checkpoint)
+        TRY(startup_source(s, &j->origin)); /* frees the source model before the target is made */
+    TRY(session_open_store(s, true));
+    TRY(j->checkpoint ? continue_run(j) : begin_run(j));
+    TRY(session_open_net(s, true));
+    j->trainer.net = s->net;
+    TRY(start_loss(j));
+    return loop_run(&j->trainer);
+}
+
+int cmd_train(int argc, char **argv)
+{
+    static struct job j;
+    j.folder.lock = -1;
+    status code = run_job(&j, argc, argv);
+    free(j.trainer.state.deck);
+    ckpt_index_free(&j.index);
+    free(j.checkpoint);
+    startup_close(&j.origin);
+    if (j.opened_folder && j.s.rank == 0)
+        folder_close(&j.folder);
+    return session_close(&j.s, code);
+}

@@ -1,0 +1,155 @@
+/* Path values: environment variables, and relative to whom. */
+#include "deck/inside.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/mem.h"
+
+/* The length of the UTF-8 sequence at t, of at most n bytes, and its code point; 0 if it is none. */
+static size_t utf8(const unsigned char *t, size_t n, unsigned *code)
+{
+    static const unsigned least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t length = *t < 0x80 ? 1 : *t >> 5 == 6 ? 2 : *t >> 4 == 14 ? 3 : *t >> 3 == 30 ? 4 : 0;
+    if (length == 0 || length > n)
+        return 0;
+    *code = length == 1 ? *t : *t & (0x7fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if (t[i] >> 6 != 2)
+            return 0;
+        *code = *code << 6 | (t[i] & 0x3f);
+    }
+    return *code >= least[length] && *code <= 0x10ffff ? length : 0;
+}
+
+bool text_clean(const char *text, size_t n)
+{
+    const unsigned char *t = (const unsigned char *)text, *end = t + n;
+    unsigned c;
+    for (size_t length; t < end; t += length) {
+        length = utf8(t, (size_t)(end - t), &c);
+        if (length == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 ||
+            (c >= 0xd800 && c < 0xe000) || c == 0xfeff || (c & 0xfffe) == 0xfffe)
+            return false;
+    }
+    return true;
+}
+
+static void append(char **text, const char *more, size_t n)
+{
+    char *longer = mem_format("%s%.*s", *text, (int)n, more);
+    free(*text);
+    *text = longer;
+}
+
+/* What stands for `inside` of ${...}: the variable's value, or the text behind :-. NULL and *why if
+ * there is neither. */
+static char *lookup(const char *inside, size_t n, char **why)
+{
+    char *name = mem_format("%.*s", (int)n, inside), *value = NULL;
+    char *instead = strstr(name, ":-");
+    if (instead) {
+        *instead = '\0';
+        instead += 2;
+    }
+    bool good = *name && !isdigit((unsigned char)*name);
+    for (const char *c = name; *c; c++)
+        good = good && (isalnum((unsigned char)*c) || *c == '_');
+    const char *found = good ? getenv(name) : NULL;
+    if (!good)
+        *why = mem_format("'${%.*s}' is no variable; write ${NAME} or ${NAME:-text}", (int)(n < 60 ? n : 60), inside);
+    else if (found && *found)
+        value = mem_text(found);
+    else if (instead)
+        value = mem_text(instead);
+    else
+        *why = mem_format("${%s} is %s; set it, or write ${%s:-text}", name, found ? "empty" : "not set", name);
+    free(name);
+    return value;
+}
+
+/* Replace every ${...}; $${ stands for a literal ${. NULL and *why on a mistake. */
+static char *expand(const char *text, char **why)
+{
+    char *out = mem_text("");
+    while (*text && !*why) {
+        size_t plain = strcspn(text, "$");
+        append(&out, text, plain);
+        text += plain;
+        if (strncmp(text, "$${", 3) == 0) {
+            append(&out, "${", 2);
+            text += 3;
+        } else if (strncmp(text, "${", 2) == 0) {
+            const char *end = strchr(text, '}');
+            char *value = end ? lookup(text + 2, (size_t)(end - text - 2), why) : NULL;
+            if (!end)
+                *why = mem_text("${ without }");
+            if (value)
+                append(&out, value, strlen(value));
+            free(value);
+            text = end ? end + 1 : text;
+        } else if (*text) {
+            append(&out, text++, 1);
+        }
+    }
+    if (*why) {
+        free(out);
+        return NULL;
+    }
+    return out;
+}
+
+/* Drop "./" and doubled slashes; ".." stays, since folders may be symbolic links. */
+static void tidy(char *path)
+{
+    char *to = path;
+    for (const char *from = path; *from;) {
+        if (from[0] == '/' && (from[1] == '/' || from[1] == '\0') && from != path)
+            from++;
+        else if (from[0] == '/' && from[1] == '/')
+            from++;
+        else if (from[0] == '/' && from[1] == '.' && (from[2] == '/' || (from[2] == '\0' && to != path)))
+            from += 2;
+        else
+            *to++ = *from++;
+    }
+    *to = '\0';
+}
+
+char *path_absolute(const char *folder, const char *path)
+{
+    char *whole;
+    if (*path == '/') {
+        whole = mem_text(path);
+    } else if (folder && *folder == '/') {
+        whole = mem_format("%s/%s", folder, path);
+    } else {
+        char *here = getcwd(NULL, 0);
+        whole = mem_format("%s/%s/%s", here ? here : ".", folder ? folder : ".", path);
+        free(here);
+    }
+    tidy(whole);
+    return whole;
+}
+
+char *path_resolve(const char *name, const struct scalar *at, struct errors *errors)
+{
+    char *why = NULL, *path = NULL;
+    char *text = expand(at->text, &why);
+    if (text && !*text)
+        why = mem_text("expected a path, not an empty text");
+    else if (text && (strcmp(text, "~") == 0 || strncmp(text, "~/", 2) == 0))
+        why = mem_text("~ is not replaced; write ${HOME}");
+    else if (text && strlen(text) > 4096)
+        why = mem_text("the path is longer than 4096 bytes");
+    else if (text && !text_clean(text, strlen(text)))
+        why = mem_text("a path must be UTF-8 without control characters and line breaks");
+    if (why)
+        errors_add(errors, at->where, "%s: %s", name, why);
+    else
+        path = path_absolute(at->folder, text);
+    free(text);
+    free(why);
+    return path;
+}

@@ -1,0 +1,206 @@
+/* Values to text: the resolved deck, and what differs from an earlier one. */
+#include "deck/inside.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+
+/* *text grows by a formatted piece. */
+static PRINTF(2, 3) void add(char **text, const char *format, ...)
+{
+    char *more;
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    more = mem_new(n + 1, 1);
+    va_start(args, format);
+    vsnprintf(more, (size_t)n + 1, format, args);
+    va_end(args);
+    size_t have = strlen(*text);
+    *text = mem_grow(*text, (int64_t)have + n + 1, 1);
+    memcpy(*text + have, more, (size_t)n + 1);
+    free(more);
+}
+
+/* A number as short as it can be read back exactly. */
+static void add_real(char **text, double x)
+{
+    char number[40];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(number, sizeof number, "%.*g", digits, x);
+        if (strtod(number, NULL) == x)
+            break;
+    }
+    add(text, "%s", number);
+}
+
+/* In the largest unit that leaves a whole number: 2h, not 7200s. */
+static void add_seconds(char **text, double s)
+{
+    static const struct { const char *name; double seconds; } unit[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
+    for (size_t i = 0; i < sizeof unit / sizeof *unit; i++)
+        if (s / unit[i].seconds == floor(s / unit[i].seconds)) {
+            add(text, "%.0f%s", s / unit[i].seconds, unit[i].name);
+            return;
+        }
+    add(text, "%.6fs", s);
+}
+
+/* Plain where YAML reads it back as it is, else quoted; ${ is kept from being replaced again. */
+static void add_path(char **text, const char *path)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+";
+    if (strspn(path, plain) == strlen(path)) {
+        add(text, "%s", path);
+        return;
+    }
+    add(text, "\"");
+    for (const char *c = path; *c; c++)
+        add(text, *c == '"' || *c == '\\' ? "\\%c" : strncmp(c, "${", 2) == 0 ? "$%c" : "%c", *c);
+    add(text, "\"");
+}
+
+static void add_items(char **text, const struct data_items *items)
+{
+    add(text, "[");
+    for (int i = 0; i < items->n; i++) {
+        add(text, "%s{path: ", i ? ", " : "");
+        add_path(text, items->item[i].path);
+        add(text, ", weight: ");
+        add_real(text, items->item[i].weight);
+        add(text, "}");
+    }
+    add(text, "]");
+}
+
+static void add_reals(char **text, const struct reals *r)
+{
+    for (int i = 0; i < r->n; i++) {
+        add(text, i ? ", " : "[");
+        add_real(text, r->x[i]);
+    }
+    add(text, "]");
+}
+
+static void add_every(char **text, const struct every *e)
+{
+    if (e->steps)
+        add(text, "%lld", (long long)e->steps);
+    else if (e->seconds > 0)
+        add_seconds(text, e->seconds);
+    else
+        add(text, "never");
+}
+
+/* Is a value that has no default not given? */
+static bool is_unset(const struct key *key, const void *slot)
+{
+    switch (key->type) {
+    case K_INT: return !key->fallback && *(const int64_t *)slot == -1;
+    case K_REAL: return !key->fallback && *(const double *)slot < 0;
+    case K_MAYBE: return *(const int *)slot == -1;
+    case K_REALS: return ((const struct reals *)slot)->n == 0;
+    case K_ITEMS: return ((const struct data_items *)slot)->n == 0;
+    case K_CHOICE:
+    case K_PATH:
+    case K_LAYERS:
+    case K_DECIMAL: return *(char *const *)slot == NULL;
+    case K_BOOL:
+    case K_EVERY:
+    case K_DURATION: break;
+    }
+    return false;
+}
+
+char *deck_value(const struct deck *d, int i)
+{
+    int n;
+    const struct key *key = &deck_keys(&n)[i];
+    const void *slot = value_slot(d, i);
+    const char *word = key->type == K_CHOICE || key->type == K_PATH || key->type == K_LAYERS ||
+                       key->type == K_DECIMAL ? *(char *const *)slot : NULL;
+    if (is_unset(key, slot))
+        return mem_text("~");
+    char *text = mem_text("");
+    switch (key->type) {
+    case K_INT: add(&text, "%lld", (long long)*(const int64_t *)slot); break;
+    case K_REAL: add_real(&text, *(const double *)slot); break;
+    case K_BOOL: add(&text, *(const bool *)slot ? "true" : "false"); break;
+    case K_MAYBE: add(&text, *(const int *)slot ? "true" : "false"); break;
+    case K_PATH: add_path(&text, word); break;
+    case K_CHOICE:
+    case K_DECIMAL: add(&text, "%s", word); break;
+    case K_LAYERS: add(&text, *word >= '0' && *word <= '9' ? "[%s]" : "%s", word); break;
+    case K_REALS: add_reals(&text, slot); break;
+    case K_ITEMS: add_items(&text, slot); break;
+    case K_EVERY: add_every(&text, slot); break;
+    case K_DURATION:
+        if (*(const double *)slot > 0)
+            add_seconds(&text, *(const double *)slot);
+        else
+            add(&text, "auto");
+    }
+    return text;
+}
+
+/* The lines "a:", "  b:" of the sections of `path` that `previous` was not in; returns the indent. */
+static int add_sections(char **text, const char *path, const char *previous)
+{
+    int level = 0;
+    const char *part = path;
+    for (const char *dot; (dot = strchr(part, '.')); part = dot + 1, level++)
+        if (strncmp(path, previous, (size_t)(dot - path + 1)) != 0)
+            add(text, "%*s%.*s:\n", 2 * level, "", (int)(dot - part), part);
+    return 2 * level;
+}
+
+/* A comment ends with its line, and file names may hold anything. */
+static void add_comment(char **text, const char *comment)
+{
+    bool clean = text_clean(comment, strlen(comment));
+    add(text, "  # ");
+    for (const char *c = comment; *c; c++)
+        add(text, "%c", clean || (*c >= ' ' && *c <= '~') ? *c : '?');
+    add(text, "\n");
+}
+
+char *deck_resolved(const struct deck *d)
+{
+    int n;
+    const struct key *key = deck_keys(&n);
+    char *text = mem_text("");
+    const char *previous = "";
+    for (int i = 0; i < n; i++) {
+        char *value = deck_value(d, i);
+        int indent = add_sections(&text, key[i].path, previous);
+        add(&text, "%*s%s: %s", indent, "", strrchr(key[i].path, '.') + 1, value);
+        add_comment(&text, value_origin(d, i));
+        free(value);
+        previous = key[i].path;
+    }
+    return text;
+}
+
+char *deck_restart_diff(const struct deck *now, const struct deck *then)
+{
+    int n;
+    const struct key *key = deck_keys(&n);
+    char *text = mem_text("");
+    for (int i = 0; i < n; i++) {
+        if (key[i].may_change_on_restart)
+            continue;
+        char *a = deck_value(then, i), *b = deck_value(now, i);
+        if (strcmp(a, b) != 0)
+            add(&text, "%s%s: was %s, now %s (%s)", *text ? "\n" : "", key[i].path, a, b, value_origin(now, i));
+        free(a);
+        free(b);
+    }
+    if (*text)
+        return text;
+    free(text);
+    return NULL;
+}

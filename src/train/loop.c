@@ -1,0 +1,183 @@
+#include "train/loop.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "eval/valid.h"
+#include "train/report.h"
+#include "train/schedule.h"
+
+int64_t loop_steps(const struct run_section *run, const struct batch_section *batch, int64_t sequence)
+{
+    if (run->steps > 0)
+        return run->steps;
+    return (int64_t)ceil(run->tokens / ((double)batch->sequences * (double)sequence));
+}
+
+/* ---- what is due ---- */
+
+struct due {
+    double last; /* clock at the last time, for intervals in seconds */
+};
+
+/* Equal on all ranks: rank 0's clock decides intervals in seconds. COLLECTIVE. */
+static bool is_due(const struct trainer *t, const struct every *e, struct due *d)
+{
+    int64_t now = 0;
+    if (e->steps > 0)
+        return t->state.step % e->steps == 0;
+    if (e->seconds <= 0)
+        return false;
+    if (comm_rank(t->comm) == 0 && clock_seconds() - d->last >= e->seconds) {
+        now = 1;
+        d->last = clock_seconds();
+    }
+    comm_max_i64(t->comm, &now, 1);
+    return now;
+}
+
+/* Seconds until the job ends by the batch system or run.time_limit; infinite if unknown. */
+static double seconds_left(const struct trainer *t, double started)
+{
+    const char *end = getenv("SLURM_JOB_END_TIME");
+    if (t->run->time_limit > 0)
+        return t->run->time_limit - (clock_seconds() - started);
+    return end ? strtod(end, NULL) - (double)time(NULL) : (double)INFINITY;
+}
+
+/* Why to stop now: NULL = go on. COLLECTIVE: any rank's reason counts. */
+static const char *stop_reason(const struct trainer *t, const struct report *r, double last_save)
+{
+    static const char *const why[] = {NULL, "RUN/stop", "a signal", "the time limit"};
+    int64_t reason = signals_seen() ? 2 : 0;
+    if (comm_rank(t->comm) == 0) {
+        double margin = r->step_seconds + 2 * last_save + 60;
+        if (folder_stop_asked(t->folder))
+            reason = 1;
+        else if (seconds_left(t, r->started) < margin)
+            reason = 3;
+    }
+    comm_max_i64(t->comm, &reason, 1);
+    return why[reason];
+}
+
+/* ---- validation and checkpoints ---- */
+
+status loop_validate(struct trainer *t, double *mean)
+{
+    int sets = data_valid_sets(t->data);
+    double sum = 0;
+    *mean = (double)NAN;
+    for (int i = 0; i < sets; i++) {
+        double loss;
+        TRY(valid_loss(&loss, t->comm, t->net, &t->store->layout, t->store->rank, t->data, i, t->eval->tokens,
+                       t->batch->micro, t->sequence));
+        sum += loss;
+        if (i == sets - 1)
+            *mean = sum / sets;
+        TRY(comm_agree(t->comm, report_valid(t, data_valid_name(t->data, i), loss, *mean, i == sets - 1)));
+    }
+    return OK;
+}
+
+static status save(struct trainer *t, struct report *r)
+{
+    double start = clock_seconds();
+    int64_t bytes = 0;
+    char size[32], took[32];
+    TRY(ckpt_save(t->comm, t->store, &t->state, t->folder->dir, t->checkpoint->writers, &bytes));
+    if (comm_rank(t->comm) == 0)
+        ckpt_prune(t->folder->dir, t->checkpoint->keep);
+    double seconds = clock_lap(&start);
+    r->saving += seconds;
+    log_say("  saved step %lld: %s in %s", (long long)t->state.step, text_bytes(size, (double)bytes),
+            text_time(took, seconds));
+    return comm_agree(t->comm, report_event(t, "checkpoint", json_pack("{sIsf}", "bytes", (json_int_t)bytes, "seconds",
+                                                                       seconds)));
+}
+
+/* ---- one step and what follows it ---- */
+
+static status one_step(struct trainer *t, struct report *r)
+{
+    double start = clock_seconds();
+    TRY(comm_agree(t->comm, batch_fetch(&t->fetched, t->data, t->state.samples)));
+    r->fetching += clock_lap(&start);
+    step_gradients(&t->stepper, &t->fetched);
+    int64_t update = t->state.step + 1;
+    bool finite = step_update(&t->stepper, update, schedule_rate(t->optimizer, t->state.horizon, update));
+    r->step_seconds = clock_lap(&start);
+    r->stepping += r->step_seconds;
+    for (int i = 0; i < PHASES; i++)
+        r->seconds[i] += t->stepper.report.seconds[i];
+    if (!finite)
+        return comm_agree(t->comm, fail(E_NAN, "step %lld: the loss (%g) or the gradient norm (%g) is not finite; "
+                                               "weights are as before this step", (long long)update,
+                                        t->stepper.report.loss, t->stepper.report.grad_norm));
+    t->state.step = update;
+    t->state.samples += t->batch->sequences;
+    t->state.tokens += t->batch->sequences * t->sequence;
+    return OK;
+}
+
+static status after_step(struct trainer *t, struct report *r, struct due *eval, bool last)
+{
+    bool show = last || t->state.step == 1 || t->state.step % t->log->every == 0;
+    status code = report_step(r, t, show);
+    if (code == OK && show)
+        code = report_status(r, t, "running");
+    TRY(comm_agree(t->comm, code));
+    folder_heartbeat(t->folder);
+    if (!is_due(t, &t->eval->every, eval) && !last)
+        return OK;
+    double start = clock_seconds();
+    code = loop_validate(t, &t->valid);
+    r->validating += clock_lap(&start);
+    return code;
+}
+
+/* Ends the leg: OK when finished, E_STOP when asked to. */
+static status end_leg(struct trainer *t, struct report *r, const char *why)
+{
+    TRY(comm_agree(t->comm, report_status(r, t, why ? "stopped" : "finished")));
+    TRY(comm_agree(t->comm, report_event(t, why ? "stop" : "finish", why ? json_pack("{ss}", "reason", why) : NULL)));
+    if (!why) {
+        report_end(r, t, "DONE");
+        return OK;
+    }
+    if (comm_rank(t->comm) == 0)
+        folder_obeyed(t->folder);
+    report_end(r, t, "STOPPED");
+    return fail(E_STOP, "stopped at step %lld of %lld by %s, saved; the same command continues",
+                (long long)t->state.step, (long long)t->steps, why);
+}
+
+static status run_steps(struct trainer *t, struct report *r)
+{
+    struct due eval = {clock_seconds()}, checkpoint = {clock_seconds()};
+    const char *why = NULL;
+    while (t->state.step < t->steps && !why) {
+        TRY(one_step(t, r));
+        bool last = t->state.step == t->steps;
+        TRY(after_step(t, r, &eval, last));
+        why = last ? NULL : stop_reason(t, r, r->saving);
+        if (is_due(t, &t->checkpoint->every, &checkpoint) || why || (last && t->checkpoint->final))
+            TRY(save(t, r));
+    }
+    return end_leg(t, r, why);
+}
+
+status loop_run(struct trainer *t)
+{
+    struct report r = {.started = clock_seconds(), .first_step = t->state.step};
+    stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
+    batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro, t->sequence);
+    status code = run_steps(t, &r);
+    batch_close(&t->fetched);
+    stepper_close(&t->stepper);
+    return code;
+}

@@ -1,0 +1,42 @@
+/* The training loop: steps, and between them what can fail: fetching tokens, reports, validation,
+ * checkpoints, stop requests. COLLECTIVE. */
+#ifndef TRAIN_LOOP_H
+#define TRAIN_LOOP_H
+#include "ckpt/ckpt.h"
+#include "train/folder.h"
+#include "train/step.h"
+
+struct trainer {
+    /* borrowed */
+    struct comm *comm;
+    struct dev *dev;
+    struct group *const *group;
+    struct store *store;
+    struct net *net;
+    struct data *data;
+    struct folder *folder;
+    const struct run_section *run;
+    const struct batch_section *batch;
+    const struct optimizer_section *optimizer;
+    const struct checkpoint_section *checkpoint;
+    const struct eval_section *eval;
+    const struct log_section *log;
+    int64_t sequence;
+    double ceiling;           /* GFLOP/s of all ranks' GEMMs together, measured at start */
+    double start_valid;       /* validation loss before the first step of the first leg; NAN if unknown */
+    /* state */
+    struct ckpt_state state;
+    int64_t steps;            /* the run ends after this step */
+    double valid;             /* last validation loss, NAN */
+    struct stepper stepper;
+    struct batch fetched;
+};
+
+/** Steps that a run takes: run.steps, or ceil(run.tokens / (B*S)). */
+int64_t loop_steps(const struct run_section *, const struct batch_section *, int64_t sequence);
+/** COLLECTIVE: mean validation loss of all sets (each reported), NAN without any. */
+status loop_validate(struct trainer *, double *loss) MUST_USE;
+/** COLLECTIVE: from state.step to steps. OK: finished; E_STOP: stopped on request, saved. */
+status loop_run(struct trainer *) MUST_USE;
+
+#endif

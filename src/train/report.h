@@ -1,0 +1,26 @@
+/* What a step says: a row on the console, lines in metrics.jsonl, experts.jsonl, events.jsonl and
+ * status.json. Rank 0 speaks and writes; report_step is COLLECTIVE only in taking equal arguments. */
+#ifndef TRAIN_REPORT_H
+#define TRAIN_REPORT_H
+#include "train/loop.h"
+
+struct report {
+    double started;             /* clock at the first step of this leg */
+    double stepping;            /* seconds in steps since then */
+    double seconds[PHASES];     /* of this leg, by phase */
+    double saving, validating, fetching;
+    int64_t first_step;         /* of this leg */
+    int64_t rows;               /* console rows since the header */
+    double step_seconds;        /* the last step's */
+};
+
+/** After a step: to the console if it is due, always to metrics.jsonl. Local on rank 0. */
+status report_step(struct report *, struct trainer *, bool show) MUST_USE;
+status report_valid(struct trainer *, const char *set, double loss, double mean, bool last) MUST_USE;
+/** An event line: kind and more members (a reference that is taken; NULL: none). */
+status report_event(const struct trainer *, const char *kind, json_t *more) MUST_USE;
+status report_status(const struct report *, const struct trainer *, const char *state) MUST_USE;
+/** COLLECTIVE: the closing lines: time by phase, losses, peak memory of each rank. */
+void report_end(struct report *, struct trainer *, const char *word);
+
+#endif
