@@ -36,7 +36,8 @@ enum { SHAPES = sizeof shapes / sizeof *shapes };
 static struct config target_of(const struct config *dense, const struct shape *s)
 {
     struct config c = *dense;
-    c.moe = (struct moe){.experts = s->experts, .top_k = s->top_k, .granularity = s->granularity, .order = s->order};
+    c.moe = (struct moe){
+        .experts = s->experts, .top_k = s->top_k, .granularity = s->granularity, .order = s->order};
     for (int l = 0; l < c.layers; l += 1 + (l > 0)) /* layers 0, 1, 3: one stays dense */
         c.moe.layer[l] = true;
     return c;
@@ -83,7 +84,8 @@ static void open_arrays(struct upcycled *u)
         for (int j = 0; j < 2 && !strcmp(names[i][0], kind_of(u->tensor)); j++) {
             const char *rest = names[i][1 + j] ? names[i][1 + j] : "nothing";
             bool whole = i < 3;
-            char *name = whole ? mem_text(rest) : mem_format("model.layers.%d.%s", u->tensor->layer - 1, rest);
+            char *name =
+                whole ? mem_text(rest) : mem_format("model.layers.%d.%s", u->tensor->layer - 1, rest);
             u->file[j] = dense_array(name);
             free(name);
         }
@@ -137,8 +139,12 @@ static int bad_slabs(const struct store *s, const struct shape *shape)
     const struct model *m = s->model;
     for (int i = 0; i < m->n_tensors; i++) {
         const struct tensor *t = &m->tensor[i];
-        struct upcycled u = {.shape = shape, .tensor = t, .moe = m->layer[t->layer].type == MOE_BLOCK,
-                             .hidden = m->config.hidden, .ffn = m->config.ffn, .width = config_expert_ffn(&m->config)};
+        struct upcycled u = {.shape = shape,
+                             .tensor = t,
+                             .moe = m->layer[t->layer].type == MOE_BLOCK,
+                             .hidden = m->config.hidden,
+                             .ffn = m->config.ffn,
+                             .width = config_expert_ffn(&m->config)};
         open_arrays(&u);
         bad += !slab_agrees(&u, model_slab(m, &s->layout, s->rank, i), store_view(s, i, WEIGHT).data);
         free(u.file[0]);
@@ -179,8 +185,8 @@ static struct filled fill(const struct model *m, const struct layout *l, const s
 
 enum start { UPCYCLE, SAME, RANDOM };
 
-static status plan_for(struct fill_plan *plan, enum start start, const struct model *m, const struct config *dense,
-                       const struct shape *shape)
+static status plan_for(struct fill_plan *plan, enum start start, const struct model *m,
+                       const struct config *dense, const struct shape *shape)
 {
     struct upcycle up = {.router_std = ROUTER_STD};
     struct layout one = {1, 1, 1, 1, 1, 1, 1};
@@ -215,14 +221,15 @@ static struct filled fill_layout(enum start start, const struct config *c, const
 static const int cuts[][3] = {{1, 1, 1}, {2, 1, 1}, {1, 2, 1}, {1, 1, 2}, {2, 2, 1}, {2, 2, 2},
                               {4, 4, 1}, {1, 2, 2}, {4, 1, 4}}; /* tp, ep, etp */
 
-static void test_layouts(enum start start, const char *text, const struct config *c, const struct config *dense,
-                         const struct shape *shape)
+static void test_layouts(enum start start, const char *text, const struct config *c,
+                         const struct config *dense, const struct shape *shape)
 {
     struct layout one = {1, 1, 1, 1, 1, 1, 1};
     struct filled alone = fill_layout(start, c, dense, shape, &one);
     const char *formula = shape ? ", every element by the formula" : "";
-    ok(alone.result == OK && alone.bytes == alone.planned && alone.bad == 0, "%s on one rank: bytes as planned%s (%d bad) %s",
-       text, formula, alone.bad, alone.result ? status_text() : "");
+    ok(alone.result == OK && alone.bytes == alone.planned && alone.bad == 0,
+       "%s on one rank: bytes as planned%s (%d bad) %s", text, formula, alone.bad,
+       alone.result ? status_text() : "");
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
         struct layout_needs needs = config_needs(c);
         struct layout l;
@@ -233,8 +240,8 @@ static void test_layouts(enum start start, const char *text, const struct config
             continue;
         struct filled f = fill_layout(start, c, dense, shape, &l);
         ok(f.result == OK && f.bad == 0 && f.hash == alone.hash && f.bytes == f.planned,
-           "%s, TP %d EP %d ETP %d: hash of one rank, bytes as planned%s (%d bad) %s", text, cuts[i][0], cuts[i][1],
-           cuts[i][2], formula, f.bad, f.result ? status_text() : "");
+           "%s, TP %d EP %d ETP %d: hash of one rank, bytes as planned%s (%d bad) %s", text, cuts[i][0],
+           cuts[i][1], cuts[i][2], formula, f.bad, f.result ? status_text() : "");
     }
 }
 
@@ -246,7 +253,8 @@ static void test_bytes(const struct config *c, const struct config *dense)
     int64_t bytes = 0;
     for (int i = 0; i < the.dense.n; i++)
         bytes += the.dense.tensor[i].bytes;
-    ok(f.result == OK && f.bytes == bytes, "alone, %lld bytes are read of %lld", (long long)f.bytes, (long long)bytes);
+    ok(f.result == OK && f.bytes == bytes, "alone, %lld bytes are read of %lld", (long long)f.bytes,
+       (long long)bytes);
 }
 
 static void test_scales(struct config c)
@@ -276,7 +284,8 @@ static void test_failure(const struct config *c)
     if (s == OK)
         plan_free(&plan);
     s = comm_agree(the.comm, s);
-    ok(s == E_DATA && strstr(status_text(), "/nowhere"), "one rank's failure is everyone's: %s", status_text());
+    ok(s == E_DATA && strstr(status_text(), "/nowhere"), "one rank's failure is everyone's: %s",
+       status_text());
     model_close(&m);
 }
 
@@ -293,7 +302,8 @@ static struct config config_of(const char *dir)
 static void open_golden(void)
 {
     const char *shared = getenv("COPPICE_SHARED"), *srcdir = getenv("srcdir");
-    char *folder = shared ? mem_format("%s/golden", shared) : mem_format("%s/../shared/golden", srcdir ? srcdir : ".");
+    char *folder =
+        shared ? mem_format("%s/golden", shared) : mem_format("%s/../shared/golden", srcdir ? srcdir : ".");
     if (access(folder, R_OK) != 0)
         skip_all("no reference models (COPPICE_SHARED/golden)");
     the.dense_dir = mem_format("%s/llama-wide", folder);

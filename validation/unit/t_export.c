@@ -34,8 +34,17 @@ enum { FAMILIES = sizeof families / sizeof *families };
 
 static struct config config_of(const struct family *k)
 {
-    struct config c = {.hidden = 12, .ffn = 10, .layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 6, .vocab = 33,
-                       .norm_eps = 1e-6, .rope = {.theta = 5e5}, .tied = k->tied, .qkv_bias = k->qkv_bias,
+    struct config c = {.hidden = 12,
+                       .ffn = 10,
+                       .layers = 3,
+                       .heads = 4,
+                       .kv_heads = 2,
+                       .head_dim = 6,
+                       .vocab = 33,
+                       .norm_eps = 1e-6,
+                       .rope = {.theta = 5e5},
+                       .tied = k->tied,
+                       .qkv_bias = k->qkv_bias,
                        .max_positions = 128};
     if (k->experts)
         c.moe = (struct moe){.experts = k->experts, .top_k = 2, .granularity = k->granularity};
@@ -139,8 +148,9 @@ static void test_family(const struct family *k, const char *dtype, int64_t shard
                   back.max_positions == 128 && config_parameters(&back) == config_parameters(&c);
     int bad = shaped ? differing(dir, &back, source, !strcmp(dtype, "bfloat16")) : -1;
     bool cut = exists(dir, "model.safetensors.index.json");
-    ok(s == OK && shaped && bad == 0 && cut == (shard_bytes < ONE_FILE), "%s as %s in %s, read back (%d bad) %s", k->text,
-       k->model_type, cut ? "several files" : "one file", bad, bad ? status_text() : dtype);
+    ok(s == OK && shaped && bad == 0 && cut == (shard_bytes < ONE_FILE),
+       "%s as %s in %s, read back (%d bad) %s", k->text, k->model_type, cut ? "several files" : "one file",
+       bad, bad ? status_text() : dtype);
     remove_folder(dir);
     free(dir);
     source_close(source);
@@ -160,7 +170,8 @@ static void test_inexpressible(void)
     ok(export_check(&c) == E_DATA && strstr(status_text(), "biases"), "refused: %s", status_text());
     c = config_of(&families[5]);
     c.moe.layer[1] = false;
-    ok(export_check(&c) == E_DATA && strstr(status_text(), "intermediate_size"), "refused: %s", status_text());
+    ok(export_check(&c) == E_DATA && strstr(status_text(), "intermediate_size"), "refused: %s",
+       status_text());
 }
 
 static int reads_left;
@@ -184,20 +195,21 @@ static void test_failures(void)
 
     reads_left = 7;
     status s = export_hf(source, &c, dir, "float32", 4096);
-    ok(s == E_DATA && !exists(folder, "out") && !exists(folder, "out.partial"), "a failed read leaves nothing: %s",
-       status_text());
+    ok(s == E_DATA && !exists(folder, "out") && !exists(folder, "out.partial"),
+       "a failed read leaves nothing: %s", status_text());
     reads_left = 1 << 20;
     bool made = mkdir(partial, 0777) == 0 && mkdir(stale, 0777) == 0 && rmdir(stale) == 0;
     FILE *f = fopen(stale, "w");
     made = made && f && fclose(f) == 0;
     s = export_hf(source, &c, dir, "float32", ONE_FILE);
-    ok(made && s == OK && !exists(dir, "stale") && !exists(folder, "out.partial"), "what a killed export left is cleared");
+    ok(made && s == OK && !exists(dir, "stale") && !exists(folder, "out.partial"),
+       "what a killed export left is cleared");
     s = export_hf(source, &c, dir, "float32", ONE_FILE);
     ok(s == E_DECK && strstr(status_text(), "not an empty folder"), "an existing export is not touched");
     ok(export_hf(source, &c, partial, "float16", ONE_FILE) == E_DECK, "refused: %s", status_text());
     c.hidden++;
-    ok(export_hf(source, &c, partial, "float32", ONE_FILE) == E_DATA && !exists(folder, "out.partial"), "refused: %s",
-       status_text());
+    ok(export_hf(source, &c, partial, "float32", ONE_FILE) == E_DATA && !exists(folder, "out.partial"),
+       "refused: %s", status_text());
     remove_folder(dir);
     source_close(source);
     model_close(&m);

@@ -125,13 +125,15 @@ static bool find(const struct axis *a, int64_t dst, struct pick *out)
     return false;
 }
 
-static float element(const struct map *m, float *const *data, int64_t dims[][3], const int64_t at[3], int **needs)
+static float element(const struct map *m, float *const *data, int64_t dims[][3], const int64_t at[3],
+                     int **needs)
 {
     float y = 0;
     for (int i = 0; i < m->n; i++) {
         const struct term *t = &m->term[i];
         struct pick p[3];
-        if (!find(&t->axis[0], at[0], &p[0]) || !find(&t->axis[1], at[1], &p[1]) || !find(&t->axis[2], at[2], &p[2]))
+        if (!find(&t->axis[0], at[0], &p[0]) || !find(&t->axis[1], at[1], &p[1]) ||
+            !find(&t->axis[2], at[2], &p[2]))
             continue;
         int64_t from = (p[0].src * dims[t->array][1] + p[1].src) * dims[t->array][2] + p[2].src;
         float x = data[t->array][from];
@@ -153,7 +155,8 @@ static float *expect(const struct map *m, float *const *data, int64_t dims[][3],
     for (int64_t i = 0; i < box.n[0]; i++)
         for (int64_t j = 0; j < box.n[1]; j++)
             for (int64_t k = 0; k < box.n[2]; k++)
-                *y++ = element(m, data, dims, (int64_t[3]){box.lo[0] + i, box.lo[1] + j, box.lo[2] + k}, needs);
+                *y++ =
+                    element(m, data, dims, (int64_t[3]){box.lo[0] + i, box.lo[1] + j, box.lo[2] + k}, needs);
     return out;
 }
 
@@ -163,7 +166,8 @@ static bool only_copies(const struct map *m)
 }
 
 /* Run the map for a box; compare bits with `want`, bytes with map_bytes, reads with the union. */
-static bool run_agrees(const struct map *m, struct memory *source, int64_t dims[][3], slab box, const float *want)
+static bool run_agrees(const struct map *m, struct memory *source, int64_t dims[][3], slab box,
+                       const float *want)
 {
     struct source *sources[1] = {&source->base};
     int *needs[ARRAYS];
@@ -180,7 +184,8 @@ static bool run_agrees(const struct map *m, struct memory *source, int64_t dims[
                 memcmp(out, want, (size_t)slab_size(&box) * sizeof *out) == 0;
     for (int i = 0; i < ARRAYS; i++)
         for (int64_t k = 0; k < size_of(dims[i]); k++)
-            good = good && (only_copies(m) ? source->reads[i][k] == needs[i][k] : !source->reads[i][k] == !needs[i][k]);
+            good = good && (only_copies(m) ? source->reads[i][k] == needs[i][k]
+                                           : !source->reads[i][k] == !needs[i][k]);
     for (int i = 0; i < ARRAYS; i++)
         free(needs[i]);
     free(out);
@@ -225,7 +230,8 @@ static void test_random(void)
         memory_close(&source);
     }
     ok(bad == 0, "%d boxes of 400 random maps: bits, bytes and reads as by definition (%d bad)", boxes, bad);
-    ok(copies > 50 && copies < 350, "%d of the maps only copy, so that each element must be read just once", copies);
+    ok(copies > 50 && copies < 350, "%d of the maps only copy, so that each element must be read just once",
+       copies);
 }
 
 /* Models two or three deep: model d's tensors are made from model d-1's, model -1 is the file. */
@@ -295,7 +301,8 @@ static void test_composition(void)
         int bad = 0;
         for (int round = 0; round < 150; round++)
             bad += !composition_agrees(depth);
-        ok(bad == 0, "150 compositions of %d maps equal one map after the other, bit by bit (%d bad)", depth, bad);
+        ok(bad == 0, "150 compositions of %d maps equal one map after the other, bit by bit (%d bad)", depth,
+           bad);
     }
 }
 
@@ -350,8 +357,8 @@ static void test_one_rounding(void)
         once += out[i] != want;
         twice += (float)(0.7 * (double)(float)(1.0 / 3.0 * x)) != want;
     }
-    ok(ran && once == 0 && twice > 0, "scales multiply in double and round once (rounding twice spoils %d of 1000)",
-       (int)twice);
+    ok(ran && once == 0 && twice > 0,
+       "scales multiply in double and round once (rounding twice spoils %d of 1000)", (int)twice);
     map_free(&inner);
     map_free(&outer);
     map_free(&both);
@@ -387,7 +394,8 @@ static void test_failure(void)
     struct map map = map_one(0, 0, axis_identity(1), axis_identity(1), axis_picks(pair, 2));
     float out[2];
     int64_t bytes = 0;
-    ok(map_run(&map, sources, (int64_t[3]){1, 1, 2}, out, &bytes) == E_DATA && !strcmp(status_text(), "memory: broken"),
+    ok(map_run(&map, sources, (int64_t[3]){1, 1, 2}, out, &bytes) == E_DATA &&
+           !strcmp(status_text(), "memory: broken"),
        "a failed read is passed on");
     map_free(&map);
     memory_close(&m);

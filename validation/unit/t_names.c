@@ -20,9 +20,10 @@ static const char *array_of(const char *name, int64_t row, bool moe, char out[16
 {
     static const char *const plain[][2] = {
         {"attn_norm", "input_layernorm.weight"}, {"ffn_norm", "post_attention_layernorm.weight"},
-        {"q", "self_attn.q_proj.weight"}, {"k", "self_attn.k_proj.weight"}, {"v", "self_attn.v_proj.weight"},
-        {"q_bias", "self_attn.q_proj.bias"}, {"k_bias", "self_attn.k_proj.bias"}, {"v_bias", "self_attn.v_proj.bias"},
-        {"o", "self_attn.o_proj.weight"}, {"router", "block_sparse_moe.gate.weight"},
+        {"q", "self_attn.q_proj.weight"},        {"k", "self_attn.k_proj.weight"},
+        {"v", "self_attn.v_proj.weight"},        {"q_bias", "self_attn.q_proj.bias"},
+        {"k_bias", "self_attn.k_proj.bias"},     {"v_bias", "self_attn.v_proj.bias"},
+        {"o", "self_attn.o_proj.weight"},        {"router", "block_sparse_moe.gate.weight"},
     };
     int layer, at = 0;
     if (sscanf(name, "layers.%d.%n", &layer, &at) != 1)
@@ -59,7 +60,8 @@ static bool rows_agree(const struct model *m, int tensor, const struct st_file *
 }
 
 /* Tensors that do not come out right, -1 if the directory is refused. *bytes_off: read but not needed. */
-static int bad_tensors(const struct model *m, struct source *source, const struct st_file *file, int64_t *bytes_off)
+static int bad_tensors(const struct model *m, struct source *source, const struct st_file *file,
+                       int64_t *bytes_off)
 {
     struct map *map = mem_new(m->n_tensors, sizeof *map);
     int bad = names_maps(m, source, map) == OK ? 0 : -1;
@@ -100,8 +102,8 @@ static void test_golden(const char *folder, const char *name)
     int64_t bytes_off = -1;
     int bad = -1;
     bool read = hf_config_read(&h, dir) == OK;
-    if (ok(read && config_from_hf(&c, &h) == OK && config_check(&c) == OK, "%s: config.json gives a shape %s", name,
-           status_text())) {
+    if (ok(read && config_from_hf(&c, &h) == OK && config_check(&c) == OK, "%s: config.json gives a shape %s",
+           name, status_text())) {
         ok(shape_returns(&c, &h), "%s: the shape survives a round trip", name);
         model_open(&m, &c, &alone);
         bool open = source_open_hf(&source, dir) == OK && st_open(&file, path) == OK;
@@ -124,7 +126,8 @@ static void test_all_golden(void)
     static const char *const names[] = {"llama-mha", "llama-gqa-tied-odd", "llama-head-dim", "llama3-rope",
                                         "qwen2-bias", "mixtral-e4t2", "st-e8t3-renorm"};
     const char *shared = getenv("COPPICE_SHARED"), *srcdir = getenv("srcdir");
-    char *folder = shared ? mem_format("%s/golden", shared) : mem_format("%s/../shared/golden", srcdir ? srcdir : ".");
+    char *folder =
+        shared ? mem_format("%s/golden", shared) : mem_format("%s/../shared/golden", srcdir ? srcdir : ".");
     if (access(folder, R_OK) == 0)
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             test_golden(folder, names[i]);
@@ -173,8 +176,16 @@ static status write_file(const char *dir, const struct st_declare *list, int n)
 
 static struct config fused_config(bool tied)
 {
-    struct config c = {.hidden = H, .ffn = F, .layers = 1, .heads = 2, .kv_heads = 1, .head_dim = 2, .vocab = 5,
-                       .norm_eps = 1e-5, .rope = {.theta = 1e4}, .tied = tied,
+    struct config c = {.hidden = H,
+                       .ffn = F,
+                       .layers = 1,
+                       .heads = 2,
+                       .kv_heads = 1,
+                       .head_dim = 2,
+                       .vocab = 5,
+                       .norm_eps = 1e-5,
+                       .rope = {.theta = 1e4},
+                       .tied = tied,
                        .moe = {.experts = X, .top_k = 2, .granularity = 1, .layer = {true}}};
     return c;
 }
@@ -210,7 +221,8 @@ static void test_fused(const char *dir)
         for (int half = 0; half < 2; half++)
             for (int f = 0; f < F; f++)
                 for (int h = 0; h < H; h++)
-                    good = good && got[2 * x + half][f][h] == (float)(1000 * GATE_UP + (x * 2 * F + half * F + f) * H + h);
+                    good = good && got[2 * x + half][f][h] ==
+                                       (float)(1000 * GATE_UP + (x * 2 * F + half * F + f) * H + h);
     ok(good, "fused Mixtral: gate and up are halves of each expert's rows %s", good ? "" : status_text());
     ok(open_fused(dir, &tied, &got[0][0][0]) == OK, "a tied model may carry its head again");
 }
@@ -226,7 +238,8 @@ static void test_refused(const char *dir)
     wrong[GATE_UP].shape[1] = 2 * F - 2;
     bool good = write_file(dir, wrong, ARRAYS) == OK && open_fused(dir, &c, gate_up) == E_DATA;
     const char *text = status_text();
-    ok(good && strstr(text, "model.norm.weight is missing") && strstr(text, "model.norm.wight does not belong") &&
+    ok(good && strstr(text, "model.norm.weight is missing") &&
+           strstr(text, "model.norm.wight does not belong") &&
            strstr(text, "q_proj.weight is [4, 3], the model needs [4, 4]") &&
            strstr(text, "gate_up_proj is [3, 12, 4], the model needs [3, 14, 4]"),
        "missing, extra and mis-shaped arrays are all named: %s", text);
