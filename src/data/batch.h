@@ -1,7 +1,7 @@
 /* Which tokens a step sees (definitions D11): windows of S+1 tokens of the concatenated documents,
  * one keyed permutation per epoch, blending by Megatron's rule; or batches from a safetensors file.
  * sample = f(seed, samples consumed so far + position), so a changed batch size repeats nothing.
- * Local: every rank may fetch any sample; the caller agrees. */
+ * Local: every rank may fetch any sample; the caller agrees. One thread at a time. */
 #ifndef DATA_BATCH_H
 #define DATA_BATCH_H
 #include "base/status.h"
