@@ -296,4 +296,5 @@ status comm_agree(struct comm *comm, status mine)
 void comm_abort(struct comm *comm, int code)
 {
     comm->ops->abort(comm, code);
+    _Exit(code);
 }

@@ -198,11 +198,10 @@ static int node_leader(struct comm *comm)
     return leader;
 }
 
-static _Noreturn void end_job(struct comm *comm, int code)
+static void end_job(struct comm *comm, int code)
 {
     fflush(NULL);
     MPI_Abort(on(comm), code);
-    _Exit(code);
 }
 
 static void close_mpi(struct comm *comm)

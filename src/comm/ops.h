@@ -37,7 +37,7 @@ struct comm_ops {
     /** Integers, so that the order does not matter; a sum is modulo 2^64. */
     void (*reduce)(struct comm *, int64_t *x, int n, enum reduction);
     int (*node_leader)(struct comm *); /* the lowest rank on this rank's node */
-    void (*abort)(struct comm *, int code) __attribute__((noreturn));
+    void (*abort)(struct comm *, int code); /* does not return */
     void (*close)(struct comm *); /* also frees; no barrier */
 };
 struct comm { /* the first member of each implementation's struct */

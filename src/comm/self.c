@@ -57,7 +57,7 @@ static int node_leader(struct comm *comm)
     return 0;
 }
 
-static _Noreturn void end_job(struct comm *comm, int code)
+static void end_job(struct comm *comm, int code)
 {
     (void)comm;
     fflush(NULL);
