@@ -45,25 +45,27 @@ static bool has_moments(const struct store *s)
     return false;
 }
 
-static status load_shard(struct reader *r, const struct store *s, const struct shard *shard)
+/* host: room for the shard. */
+static status load_shard(struct reader *r, const struct store *s, const struct shard *shard, float *host)
 {
-    int64_t n = shard->part.n;
-    float *host = mem_new(n, sizeof *host);
     int tensor = tensor_in(r->index, s->model->tensor[shard->tensor].name);
-    status result = reader_fill(r, tensor, shard->kind, &shard->part, host);
-    if (result == OK)
-        dev_upload(s->dev, view_of(store_at(s, shard), F32, 1, 1, n), host);
-    free(host);
-    return result;
+    TRY(reader_fill(r, tensor, shard->kind, &shard->part, host));
+    dev_upload(s->dev, view_of(store_at(s, shard), F32, 1, 1, shard->part.n), host);
+    return OK;
 }
 
 static status load_kind(struct reader *r, const struct store *s, enum kind kind)
 {
     struct shard *shard = mem_new(s->model->n_tensors, sizeof *shard);
     int n = model_shards(s->model, &s->layout, s->rank, kind, shard, s->model->n_tensors);
+    int64_t longest = 0;
+    for (int i = 0; i < n; i++)
+        longest = shard[i].part.n > longest ? shard[i].part.n : longest;
+    float *host = mem_new(longest, sizeof *host);
     status result = OK;
     for (int i = 0; i < n && result == OK; i++)
-        result = load_shard(r, s, &shard[i]);
+        result = load_shard(r, s, &shard[i], host);
+    free(host);
     free(shard);
     return result;
 }

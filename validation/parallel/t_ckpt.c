@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "ckpt/ckpt.h"
+#include "ckpt/extent.h"
 #include "tap_ranks.h"
 
 static struct comm *comm;
@@ -159,6 +159,11 @@ static bool says(const char *part)
     return found;
 }
 
+static char *folder_of(int64_t step, const char *suffix)
+{
+    return mem_format("%s/ckpt/step_%08" PRId64 "%s", run, step, suffix);
+}
+
 static char *path_of(int64_t step, const char *file)
 {
     return mem_format("%s/ckpt/step_%08" PRId64 "/%s", run, step, file);
@@ -204,6 +209,17 @@ static bool index_good(const struct ckpt_index *x, const struct config *c, int f
            memcmp(&x->config, c, sizeof *c) == 0;
 }
 
+static bool resolves(void)
+{
+    char *dir = folder_of(7, ""), *found = NULL, *again = NULL;
+    bool good = ckpt_resolve(run, &found) == OK && strcmp(found, dir) == 0 && ckpt_resolve(dir, &again) == OK &&
+                strcmp(again, dir) == 0;
+    free(dir);
+    free(found);
+    free(again);
+    return good && ckpt_resolve("/dev", &found) == E_NOCKPT;
+}
+
 static void test_pair(const struct config *c, const int from[3], const int to[3], int64_t writers)
 {
     struct body a, b;
@@ -215,7 +231,8 @@ static void test_pair(const struct config *c, const int from[3], const int to[3]
     body_open(&b, c, to, true);
     fill(&a, 1);
     ok(save(&a, 7, writers) == OK, "save: %s", text);
-    ok(load(&b, &x) == OK, "load: %s%s", text, status_text());
+    ok(load(&b, &x) == OK, "load: %s", text);
+    ok(resolves(), "found by the name of the run or its own");
     ok(index_good(&x, c, writers ? (world + (int)writers - 1) / (int)writers : 1), "state, deck, config, files come back");
     ok(holds(&b, 1, true), "every element comes back");
     ckpt_index_free(&x);
@@ -265,7 +282,7 @@ static void test_weights_only(void)
     ok(save(&a, 7, 0) == OK && load_status(&b) == OK && holds(&b, 3, false), "weights without moments");
     fill(&a, 4);
     ok(save(&a, 7, 0) == OK && load_status(&b) == OK && holds(&b, 4, false), "the same step again replaces it");
-    char *old = path_of(7, "../step_00000007.old"), *tmp = path_of(7, "../step_00000007.tmp");
+    char *old = folder_of(7, ".old"), *tmp = folder_of(7, ".tmp");
     ok(!exists(old) && !exists(tmp), "and leaves nothing else");
     free(old);
     free(tmp);
@@ -304,7 +321,7 @@ static bool same_index(const struct ckpt_index *x, const struct ckpt_index *y)
 /* Any byte of the index: refused, or nothing of what it says has changed. */
 static void test_index_flips(void)
 {
-    char *path = path_of(7, "index.h5"), *dir = path_of(7, "");
+    char *path = path_of(7, "index.h5"), *dir = folder_of(7, "");
     struct stat about;
     struct ckpt_index good, x;
     ok(ckpt_index_read(&good, dir) == OK && stat(path, &about) == 0, "the index");
@@ -330,12 +347,66 @@ static void test_index_flips(void)
     comm_barrier(comm);
 }
 
-/* Rank 0's own copy of a file's name, moved away and back. */
+/* Rank 0 renames a file. */
 static void move(const char *from, const char *to)
 {
     if (rank == 0 && rename(from, to) != 0)
         perror(from);
     comm_barrier(comm);
+}
+
+/* An index with one thing changed and a right digest: by a mistake or on purpose, not by a disk. */
+static char outside[] = "../shard_0000.h5";
+static void forge_hash(struct ckpt_index *x) { x->hash[MOMENT1]++; }
+static void forge_hole(struct ckpt_index *x) { x->n_extents--; }
+static void forge_box(struct ckpt_index *x) { x->extent[0].shard.part.box.lo[1]++; }
+static void forge_piece(struct ckpt_index *x) { x->extent[0].shard.part.n += INT64_C(1) << 60; }
+static void forge_offset(struct ckpt_index *x) { x->extent[0].offset = INT64_MAX - 8; }
+static void forge_file(struct ckpt_index *x) { x->extent[0].file = x->n_files; }
+static void forge_tensor(struct ckpt_index *x) { x->extent[0].shard.tensor = -1; }
+static void forge_size(struct ckpt_index *x) { x->tensor[0].dim[1] = INT64_MAX / 8; }
+static void forge_name(struct ckpt_index *x) { x->tensor[0].name[0] = '\0'; }
+static void forge_path(struct ckpt_index *x) { free(x->file[0]), x->file[0] = mem_text(outside); }
+static void forge_config(struct ckpt_index *x) { x->config.kv_heads = 3; }
+
+static status load_forged(struct body *a, const char *dir)
+{
+    struct ckpt_index x = {0};
+    status s = comm_agree(comm, ckpt_index_read(&x, dir));
+    if (s == OK)
+        s = ckpt_load(comm, &a->store, a->group, &x, dir);
+    ckpt_index_free(&x);
+    return s;
+}
+
+static void test_forged(struct body *a)
+{
+    static const struct { void (*forge)(struct ckpt_index *); const char *says; } forged[] = {
+        {forge_hash, "hash of all moment1"}, {forge_hole, "elements of moment2 of head"},
+        {forge_box, "makes no sense"}, {forge_piece, "makes no sense"}, {forge_offset, "makes no sense"},
+        {forge_file, "makes no sense"}, {forge_tensor, "makes no sense"}, {forge_size, "size makes no sense"},
+        {forge_name, "name makes no sense"}, {forge_path, "not the name of a shard"}, {forge_config, "kv_heads"},
+    };
+    char *dir = folder_of(7, ""), *path = path_of(7, "index.h5"), *away = mem_format("%s/away", run);
+    move(path, away);
+    for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
+        struct ckpt_index x;
+        move(away, path);
+        ok(ckpt_index_read(&x, dir) == OK, "read the index");
+        comm_barrier(comm);
+        move(path, away);
+        forged[i].forge(&x);
+        ok(rank != 0 || ckpt_index_write(&x, path) == OK, "write it changed");
+        ok(load_forged(a, dir) == E_NOCKPT && says(forged[i].says), "refused: %s", forged[i].says);
+        ckpt_index_free(&x);
+        comm_barrier(comm);
+        if (rank == 0)
+            unlink(path);
+    }
+    move(away, path);
+    free(dir);
+    free(path);
+    free(away);
 }
 
 static void test_missing(struct body *a)
@@ -392,7 +463,7 @@ static void test_full(struct body *a)
     status s = save(a, 12, 1);
     setrlimit(RLIMIT_FSIZE, &old);
     ok(s == E_SPACE && says("shard_") && says("large"), "a full disk on one rank is known to all");
-    char *left = path_of(12, "../step_00000012.tmp"), *final = path_of(12, "");
+    char *left = folder_of(12, ".tmp"), *final = folder_of(12, "");
     ok(!exists(left) && !exists(final), "nothing is left of it");
     ok(load_status(a) == OK && holds(a, 1, true), "the older one is untouched");
     free(left);
@@ -401,7 +472,7 @@ static void test_full(struct body *a)
 
 static void test_prune(struct body *a)
 {
-    char *tmp = path_of(50, "../step_00000050.tmp"), *eleven = path_of(11, ""), *older = path_of(9, "");
+    char *tmp = folder_of(50, ".tmp"), *eleven = folder_of(11, ""), *older = folder_of(9, "");
     if (rank == 0)
         mkdir(tmp, 0777);
     ok(save(a, 13, 0) == OK && exists(older), "save once more");
@@ -423,6 +494,7 @@ static void test_damage(void)
     fill(&a, 1);
     test_flips(&a);
     test_index_flips();
+    test_forged(&a);
     test_missing(&a);
     test_full(&a);
     test_prune(&a);
@@ -440,7 +512,7 @@ static void test_source(void)
     int64_t bytes = 0;
     body_open(&a, &shape, by, true);
     fill(&a, 6);
-    char *dir = path_of(7, "");
+    char *dir = folder_of(7, "");
     ok(save(&a, 7, 1) == OK && ckpt_source(&source, dir) == OK && source->n == a.model.n_tensors, "open as a source");
     for (int i = 0; i < a.model.n_tensors; i++) {
         const struct tensor *t = &a.model.tensor[i];
