@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -10,36 +11,38 @@
 #include "deck/deck.h"
 
 static const char new_deck[] =
-    "# coppice train THIS.yaml        coppice deck keys lists every key\n"
-    "run: {steps: 100}                # or tokens: 50e9\n"
+    "# coppice train THIS.yaml         (coppice deck keys lists every key)\n"
+    "run: {steps: 100}                 # or tokens: 50e9\n"
     "model:\n"
-    "  like: models/dense             # a Hugging Face directory: the shape, and the weights to start from\n"
-    "  moe: {experts: 8, top_k: 2}    # leave this line out to train the dense model itself\n"
+    "  like: models/dense              # a Hugging Face directory: shape, and weights to start from\n"
+    "  moe: {experts: 8, top_k: 2}     # without this line the dense model itself is trained\n"
     "data:\n"
-    "  sequence: 256                  # tokens\n"
-    "  train: data/text.bin           # tokens in .bin/.idx; or [{path: a, weight: 7}, {path: b, weight: 3}]\n"
-    "  split: [0.9, 0.1]              # nine tenths train, the rest is for validation\n"
-    "batch: {sequences: 16, micro: 4} # sequences of a step; of a micro-batch\n"
+    "  sequence: 256                   # tokens\n"
+    "  train: data/text.bin            # or [{path: a, weight: 7}, {path: b, weight: 3}]\n"
+    "  split: [0.9, 0.1]               # nine tenths train, the rest is for validation\n"
+    "batch: {sequences: 16, micro: 4}  # sequences of a step, and of a micro-batch\n"
     "optimizer: {lr: 1.0e-4, warmup: 10}\n"
     "checkpoint: {every: 50, keep: 2}\n";
 
 static const char preface[] =
     "# Decks\n"
     "\n"
-    "A deck says in YAML what to train, on what, and how. `coppice deck keys --markdown` writes this page from the\n"
-    "table that reads the decks, `coppice deck new` writes this small one:\n"
+    "A deck says in YAML what to train, on what, and how. `coppice deck keys --markdown` writes this\n"
+    "page from the table that reads the decks; `coppice deck new` writes this small one:\n"
     "\n"
     "```yaml\n%s```\n"
     "\n"
-    "- Several decks merge from left to right: `coppice train base.yaml variant.yaml`. Sections merge key by key, lists\n"
-    "  replace, and `~` puts a key back to its default. Last comes `--set batch.micro=2`, also\n"
-    "  `--set data.train.0.weight=3`.\n"
-    "- Paths in a deck are relative to the deck's folder, those of `--set` to the current one. `${NAME}` and\n"
-    "  `${NAME:-text}` in a path are replaced from the environment; `$${` stands for `${` itself.\n"
-    "- Numbers are decimal (`50e9` where a number need not be whole), truth is `true` or `false`, times have a unit\n"
-    "  (`90s`, `30min`, `2h`, `1d`). Anchors, aliases, tags and second documents are refused.\n"
-    "- `coppice deck check` tells every mistake with its line and column; `coppice deck show` prints every key with its\n"
-    "  value and where the value came from.\n"
+    "- Several decks merge from left to right: `coppice train base.yaml variant.yaml`. Sections merge\n"
+    "  key by key, lists replace, and `~` puts a key back to its default. Last comes\n"
+    "  `--set batch.micro=2`, also `--set data.train.0.weight=3`.\n"
+    "- Paths in a deck are relative to the deck's folder, those of `--set` to the current one.\n"
+    "  `${NAME}` and `${NAME:-text}` in a path are replaced from the environment (within `{ }` or\n"
+    "  `[ ]` YAML wants quotes around them); `$${` stands for `${` itself.\n"
+    "- Numbers are decimal (`50e9` where a number need not be whole), truth is `true` or `false`,\n"
+    "  times have a unit (`90s`, `30min`, `2h`, `1d`). Anchors, aliases, tags and second documents\n"
+    "  are refused.\n"
+    "- `coppice deck check` tells every mistake with its line and column; `coppice deck show` prints\n"
+    "  every key with its value and where the value came from.\n"
     "- The column *restart* says whether a key may change when a run is continued.\n";
 
 /* ---- the table of keys ---- */
@@ -47,21 +50,33 @@ static const char preface[] =
 /* What may stand for a key's value, in words. Caller frees. */
 static char *domain(const struct key *key)
 {
-    const char *unit = key->unit ? key->unit : "", *gap = key->unit ? " " : "";
+    const char *unit = key->unit ? key->unit : "", *open = key->unit ? " (" : "",
+               *close = key->unit ? ")" : "";
+    const char *name = key->type == K_INT ? "integer" : "number";
     switch (key->type) {
     case K_INT:
-        return mem_format("integer, %.10g to %.10g%s%s", key->min, key->max, gap, unit);
-    case K_REAL: return mem_format("number, %.10g to %.10g%s%s", key->min, key->max, gap, unit);
+    case K_REAL:
+        if (key->max >= 1e6) /* the limits of the program, not of sense */
+            return mem_format("%s from %.10g%s%s%s", name, key->min, open, unit, close);
+        return mem_format("%s, %.10g to %.10g%s%s%s", name, key->min, key->max, open, unit, close);
     case K_BOOL:
-    case K_MAYBE: return mem_text("true, false");
-    case K_PATH: return mem_format("path%s%s", key->choices ? ", or " : "", key->choices ? key->choices : "");
-    case K_REALS: return mem_text("list of numbers");
-    case K_ITEMS: return mem_text("list of paths or {path, weight}");
-    case K_EVERY: return mem_text("steps, time, never");
-    case K_LAYERS: return mem_text("all, every N, list of layers");
-    case K_DURATION: return mem_text("auto, time");
+    case K_MAYBE:
+        return mem_text("true, false");
+    case K_PATH:
+        return mem_format("path%s%s", key->choices ? ", or " : "", key->choices ? key->choices : "");
+    case K_REALS:
+        return mem_text("list of numbers");
+    case K_ITEMS:
+        return mem_text("list of paths or {path, weight}");
+    case K_EVERY:
+        return mem_text("steps, time, never");
+    case K_LAYERS:
+        return mem_text("all, every N, list of layers");
+    case K_DURATION:
+        return mem_text("auto, time");
     case K_CHOICE:
-    case K_DECIMAL: break;
+    case K_DECIMAL:
+        break;
     }
     char *text = mem_format("%s%s", key->choices, key->type == K_DECIMAL ? "|decimal" : ""), *bar;
     while ((bar = strchr(text, '|'))) {
@@ -116,13 +131,14 @@ static void print_markdown_row(const struct key *key)
 
 static void print_markdown(const struct key *key, int n)
 {
+    static const char table_head[] = "| key | value | default | restart | meaning |\n"
+                                     "| --- | --- | --- | --- | --- |\n";
     size_t section = 0;
     printf(preface, new_deck);
     for (int i = 0; i < n; i++) {
         size_t length = strcspn(key[i].path, ".");
         if (i == 0 || length != section || strncmp(key[i].path, key[i - 1].path, length) != 0)
-            printf("\n## %.*s\n\n| key | value | default | restart | meaning |\n| --- | --- | --- | --- | --- |\n",
-                   (int)length, key[i].path);
+            printf("\n## %.*s\n\n%s", (int)length, key[i].path, table_head);
         section = length;
         print_markdown_row(&key[i]);
     }
@@ -132,8 +148,8 @@ static json_t *key_json(const struct key *key)
 {
     char *values = domain(key);
     json_t *row = json_pack("{s:s, s:s, s:s?, s:s?, s:b, s:s}", "key", key->path, "value", values, "default",
-                            key->fallback, "unit", key->unit, "may_change_on_restart", key->may_change_on_restart,
-                            "help", key->help);
+                            key->fallback, "unit", key->unit, "may_change_on_restart",
+                            key->may_change_on_restart, "help", key->help);
     free(values);
     return row;
 }
@@ -184,7 +200,8 @@ static status deck_check_command(const struct options *o, const struct deck *d, 
     if (code == OK)
         code = deck_check(d);
     if (o->json)
-        print_json(json_pack("{s:b, s:o}", "good", code == OK, "errors", code == OK ? json_array() : error_lines()));
+        print_json(
+            json_pack("{s:b, s:o}", "good", code == OK, "errors", code == OK ? json_array() : error_lines()));
     else if (code == OK)
         log_say("%s: good", d->file);
     return code;
@@ -205,15 +222,16 @@ static status deck_show_command(const struct options *o, const struct deck *d, s
     json_t *all = json_object();
     for (int i = 0; i < n; i++) {
         char *value = deck_value(d, i);
-        json_object_set_new(all, key[i].path, json_pack("{s:s, s:s}", "value", value, "origin",
-                                                        deck_origin(d, key[i].path)));
+        json_object_set_new(all, key[i].path,
+                            json_pack("{s:s, s:s}", "value", value, "origin", deck_origin(d, key[i].path)));
         free(value);
     }
     print_json(all);
     return OK;
 }
 
-static status with_deck(const struct options *o, status (*then)(const struct options *, const struct deck *, status))
+static status with_deck(const struct options *o,
+                        status (*then)(const struct options *, const struct deck *, status))
 {
     struct deck d;
     if (o->n_files == 0)
@@ -233,9 +251,10 @@ static status run(const char *what, const struct options *o, bool markdown)
     if (strcmp(what, "keys") == 0)
         return deck_keys_command(o, markdown);
     if (strcmp(what, "new") != 0)
-        return fail(E_DECK, "coppice deck new > DECK.yaml\ncoppice deck check DECK... [--set KEY=VALUE] [--json]\n"
-                            "coppice deck show DECK... [--set KEY=VALUE] [--json]\n"
-                            "coppice deck keys [--markdown | --json]");
+        return fail(E_DECK,
+                    "coppice deck new > DECK.yaml\ncoppice deck check DECK... [--set KEY=VALUE] [--json]\n"
+                    "coppice deck show DECK... [--set KEY=VALUE] [--json]\n"
+                    "coppice deck keys [--markdown | --json]");
     fputs(new_deck, stdout);
     return OK;
 }

@@ -1,13 +1,13 @@
 /* Checks across keys that need no file. Each says where, what, and which numbers would do. */
 #include "deck/inside.h"
 
+#include "base/log.h"
+#include "base/mem.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/log.h"
-#include "base/mem.h"
 
 struct check {
     const struct deck *d;
@@ -26,7 +26,8 @@ static const char *where(const struct deck *d, const char *key, const char *othe
     return at;
 }
 
-static PRINTF(4, 5) void complain(struct check *c, const char *key, const char *other, const char *format, ...)
+static PRINTF(4, 5) void complain(struct check *c, const char *key, const char *other, const char *format,
+                                  ...)
 {
     char message[1000];
     va_list args;
@@ -56,17 +57,22 @@ static char *divisors(char out[120], int64_t n)
 
 static void check_divisors(struct check *c)
 {
-    static const struct { const char *divisor, *of; } rule[] = {
-        {"batch.micro", "batch.sequences"},        {"model.kv_heads", "model.heads"},
-        {"model.moe.granularity", "model.moe.experts"}, {"model.moe.granularity", "model.ffn"},
-        {"parallel.tensor", "model.heads"},        {"parallel.expert", "model.moe.experts"},
+    static const struct {
+        const char *divisor, *of;
+    } rule[] = {
+        {"batch.micro", "batch.sequences"},
+        {"model.kv_heads", "model.heads"},
+        {"model.moe.granularity", "model.moe.experts"},
+        {"model.moe.granularity", "model.ffn"},
+        {"parallel.tensor", "model.heads"},
+        {"parallel.expert", "model.moe.experts"},
     };
     for (size_t i = 0; i < sizeof rule / sizeof *rule; i++) {
         char fit[120];
         int64_t a = integer(c->d, rule[i].divisor), b = integer(c->d, rule[i].of);
         if (a > 0 && b > 0 && b % a)
-            complain(c, rule[i].divisor, rule[i].of, "%lld does not divide %s: %lld (%s)", (long long)a, rule[i].of,
-                     (long long)b, divisors(fit, b));
+            complain(c, rule[i].divisor, rule[i].of, "%lld does not divide %s: %lld (%s)", (long long)a,
+                     rule[i].of, (long long)b, divisors(fit, b));
     }
 }
 
@@ -81,16 +87,19 @@ static void check_length(struct check *c)
                  deck_origin(d, "run.tokens"));
     double all = (double)d->run.steps * (double)d->batch.sequences * (double)d->data.sequence;
     if (all > 0x1p62)
-        complain(c, "run.steps", "batch.sequences", "steps x sequences x sequence is %.3g tokens; at most %.3g can be "
-                 "counted", all, 0x1p62);
+        complain(c, "run.steps", "batch.sequences",
+                 "steps x sequences x sequence is %.3g tokens; at most %.3g can be "
+                 "counted",
+                 all, 0x1p62);
 }
 
 static void check_schedule(struct check *c)
 {
     const struct optimizer_section *o = &c->d->optimizer;
     double a_step = (double)c->d->batch.sequences * (double)c->d->data.sequence;
-    double horizon = o->horizon > 0 ? (double)o->horizon
-                     : c->d->run.steps > 0 ? (double)c->d->run.steps : ceil(c->d->run.tokens / a_step);
+    double horizon = o->horizon > 0        ? (double)o->horizon
+                     : c->d->run.steps > 0 ? (double)c->d->run.steps
+                                           : ceil(c->d->run.tokens / a_step);
     if (o->min_lr > o->lr)
         complain(c, "optimizer.min_lr", "optimizer.lr", "%g is above optimizer.lr: %g", o->min_lr, o->lr);
     if (horizon > 0 && (double)o->warmup > horizon)
@@ -109,18 +118,23 @@ static void check_shape(struct check *c)
         char key[40];
         snprintf(key, sizeof key, "model.%s", needed[i]);
         if (integer(c->d, key) < 0)
-            snprintf(missing + strlen(missing), sizeof missing - strlen(missing), "%s%s", *missing ? ", " : "",
-                     needed[i]);
+            snprintf(missing + strlen(missing), sizeof missing - strlen(missing), "%s%s",
+                     *missing ? ", " : "", needed[i]);
     }
-    if (!m->like && *missing)
+    const char *from = c->d->start.from;
+    bool from_path = from && strcmp(from, "random") != 0;
+    if (!m->like && *missing && !(from_path && m->hidden < 0)) /* a directory has a shape of its own */
         complain(c, "model.like", NULL, "give it, or the shape spelled out (missing in model: %s)", missing);
-    else if (!m->like && !c->d->start.from)
-        complain(c, "start.from", NULL, "say where the weights come from: a Hugging Face directory, or random");
+    else if (!m->like && !from)
+        complain(c, "start.from", NULL,
+                 "say where the weights come from: a Hugging Face directory, or random");
     if (m->head_dim < 0 && m->hidden > 0 && m->heads > 0 && m->hidden % m->heads)
-        complain(c, "model.heads", "model.hidden", "%lld does not divide model.hidden: %lld; give model.head_dim",
-                 (long long)m->heads, (long long)m->hidden);
+        complain(c, "model.heads", "model.hidden",
+                 "%lld does not divide model.hidden: %lld; give model.head_dim", (long long)m->heads,
+                 (long long)m->hidden);
     if (m->head_dim > 0 && m->head_dim % 2)
-        complain(c, "model.head_dim", NULL, "%lld is odd; rotary embedding turns pairs", (long long)m->head_dim);
+        complain(c, "model.head_dim", NULL, "%lld is odd; rotary embedding turns pairs",
+                 (long long)m->head_dim);
     if (m->max_positions > 0 && c->d->data.sequence > m->max_positions)
         complain(c, "data.sequence", "model.max_positions", "%lld is more than model.max_positions: %lld",
                  (long long)c->d->data.sequence, (long long)m->max_positions);
@@ -136,8 +150,8 @@ static void check_moe(struct check *c)
     const char *comma = moe->layers ? strrchr(moe->layers, ',') : NULL;
     long last = comma ? strtol(comma + 1, NULL, 10) : moe->layers ? strtol(moe->layers, NULL, 10) : 0;
     if (layers > 0 && last >= layers)
-        complain(c, "model.moe.layers", "model.layers", "there is no layer %ld; model.layers: %lld counts from 0", last,
-                 (long long)layers);
+        complain(c, "model.moe.layers", "model.layers",
+                 "there is no layer %ld; model.layers: %lld counts from 0", last, (long long)layers);
 }
 
 static void check_parallel(struct check *c)
@@ -145,8 +159,9 @@ static void check_parallel(struct check *c)
     int64_t t = c->d->parallel.tensor, kv = c->d->model.kv_heads;
     char fit[120];
     if (kv > 0 && kv % t && t % kv)
-        complain(c, "parallel.tensor", "model.kv_heads", "%lld and model.kv_heads: %lld: one must divide the other (%s)",
-                 (long long)t, (long long)kv, divisors(fit, kv));
+        complain(c, "parallel.tensor", "model.kv_heads",
+                 "%lld and model.kv_heads: %lld: one must divide the other (%s)", (long long)t, (long long)kv,
+                 divisors(fit, kv));
 }
 
 static void check_split(struct check *c)
@@ -186,15 +201,16 @@ static void warn_router(const struct deck *d)
     bool topk_first = !m->router || strcmp(m->router, "topk-softmax") == 0;
     if (m->experts > 0 && !random && topk_first && m->granularity == 1 && m->aux_loss_coeff <= 0 &&
         m->z_loss_coeff <= 0)
-        log_warn("%s: without aux and z loss the router's gradient is exactly 0 right after upcycling, and the "
-                 "optimizer turns rounding noise into steps: curves of two layouts will differ early",
-                 where(d, "model.moe.aux_loss_coeff", "model.moe.experts"));
+        log_warn(
+            "%s: without aux and z loss the router's gradient is exactly 0 right after upcycling, and the "
+            "optimizer turns rounding noise into steps: curves of two layouts will differ early",
+            where(d, "model.moe.aux_loss_coeff", "model.moe.experts"));
 }
 
 status deck_check(const struct deck *d)
 {
-    static void (*const checks[])(struct check *) = {check_length, check_shape,    check_moe,   check_divisors,
-                                                     check_parallel, check_data, check_schedule};
+    static void (*const checks[])(struct check *) = {
+        check_length, check_shape, check_moe, check_divisors, check_parallel, check_data, check_schedule};
     struct check c = {.d = d};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         checks[i](&c);

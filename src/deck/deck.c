@@ -1,8 +1,8 @@
 /* A deck begins with its defaults, knows where each value came from, and ends. */
 #include "deck/inside.h"
 
-#include <stdlib.h>
 #include "base/mem.h"
+#include <stdlib.h>
 
 void *value_slot(const struct deck *d, int i)
 {
@@ -22,10 +22,18 @@ void items_free(struct data_items *items)
 static void value_clear(const struct key *key, void *slot)
 {
     switch (key->type) {
-    case K_INT: *(int64_t *)slot = -1; break;
-    case K_REAL: *(double *)slot = -1; break;
-    case K_MAYBE: *(int *)slot = -1; break;
-    case K_ITEMS: items_free(slot); break;
+    case K_INT:
+        *(int64_t *)slot = -1;
+        break;
+    case K_REAL:
+        *(double *)slot = -1;
+        break;
+    case K_MAYBE:
+        *(int *)slot = -1;
+        break;
+    case K_ITEMS:
+        items_free(slot);
+        break;
     case K_REALS:
         free(((struct reals *)slot)->x);
         *(struct reals *)slot = (struct reals){0};
@@ -39,7 +47,8 @@ static void value_clear(const struct key *key, void *slot)
         break;
     case K_BOOL:
     case K_EVERY:
-    case K_DURATION: break; /* these always have a default */
+    case K_DURATION:
+        break; /* these always have a default */
     }
 }
 

@@ -3,62 +3,98 @@
  * never the deck. Local; the caller agrees. Texts are owned by the deck. */
 #ifndef DECK_DECK_H
 #define DECK_DECK_H
+#include "base/status.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/status.h"
 
-struct data_item { char *path; double weight; };         /* a .bin/.idx prefix, absolute */
-struct data_items { int n; struct data_item *item; };
-struct reals { int n; double *x; };
-struct every { int64_t steps; double seconds; };         /* 500 | 30min; both 0 = never */
+struct data_item {
+    char *path;
+    double weight;
+}; /* a .bin/.idx prefix, absolute */
+struct data_items {
+    int n;
+    struct data_item *item;
+};
+struct reals {
+    int n;
+    double *x;
+};
+struct every {
+    int64_t steps;
+    double seconds;
+}; /* 500 | 30min; both 0 = never */
 
 struct run_section {
-    int64_t steps;           /* exactly one of steps and tokens is above 0 once deck_check passes */
+    int64_t steps; /* exactly one of steps and tokens is above 0 once deck_check passes */
     double tokens;
     int64_t seed;
-    char *dir;               /* absolute */
+    char *dir; /* absolute */
     bool profile;
-    double time_limit;       /* s; 0 = auto */
+    double time_limit; /* s; 0 = auto */
 };
-struct moe_section {         /* unset: -1, NULL; the keys without the remark have defaults */
-    int64_t experts, top_k;  /* unset: as `like` says */
+struct moe_section {        /* unset: -1, NULL; the keys without the remark have defaults */
+    int64_t experts, top_k; /* unset: as `like` says */
     int64_t granularity;
-    char *router;            /* unset | topk-softmax | softmax-topk */
-    int renormalise;         /* -1 unset, 0, 1 */
-    char *layers;            /* unset | all | every N | "0,2,5" (ascending; a list is kept as text) */
-    char *capacity;          /* dropless | a decimal of at most six places, as written */
+    char *router;    /* unset | topk-softmax | softmax-topk */
+    int renormalise; /* -1 unset, 0, 1 */
+    char *layers;    /* unset | all | every N | "0,2,5" (ascending; a list is kept as text) */
+    char *capacity;  /* dropless | a decimal of at most six places, as written */
     char *capacity_rule, *capacity_policy;
     double aux_loss_coeff, z_loss_coeff;
-    double imbalance;        /* planned rows at an expert's rank over the balanced number */
+    double imbalance; /* planned rows at an expert's rank over the balanced number */
 };
-struct model_section {       /* unset: -1, NULL; spelled-out keys override `like` */
-    char *like;              /* absolute path of a Hugging Face directory */
+struct model_section { /* unset: -1, NULL; spelled-out keys override `like` */
+    char *like;        /* absolute path of a Hugging Face directory */
     int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, max_positions;
     double norm_eps, rope_theta;
-    int tied, qkv_bias;      /* -1 unset */
+    int tied, qkv_bias; /* -1 unset */
     struct moe_section moe;
 };
 struct start_section {
-    char *from;              /* NULL = model.like; "random"; a directory or checkpoint (absolute) */
-    struct { double router_std; char *weight_scale; } upcycle; /* weight_scale: auto | down | none | a decimal */
+    char *from; /* NULL = model.like; "random"; a directory or checkpoint (absolute) */
+    struct {
+        double router_std;
+        char *weight_scale;
+    } upcycle; /* weight_scale: auto | down | none | a decimal */
 };
-struct parallel_section { int64_t tensor, expert, expert_tensor; };
-struct device_section { char *type, *precision; int64_t threads; bool check; };
+struct parallel_section {
+    int64_t tensor, expert, expert_tensor;
+};
+struct device_section {
+    char *type, *precision;
+    int64_t threads;
+    bool check;
+};
 struct data_section {
     int64_t sequence;
     struct data_items train, valid;
-    char *batches;           /* FILE.safetensors instead of train */
-    struct reals split;      /* e.g. 0.9, 0.1 */
+    char *batches;      /* FILE.safetensors instead of train */
+    struct reals split; /* e.g. 0.9, 0.1 */
 };
-struct batch_section { int64_t sequences, micro; };
+struct batch_section {
+    int64_t sequences, micro;
+};
 struct optimizer_section {
-    double lr, min_lr; char *schedule; int64_t warmup, horizon; /* 0 = the first leg's steps */
-    double weight_decay; struct reals betas; double eps, clip;
+    double lr, min_lr;
+    char *schedule;
+    int64_t warmup, horizon; /* 0 = the first leg's steps */
+    double weight_decay;
+    struct reals betas;
+    double eps, clip;
 };
-struct checkpoint_section { struct every every; int64_t keep, writers; /* ranks a file; 0 = a node's */ bool final; };
-struct eval_section { struct every every; int64_t tokens; };
-struct log_section { int64_t every; };
+struct checkpoint_section {
+    struct every every;
+    int64_t keep, writers; /* ranks a file; 0 = a node's */
+    bool final;
+};
+struct eval_section {
+    struct every every;
+    int64_t tokens;
+};
+struct log_section {
+    int64_t every;
+};
 
 struct deck {
     struct run_section run;
@@ -72,22 +108,31 @@ struct deck {
     struct checkpoint_section checkpoint;
     struct eval_section eval;
     struct log_section log;
-    char *name;              /* last deck's file name without suffix: the default run.dir is runs/<name> */
-    char *file;              /* last deck as it was named, for messages about what is missing */
-    char **origin;           /* [deck_keys()] where each value came from: NULL = default; see deck_origin */
+    char *name;    /* last deck's file name without suffix: the default run.dir is runs/<name> */
+    char *file;    /* last deck as it was named, for messages about what is missing */
+    char **origin; /* [deck_keys()] where each value came from: NULL = default; see deck_origin */
 };
 
 struct key {
-    const char *path;        /* "model.moe.top_k" */
+    const char *path; /* "model.moe.top_k" */
     enum key_type {
-        K_INT, K_REAL, K_BOOL, K_MAYBE, /* a bool that may be unset, kept as an int -1, 0, 1 */
-        K_CHOICE, K_PATH, K_REALS, K_ITEMS, K_EVERY, K_LAYERS, K_DURATION,
+        K_INT,
+        K_REAL,
+        K_BOOL,
+        K_MAYBE, /* a bool that may be unset, kept as an int -1, 0, 1 */
+        K_CHOICE,
+        K_PATH,
+        K_REALS,
+        K_ITEMS,
+        K_EVERY,
+        K_LAYERS,
+        K_DURATION,
         K_DECIMAL /* a word or a positive decimal, kept as text so that it stays exact */
     } type;
     size_t offset;
-    double min, max;         /* inclusive, of numbers */
+    double min, max; /* inclusive, of numbers */
     const char *unit, *fallback /* as YAML text; NULL = unset */, *help;
-    const char *choices;     /* "a|b|c"; of a path, duration, decimal: words that are taken as they are */
+    const char *choices; /* "a|b|c"; of a path, duration, decimal: words that are taken as they are */
     bool may_change_on_restart;
 };
 const struct key *deck_keys(int *n);
@@ -102,7 +147,8 @@ void deck_free(struct deck *);
 status deck_read(struct deck *, int n_files, char *const files[], int n_set, char *const set[]) MUST_USE;
 /** The same from memory (tests, fuzzing, the deck inside a checkpoint). Paths are relative to
  *  `folder`; NULL is the current one. */
-status deck_parse(struct deck *, const char *name, const char *text, int64_t size, const char *folder) MUST_USE;
+status deck_parse(struct deck *, const char *name, const char *text, int64_t size,
+                  const char *folder) MUST_USE;
 /** Checks inside the deck that need no file: micro | sequences, exactly one of steps and tokens,
  *  train or batches, ... E_DECK, all at once, with positions and the numbers that would fit. */
 status deck_check(const struct deck *) MUST_USE;

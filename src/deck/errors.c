@@ -1,11 +1,11 @@
 /* All errors of all decks in one go, as many whole lines as the error record holds. */
 #include "deck/inside.h"
 
+#include "base/mem.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/mem.h"
 
 enum { ROOM = 7600, LINE = 1200 };
 

@@ -54,7 +54,8 @@ bool number_real(const char *text, double *out);
 
 /* ---- parse.c ---- */
 /** Read a whole deck; `file` is for positions. */
-void parse_text(struct deck *, const char *file, const char *text, int64_t size, const char *folder, struct errors *);
+void parse_text(struct deck *, const char *file, const char *text, int64_t size, const char *folder,
+                struct errors *);
 /** Read one key's value, a list or mapping in YAML, from --set. */
 void parse_value(struct deck *, int key, const char *text, struct errors *);
 

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+
 #include "base/mem.h"
 
 #define AT(member) offsetof(struct deck, member)
@@ -11,74 +12,79 @@
 #define RESTART_NO false
 #define RESTART_YES true
 
+/* clang-format off */
 static const struct key table[] = {
     /* run */
     {"run.steps", K_INT, AT(run.steps), 0, 1e9, "steps", "0",
-     "Optimizer steps of the whole run, earlier legs included. Give this or run.tokens; 0 = not given.", NULL,
-     RESTART_YES},
+     "Optimizer steps of the whole run, earlier legs included. Give this or run.tokens; 0 = not given.",
+     NULL, RESTART_YES},
     {"run.tokens", K_REAL, AT(run.tokens), 0, 1e18, "tokens", "0",
-     "Tokens of the whole run, e.g. 50e9, at batch.sequences x data.sequence a step; it ends at the first step that "
-     "reaches them. Give this or run.steps; 0 = not given.", NULL, RESTART_YES},
+     "Tokens of the whole run, e.g. 50e9, at batch.sequences x data.sequence a step; it ends at the "
+     "first step that reaches them. Give this or run.steps; 0 = not given.", NULL, RESTART_YES},
     {"run.seed", K_INT, AT(run.seed), 0, 9e15, NULL, "1234",
-     "Seed of router weights, random weights and data order. Random numbers are keyed by names and global indices, "
-     "so they do not depend on the layout.", NULL, RESTART_NO},
+     "Seed of router weights, random weights and data order. Random numbers are keyed by names and "
+     "global indices, so they do not depend on the layout.", NULL, RESTART_NO},
     {"run.dir", K_PATH, AT(run.dir), 0, 0, NULL, NULL,
-     "Run folder: log, metrics, checkpoints. The same deck and folder continue a run. "
-     "Not given: runs/<deck's name> under the current folder.", NULL, RESTART_YES},
+     "Run folder: log, metrics, checkpoints. The same deck and folder continue a run. Not given: "
+     "runs/<deck's name> under the current folder.", NULL, RESTART_YES},
     {"run.profile", K_BOOL, AT(run.profile), 0, 0, NULL, "false",
      "Time and FLOP rate of every kind of operation in the summary.", NULL, RESTART_YES},
     {"run.time_limit", K_DURATION, AT(run.time_limit), 1, 1e9, "s", "auto",
-     "Save and leave with code 75 in time before this much has passed: 90s, 30min, 2h, 1d. "
+     "Save and leave with code 75 in time before this much of the leg has passed: 90s, 30min, 2h, 1d. "
      "auto: the end of the Slurm job; without one there is no limit.", "auto", RESTART_YES},
 
     /* model */
     {"model.like", K_PATH, AT(model.like), 0, 0, NULL, NULL,
-     "Hugging Face directory whose config.json gives the shape (llama, mistral, qwen2, mixtral). "
-     "Its weights are the start unless start.from says otherwise. Keys below override it one by one.", NULL,
-     RESTART_NO},
-    {"model.hidden", K_INT, AT(model.hidden), 1, 1 << 20, NULL, NULL, "Width of the residual stream (hidden_size).",
-     NULL, RESTART_NO},
+     "Hugging Face directory whose config.json gives the shape (llama, mistral, qwen2, mixtral). Its "
+     "weights are the start unless start.from says otherwise. Keys below override it one by one. Not "
+     "given: that of start.from.", NULL, RESTART_NO},
+    {"model.hidden", K_INT, AT(model.hidden), 1, 1 << 20, NULL, NULL,
+     "Width of the residual stream (hidden_size).", NULL, RESTART_NO},
     {"model.ffn", K_INT, AT(model.ffn), 1, 1 << 24, NULL, NULL,
-     "Width of the dense FFN (intermediate_size); an expert's is this divided by model.moe.granularity.", NULL,
-     RESTART_NO},
-    {"model.layers", K_INT, AT(model.layers), 1, 1024, NULL, NULL, "Transformer layers (num_hidden_layers).", NULL,
-     RESTART_NO},
-    {"model.heads", K_INT, AT(model.heads), 1, 1 << 14, NULL, NULL, "Query heads (num_attention_heads).", NULL,
-     RESTART_NO},
+     "Width of the dense FFN (intermediate_size); an expert's is this divided by model.moe.granularity.",
+     NULL, RESTART_NO},
+    {"model.layers", K_INT, AT(model.layers), 1, 1024, NULL, NULL,
+     "Transformer layers (num_hidden_layers).", NULL, RESTART_NO},
+    {"model.heads", K_INT, AT(model.heads), 1, 1 << 14, NULL, NULL,
+     "Query heads (num_attention_heads).", NULL, RESTART_NO},
     {"model.kv_heads", K_INT, AT(model.kv_heads), 1, 1 << 14, NULL, NULL,
-     "Key and value heads (num_key_value_heads); divides heads. Not given: as `like`, else heads.", NULL, RESTART_NO},
+     "Key and value heads (num_key_value_heads); divides heads. Not given: as `like`, else heads.",
+     NULL, RESTART_NO},
     {"model.head_dim", K_INT, AT(model.head_dim), 2, 1 << 12, NULL, NULL,
      "Width of a head, even. Not given: as `like`, else hidden / heads.", NULL, RESTART_NO},
-    {"model.vocab", K_INT, AT(model.vocab), 1, 1 << 24, NULL, NULL, "Vocabulary (vocab_size).", NULL, RESTART_NO},
+    {"model.vocab", K_INT, AT(model.vocab), 1, 1 << 24, NULL, NULL,
+     "Vocabulary (vocab_size).", NULL, RESTART_NO},
     {"model.max_positions", K_INT, AT(model.max_positions), 1, 1 << 24, "tokens", NULL,
-     "Longest sequence (max_position_embeddings). Not given: as `like`, else data.sequence.", NULL, RESTART_NO},
+     "Longest sequence (max_position_embeddings). Not given: as `like`, else 2048.",
+     NULL, RESTART_NO},
     {"model.norm_eps", K_REAL, AT(model.norm_eps), 1e-12, 0.1, NULL, NULL,
      "Epsilon of RMSNorm (rms_norm_eps). Not given: as `like`, else 1e-5.", NULL, RESTART_NO},
     {"model.rope_theta", K_REAL, AT(model.rope_theta), 1, 1e12, NULL, NULL,
      "Base of the rotary frequencies. Not given: as `like`, else 10000.", NULL, RESTART_NO},
     {"model.tied", K_MAYBE, AT(model.tied), 0, 0, NULL, NULL,
-     "The output head is the embedding (tie_word_embeddings). Not given: as `like`, else false.", NULL, RESTART_NO},
+     "The output head is the embedding (tie_word_embeddings). Not given: as `like`, else false.",
+     NULL, RESTART_NO},
     {"model.qkv_bias", K_MAYBE, AT(model.qkv_bias), 0, 0, NULL, NULL,
      "Biases on Q, K and V (Qwen2). Not given: as `like`, else false.", NULL, RESTART_NO},
 
     /* model.moe */
     {"model.moe.experts", K_INT, AT(model.moe.experts), 0, 4096, NULL, NULL,
-     "Experts of a MoE layer in all, fine-grained ones counted. Not given: as `like`; 0 = a dense model.", NULL,
-     RESTART_NO},
+     "Experts of a MoE layer in all, fine-grained ones counted. Not given: as `like`; 0 = a dense model.",
+     NULL, RESTART_NO},
     {"model.moe.top_k", K_INT, AT(model.moe.top_k), 1, 4096, NULL, NULL,
      "Experts that each token goes to. Not given: as `like`, else 2.", NULL, RESTART_NO},
     {"model.moe.granularity", K_INT, AT(model.moe.granularity), 1, 256, NULL, "1",
-     "Parts that the dense FFN is cut into to make one expert: 8 experts of granularity 4 are 2 copies in quarters.",
-     NULL, RESTART_NO},
+     "Parts that the dense FFN is cut into to make one expert: 8 experts of granularity 4 are 2 copies "
+     "in quarters.", NULL, RESTART_NO},
     {"model.moe.router", K_CHOICE, AT(model.moe.router), 0, 0, NULL, NULL,
-     "topk-softmax: softmax over the chosen k (Mixtral); upcycling then changes nothing at granularity 1. "
-     "softmax-topk: softmax over all experts, then choose. Not given: topk-softmax.", "topk-softmax|softmax-topk",
-     RESTART_NO},
+     "topk-softmax: softmax over the chosen k (Mixtral); upcycling then changes nothing at granularity "
+     "1. softmax-topk: softmax over all experts, then choose. Not given: topk-softmax.",
+     "topk-softmax|softmax-topk", RESTART_NO},
     {"model.moe.renormalise", K_MAYBE, AT(model.moe.renormalise), 0, 0, NULL, NULL,
      "softmax-topk: divide the chosen weights by their sum. Not given: false.", NULL, RESTART_NO},
     {"model.moe.layers", K_LAYERS, AT(model.moe.layers), 0, 1023, NULL, NULL,
-     "Which layers are MoE: all, every 2 (layers 0, 2, 4, ..., as Megatron), or a list such as [0, 2, 5], counted from 0. "
-     "Not given: as `like`, else all.", "all", RESTART_NO},
+     "Which layers are MoE: all, every 2 (layers 0, 2, 4, ..., as Megatron), or a list such as [0, 2, "
+     "5], counted from 0. Not given: as `like`, else all.", "all", RESTART_NO},
     {"model.moe.capacity", K_DECIMAL, AT(model.moe.capacity), 0, 4096, NULL, "dropless",
      "dropless, or the capacity factor CF, a decimal such as 1.25: an expert keeps at most "
      "ceil(N*k/X*CF) assignments of a micro-batch of N tokens.", "dropless", RESTART_NO},
@@ -86,64 +92,69 @@ static const struct key table[] = {
      "assignments: ceil(N*k/X*CF) as Megatron counts; tokens: ceil(N/X*CF) as the upcycling paper does.",
      "assignments|tokens", RESTART_NO},
     {"model.moe.capacity_policy", K_CHOICE, AT(model.moe.capacity_policy), 0, 0, NULL, "position",
-     "Which assignments an overfull expert keeps: the first by position, or those of highest probability.",
-     "position|probability", RESTART_NO},
+     "Which assignments an overfull expert keeps: the first by position, or those of highest "
+     "probability.", "position|probability", RESTART_NO},
     {"model.moe.aux_loss_coeff", K_REAL, AT(model.moe.aux_loss_coeff), 0, 1e3, NULL, "0.01",
-     "Coefficient of the load-balancing loss X*sum(f_e*P_e), per layer, summed over layers; 1 at perfect balance. "
-     "Megatron: the same number (--moe-aux-loss-coeff). Hugging Face pools the layers and does not divide by k, so "
-     "its router_aux_loss_coef = this x layers/k gives equal pressure.", NULL, RESTART_NO},
+     "Coefficient of the load-balancing loss X*sum(f_e*P_e), per layer, summed over layers; 1 at "
+     "perfect balance. Megatron: the same number (--moe-aux-loss-coeff). Hugging Face pools the layers "
+     "and does not divide by k, so its router_aux_loss_coef = this x layers/k gives equal pressure.",
+     NULL, RESTART_NO},
     {"model.moe.z_loss_coeff", K_REAL, AT(model.moe.z_loss_coeff), 0, 1e3, NULL, "0",
-     "Coefficient of the router's z loss, the mean of logsumexp(logits)^2, per layer, summed over layers.", NULL,
-     RESTART_NO},
+     "Coefficient of the router's z loss, the mean of logsumexp(logits)^2, per layer, summed over "
+     "layers.", NULL, RESTART_NO},
     {"model.moe.imbalance", K_REAL, AT(model.moe.imbalance), 1, 4096, NULL, "2",
-     "Rows planned for at an expert's rank over the balanced number. More arrive: memory grows, with a line in the "
-     "log. No effect on results.", NULL, RESTART_YES},
+     "Rows planned for at an expert's rank over the balanced number. More arrive: memory grows, with a "
+     "line in the log. No effect on results.", NULL, RESTART_YES},
 
     /* start */
     {"start.from", K_PATH, AT(start.from), 0, 0, NULL, NULL,
-     "Where the weights come from: a Hugging Face directory, or random. A dense model becomes a MoE model on the "
-     "way. `start: random` and `start: PATH` are short for it. Not given: model.like.", "random", RESTART_NO},
+     "Where the weights come from: a Hugging Face directory, or random. A dense model becomes a MoE "
+     "model on the way. `start: random` and `start: PATH` are short for it. Not given: model.like.",
+     "random", RESTART_NO},
     {"start.upcycle.router_std", K_REAL, AT(start.upcycle.router_std), 0, 100, NULL, "0.02",
      "Standard deviation of the new routers' weights.", NULL, RESTART_NO},
     {"start.upcycle.weight_scale", K_DECIMAL, AT(start.upcycle.weight_scale), 0, 1e6, NULL, "auto",
-     "How copied experts are scaled so that their sum is as large as the dense FFN: by a, which is experts x "
-     "granularity / top_k for softmax-topk without renormalisation, else granularity. auto: a^(1/3) on gate, up and "
-     "down; down: all of a on down; none; or a itself, again as a^(1/3).", "auto|down|none", RESTART_NO},
+     "How copied experts are scaled so that their sum is as large as the dense FFN: by a, which is "
+     "experts x granularity / top_k for softmax-topk without renormalisation, else granularity. auto: "
+     "a^(1/3) on gate, up and down; down: all of a on down; none; or a itself, again as a^(1/3).",
+     "auto|down|none", RESTART_NO},
 
     /* parallel */
     {"parallel.tensor", K_INT, AT(parallel.tensor), 1, 1 << 16, "ranks", "1",
-     "Ranks that share attention and dense FFNs; sequence parallelism is on when above 1. "
-     "Data parallel is what is left of the world.", NULL, RESTART_YES},
+     "Ranks that share attention and dense FFNs; sequence parallelism is on when above 1. Data parallel "
+     "is what is left of the world.", NULL, RESTART_YES},
     {"parallel.expert", K_INT, AT(parallel.expert), 1, 4096, "ranks", "1",
      "Ranks that the experts are dealt to; divides model.moe.experts.", NULL, RESTART_YES},
     {"parallel.expert_tensor", K_INT, AT(parallel.expert_tensor), 1, 1 << 16, "ranks", "1",
      "Ranks that share one expert.", NULL, RESTART_YES},
 
     /* device */
-    {"device.type", K_CHOICE, AT(device.type), 0, 0, NULL, "cpu", "What computes.", "cpu|cuda", RESTART_YES},
+    {"device.type", K_CHOICE, AT(device.type), 0, 0, NULL, "cpu",
+     "What computes.", "cpu|cuda", RESTART_YES},
     {"device.precision", K_CHOICE, AT(device.precision), 0, 0, NULL, "fp32",
-     "Stored working weights and activations. Master weights, moments, gradients, router and losses are always fp32.",
-     "fp32|bf16", RESTART_YES},
+     "Stored working weights and activations. Master weights, moments, gradients, router and losses are "
+     "fp32 whatever this says.", "fp32", RESTART_YES},
     {"device.threads", K_INT, AT(device.threads), 0, 4096, "threads", "0",
      "OpenMP threads of a rank. 0 = the cores it may use / the ranks that share them.", NULL, RESTART_YES},
     {"device.check", K_BOOL, AT(device.check), 0, 0, NULL, "false",
-     "Check every operation: poisoned memory, guard words, finite results. Slow; for finding faults.", NULL,
-     RESTART_YES},
+     "Check every operation: poisoned memory, guard words, finite results. Slow; for finding faults.",
+     NULL, RESTART_YES},
 
     /* data */
-    {"data.sequence", K_INT, AT(data.sequence), 1, 1 << 24, "tokens", "1024", "Length of a sequence.", NULL,
-     RESTART_NO},
+    {"data.sequence", K_INT, AT(data.sequence), 1, 1 << 24, "tokens", "1024",
+     "Length of a sequence.", NULL, RESTART_NO},
     {"data.train", K_ITEMS, AT(data.train), 0, 0, NULL, NULL,
-     "Training sets, blended by weight: [{path: a, weight: 7}, {path: b, weight: 3}] or plain paths. "
-     "A path is that of a .bin/.idx pair, with or without suffix.", NULL, RESTART_NO},
+     "Training sets, blended by weight: [{path: a, weight: 7}, {path: b, weight: 3}] or plain paths. A "
+     "path is that of a .bin/.idx pair, with or without suffix.", NULL, RESTART_NO},
     {"data.valid", K_ITEMS, AT(data.valid), 0, 0, NULL, NULL,
      "Validation sets, written as data.train; the loss of each is reported.", NULL, RESTART_NO},
     {"data.split", K_REALS, AT(data.split), 0, 1, NULL, NULL,
-     "[0.9, 0.1] cuts the one training set by tokens: the first part trains, the rest is for validation.", NULL,
-     RESTART_NO},
+     "[0.9, 0.1] cuts the one training set by tokens: the first part trains, the rest is for validation.",
+     NULL, RESTART_NO},
     {"data.batches", K_PATH, AT(data.batches), 0, 0, NULL, NULL,
-     "Ready batches instead of data.train: a safetensors file with `tokens` and `targets` (probe) or `train.tokens` "
-     "and `train.targets` (train), used in file order; target -100 is not counted.", NULL, RESTART_NO},
+     "Ready batches instead of data.train: a safetensors file with `tokens` and `targets` (probe) or "
+     "`train.tokens` and `train.targets` (train), used in file order; target -100 is not counted.",
+     NULL, RESTART_NO},
 
     /* batch */
     {"batch.sequences", K_INT, AT(batch.sequences), 1, 1 << 20, "sequences", "16",
@@ -153,46 +164,48 @@ static const struct key table[] = {
      "Divides batch.sequences.", NULL, RESTART_NO},
 
     /* optimizer */
-    {"optimizer.lr", K_REAL, AT(optimizer.lr), 0, 100, NULL, "3e-05", "Peak learning rate of AdamW.", NULL,
-     RESTART_NO},
+    {"optimizer.lr", K_REAL, AT(optimizer.lr), 0, 100, NULL, "3e-05",
+     "Peak learning rate of AdamW.", NULL, RESTART_NO},
     {"optimizer.min_lr", K_REAL, AT(optimizer.min_lr), 0, 100, NULL, "0",
      "Learning rate at the horizon and after it.", NULL, RESTART_NO},
     {"optimizer.schedule", K_CHOICE, AT(optimizer.schedule), 0, 0, NULL, "cosine",
-     "From lr after the warmup to min_lr at the horizon; constant stays at lr.", "cosine|linear|constant",
-     RESTART_NO},
+     "From lr after the warmup to min_lr at the horizon; constant stays at lr.",
+     "cosine|linear|constant", RESTART_NO},
     {"optimizer.warmup", K_INT, AT(optimizer.warmup), 0, 1e9, "steps", "0",
      "Steps over which the learning rate rises linearly to lr.", NULL, RESTART_NO},
     {"optimizer.horizon", K_INT, AT(optimizer.horizon), 0, 1e9, "steps", "0",
-     "Step at which the schedule ends. 0 = the first leg's number of steps, kept by later legs, so that more steps do "
-     "not bend the curve.", NULL, RESTART_NO},
+     "Step at which the schedule ends. 0 = the first leg's number of steps, kept by later legs, so that "
+     "more steps do not bend the curve.", NULL, RESTART_NO},
     {"optimizer.weight_decay", K_REAL, AT(optimizer.weight_decay), 0, 10, NULL, "0.1",
-     "Decoupled weight decay, multiplied by the step's learning rate; of matrices only, router and embedding "
-     "included.", NULL, RESTART_NO},
+     "Decoupled weight decay, multiplied by the step's learning rate; of matrices only, router and "
+     "embedding included.", NULL, RESTART_NO},
     {"optimizer.betas", K_REALS, AT(optimizer.betas), 0, 0.999999999, NULL, "[0.9, 0.95]",
      "Decay of the first and second moment.", NULL, RESTART_NO},
-    {"optimizer.eps", K_REAL, AT(optimizer.eps), 0, 1, NULL, "1e-08", "Epsilon of AdamW.", NULL, RESTART_NO},
+    {"optimizer.eps", K_REAL, AT(optimizer.eps), 0, 1, NULL, "1e-08",
+     "Epsilon of AdamW.", NULL, RESTART_NO},
     {"optimizer.clip", K_REAL, AT(optimizer.clip), 0, 1e9, NULL, "1",
      "Gradients are scaled down to this global norm. 0 = no clipping.", NULL, RESTART_NO},
 
     /* checkpoint */
     {"checkpoint.every", K_EVERY, AT(checkpoint.every), 0, 1e9, "steps or time", "500",
      "Save every so many steps, or time: 500, 90s, 30min, 2h; never.", "never", RESTART_YES},
-    {"checkpoint.keep", K_INT, AT(checkpoint.keep), 1, 1 << 20, NULL, "2", "Newest checkpoints that stay.", NULL,
-     RESTART_YES},
+    {"checkpoint.keep", K_INT, AT(checkpoint.keep), 1, 1 << 20, NULL, "2",
+     "Newest checkpoints that stay.", NULL, RESTART_YES},
     {"checkpoint.writers", K_INT, AT(checkpoint.writers), 0, 1 << 16, "ranks", "0",
      "Ranks that write one file together. 0 = those of a node.", NULL, RESTART_YES},
-    {"checkpoint.final", K_BOOL, AT(checkpoint.final), 0, 0, NULL, "true", "Save after the last step.", NULL,
-     RESTART_YES},
+    {"checkpoint.final", K_BOOL, AT(checkpoint.final), 0, 0, NULL, "true",
+     "Save after the last step.", NULL, RESTART_YES},
 
     /* eval, log */
     {"eval.every", K_EVERY, AT(eval.every), 0, 1e9, "steps or time", "100",
-     "Validation loss every so many steps, or time; never. Also before the first step and after the last.", "never",
-     RESTART_YES},
+     "Validation loss every so many steps, or time; never. Also before the first step and after the "
+     "last.", "never", RESTART_YES},
     {"eval.tokens", K_INT, AT(eval.tokens), 1, 1e12, "tokens", "32768",
      "Tokens of each validation set that are used: its first windows, in file order.", NULL, RESTART_YES},
-    {"log.every", K_INT, AT(log.every), 1, 1e9, "steps", "10", "A line on the console every so many steps.", NULL,
-     RESTART_YES},
+    {"log.every", K_INT, AT(log.every), 1, 1e9, "steps", "10",
+     "A line on the console every so many steps.", NULL, RESTART_YES},
 };
+/* clang-format on */
 
 enum { KEYS = sizeof table / sizeof *table, NEAR_MAX = 64 };
 
@@ -319,14 +332,16 @@ void key_unknown(const char *path, const char *where, struct errors *errors)
 {
     const char *dot = strrchr(path, '.');
     bool is_section = key_is_section(path);
-    char *section = dot && !is_section ? mem_format("%.*s", (int)(dot - path), path) : mem_text(is_section ? path : "");
+    char *section =
+        dot && !is_section ? mem_format("%.*s", (int)(dot - path), path) : mem_text(is_section ? path : "");
     char *near = is_section ? NULL : key_nearest(path), *members = key_members(section);
     if (is_section)
         errors_add(errors, where, "%s: a section, not a key; it holds %s", path, members);
     else if (near)
         errors_add(errors, where, "%.120s: unknown key; did you mean %s?", path, near);
     else if (*members)
-        errors_add(errors, where, "%.120s: unknown key; %s holds %s", path, *section ? section : "a deck", members);
+        errors_add(errors, where, "%.120s: unknown key; %s holds %s", path, *section ? section : "a deck",
+                   members);
     else
         errors_add(errors, where, "%.120s: unknown key; `coppice deck keys` lists them all", path);
     free(near);

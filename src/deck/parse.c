@@ -3,28 +3,28 @@
  * mistake is told with its position; reading goes on behind it unless the YAML itself is broken. */
 #include "deck/inside.h"
 
+#include "base/mem.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
-#include "base/mem.h"
 
 enum { DECK_DEPTH = 16, SCALAR_BYTES = 64 << 10 };
 
 struct reader {
     yaml_parser_t yaml;
-    yaml_event_t event;       /* the current one */
+    yaml_event_t event; /* the current one */
     struct deck *deck;
     struct errors *errors;
     const char *file, *folder, *text;
     size_t size;
-    char *where;              /* FILE:LINE:COLUMN of the current event */
+    char *where; /* FILE:LINE:COLUMN of the current event */
     int depth;
-    bool broken;              /* no further event can be had */
-    bool refused;             /* the current node was refused, with an error */
-    bool *seen;               /* [keys] given in this deck */
-    char **section;           /* section paths given in this deck */
+    bool broken;    /* no further event can be had */
+    bool refused;   /* the current node was refused, with an error */
+    bool *seen;     /* [keys] given in this deck */
+    char **section; /* section paths given in this deck */
     int sections;
 };
 
@@ -77,7 +77,8 @@ static void syntax_error(struct reader *r)
         errors_add(r->errors, r->where, "not YAML: %s, %s that began on line %zu%s", y->problem, y->context,
                    y->context_mark.line + 1, hint(r, mark));
     else
-        errors_add(r->errors, r->where, "not YAML: %s%s", y->problem ? y->problem : "unreadable", hint(r, mark));
+        errors_add(r->errors, r->where, "not YAML: %s%s", y->problem ? y->problem : "unreadable",
+                   hint(r, mark));
 }
 
 /* What a deck may not hold although YAML allows it; NULL if the event is fine. */
@@ -150,13 +151,17 @@ static void skip(struct reader *r)
 
 static const char *kind_name(const struct reader *r)
 {
-    return is(r, YAML_MAPPING_START_EVENT) ? "a mapping" : is(r, YAML_SEQUENCE_START_EVENT) ? "a list" : "a value";
+    return is(r, YAML_MAPPING_START_EVENT)    ? "a mapping"
+           : is(r, YAML_SEQUENCE_START_EVENT) ? "a list"
+                                              : "a value";
 }
 
 /* The current scalar event as a value; its texts live until the next event. */
 static struct scalar scalar_here(const struct reader *r)
 {
-    return (struct scalar){.text = (const char *)r->event.data.scalar.value, .where = r->where, .folder = r->folder,
+    return (struct scalar){.text = (const char *)r->event.data.scalar.value,
+                           .where = r->where,
+                           .folder = r->folder,
                            .quoted = r->event.data.scalar.style != YAML_PLAIN_SCALAR_STYLE};
 }
 
@@ -169,7 +174,8 @@ static char *join_list(struct reader *r, const char *name)
     bool good = true;
     char *text = mem_text("[");
     for (next(r); !r->broken && !is(r, YAML_SEQUENCE_END_EVENT); next(r)) {
-        bool number = is(r, YAML_SCALAR_EVENT) && !scalar_here(r).quoted && number_real(scalar_here(r).text, &x);
+        bool number =
+            is(r, YAML_SCALAR_EVENT) && !scalar_here(r).quoted && number_real(scalar_here(r).text, &x);
         if (number && !r->refused) {
             char *longer = mem_format("%s%s%s", text, text[1] ? ", " : "", scalar_here(r).text);
             free(text);
@@ -209,7 +215,8 @@ static bool read_item_members(struct reader *r, struct data_item *item, const ch
     for (next(r); !r->broken && !is(r, YAML_MAPPING_END_EVENT); next(r)) {
         char *member = is(r, YAML_SCALAR_EVENT) ? mem_text(scalar_here(r).text) : mem_text("");
         char *member_where = mem_text(r->where), *path = mem_format("%s.%.60s", name, member);
-        bool is_path = strcmp(member, "path") == 0, is_weight = strcmp(member, "weight") == 0, refused = r->refused;
+        bool is_path = strcmp(member, "path") == 0, is_weight = strcmp(member, "weight") == 0,
+             refused = r->refused;
         skip(r);
         next(r);
         struct scalar at = is(r, YAML_SCALAR_EVENT) ? scalar_here(r) : (struct scalar){0};
@@ -251,7 +258,8 @@ static bool read_item(struct reader *r, struct data_items *items, const char *ke
         struct scalar at = scalar_here(r);
         good = item_set_path(&item->path, name, &at, r->errors);
     } else if (!r->refused && !r->broken) {
-        errors_add(r->errors, r->where, "%s: expected a path or {path: ..., weight: ...}, not %s", name, kind_name(r));
+        errors_add(r->errors, r->where, "%s: expected a path or {path: ..., weight: ...}, not %s", name,
+                   kind_name(r));
     }
     if (!good)
         skip(r);
@@ -344,7 +352,8 @@ static void read_entry(struct reader *r, const char *path, const char *where)
         read_section(r, path);
     } else if (!empty) { /* a section whose keys are all commented out is fine */
         char *members = key_members(path);
-        errors_add(r->errors, r->where, "%s: expected a mapping, not %s; it holds %s", path, kind_name(r), members);
+        errors_add(r->errors, r->where, "%s: expected a mapping, not %s; it holds %s", path, kind_name(r),
+                   members);
         free(members);
         skip(r);
     }

@@ -1,11 +1,11 @@
 /* Path values: environment variables, and relative to whom. */
 #include "deck/inside.h"
 
+#include "base/mem.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "base/mem.h"
 
 /* The length of the UTF-8 sequence at t, of at most n bytes, and its code point; 0 if it is none. */
 static size_t utf8(const unsigned char *t, size_t n, unsigned *code)
@@ -58,13 +58,15 @@ static char *lookup(const char *inside, size_t n, char **why)
         good = good && (isalnum((unsigned char)*c) || *c == '_');
     const char *found = good ? getenv(name) : NULL;
     if (!good)
-        *why = mem_format("'${%.*s}' is no variable; write ${NAME} or ${NAME:-text}", (int)(n < 60 ? n : 60), inside);
+        *why = mem_format("'${%.*s}' is no variable; write ${NAME} or ${NAME:-text}", (int)(n < 60 ? n : 60),
+                          inside);
     else if (found && *found)
         value = mem_text(found);
     else if (instead)
         value = mem_text(instead);
     else
-        *why = mem_format("${%s} is %s; set it, or write ${%s:-text}", name, found ? "empty" : "not set", name);
+        *why =
+            mem_format("${%s} is %s; set it, or write ${%s:-text}", name, found ? "empty" : "not set", name);
     free(name);
     return value;
 }

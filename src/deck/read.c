@@ -1,11 +1,11 @@
 /* Decks from files and memory, --set texts, and what follows from the deck's name. */
 #include "deck/inside.h"
 
+#include "base/mem.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/mem.h"
 
 enum { DECK_BYTES = 1 << 20, SET_BYTES = 64 << 10 };
 
@@ -23,8 +23,8 @@ static bool set_item(struct deck *d, const char *path, const struct scalar *at, 
         const char *member = path + length + end + 1;
         bool is_path = strcmp(member, "path") == 0, done = false;
         if (index < 0 || index >= items->n)
-            errors_add(errors, at->where, "%.120s: %s has %d data set%s, counted from 0", path, key[i].path, items->n,
-                       items->n == 1 ? "" : "s");
+            errors_add(errors, at->where, "%.120s: %s has %d data set%s, counted from 0", path, key[i].path,
+                       items->n, items->n == 1 ? "" : "s");
         else if (is_path)
             done = item_set_path(&items->item[index].path, path, at, errors);
         else if (strcmp(member, "weight") == 0)
@@ -51,7 +51,8 @@ static void read_set(struct deck *d, const char *set, struct errors *errors)
     }
     int n;
     struct scalar at = {.text = equals + 1, .where = "--set"};
-    char *path = strncmp(set, "start=", 6) == 0 ? mem_text("start.from") : mem_format("%.*s", (int)(equals - set), set);
+    char *path = strncmp(set, "start=", 6) == 0 ? mem_text("start.from")
+                                                : mem_format("%.*s", (int)(equals - set), set);
     int key = key_find(path);
     bool list = *at.text == '[' || *at.text == '{';
     if (key >= 0 && list && deck_keys(&n)[key].type == K_ITEMS)

@@ -1,12 +1,12 @@
 /* Values to text: the resolved deck, and what differs from an earlier one. */
 #include "deck/inside.h"
 
+#include "base/mem.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/mem.h"
 
 /* *text grows by a formatted piece. */
 static PRINTF(2, 3) void add(char **text, const char *format, ...)
@@ -41,7 +41,10 @@ static void add_real(char **text, double x)
 /* In the largest unit that leaves a whole number: 2h, not 7200s. */
 static void add_seconds(char **text, double s)
 {
-    static const struct { const char *name; double seconds; } unit[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
+    static const struct {
+        const char *name;
+        double seconds;
+    } unit[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
     for (size_t i = 0; i < sizeof unit / sizeof *unit; i++)
         if (s / unit[i].seconds == floor(s / unit[i].seconds)) {
             add(text, "%.0f%s", s / unit[i].seconds, unit[i].name);
@@ -100,18 +103,25 @@ static void add_every(char **text, const struct every *e)
 static bool is_unset(const struct key *key, const void *slot)
 {
     switch (key->type) {
-    case K_INT: return !key->fallback && *(const int64_t *)slot == -1;
-    case K_REAL: return !key->fallback && *(const double *)slot < 0;
-    case K_MAYBE: return *(const int *)slot == -1;
-    case K_REALS: return ((const struct reals *)slot)->n == 0;
-    case K_ITEMS: return ((const struct data_items *)slot)->n == 0;
+    case K_INT:
+        return !key->fallback && *(const int64_t *)slot == -1;
+    case K_REAL:
+        return !key->fallback && *(const double *)slot < 0;
+    case K_MAYBE:
+        return *(const int *)slot == -1;
+    case K_REALS:
+        return ((const struct reals *)slot)->n == 0;
+    case K_ITEMS:
+        return ((const struct data_items *)slot)->n == 0;
     case K_CHOICE:
     case K_PATH:
     case K_LAYERS:
-    case K_DECIMAL: return *(char *const *)slot == NULL;
+    case K_DECIMAL:
+        return *(char *const *)slot == NULL;
     case K_BOOL:
     case K_EVERY:
-    case K_DURATION: break;
+    case K_DURATION:
+        break;
     }
     return false;
 }
@@ -121,23 +131,45 @@ char *deck_value(const struct deck *d, int i)
     int n;
     const struct key *key = &deck_keys(&n)[i];
     const void *slot = value_slot(d, i);
-    const char *word = key->type == K_CHOICE || key->type == K_PATH || key->type == K_LAYERS ||
-                       key->type == K_DECIMAL ? *(char *const *)slot : NULL;
+    const char *word =
+        key->type == K_CHOICE || key->type == K_PATH || key->type == K_LAYERS || key->type == K_DECIMAL
+            ? *(char *const *)slot
+            : NULL;
     if (is_unset(key, slot))
         return mem_text("~");
     char *text = mem_text("");
     switch (key->type) {
-    case K_INT: add(&text, "%lld", (long long)*(const int64_t *)slot); break;
-    case K_REAL: add_real(&text, *(const double *)slot); break;
-    case K_BOOL: add(&text, *(const bool *)slot ? "true" : "false"); break;
-    case K_MAYBE: add(&text, *(const int *)slot ? "true" : "false"); break;
-    case K_PATH: add_path(&text, word); break;
+    case K_INT:
+        add(&text, "%lld", (long long)*(const int64_t *)slot);
+        break;
+    case K_REAL:
+        add_real(&text, *(const double *)slot);
+        break;
+    case K_BOOL:
+        add(&text, *(const bool *)slot ? "true" : "false");
+        break;
+    case K_MAYBE:
+        add(&text, *(const int *)slot ? "true" : "false");
+        break;
+    case K_PATH:
+        add_path(&text, word);
+        break;
     case K_CHOICE:
-    case K_DECIMAL: add(&text, "%s", word); break;
-    case K_LAYERS: add(&text, *word >= '0' && *word <= '9' ? "[%s]" : "%s", word); break;
-    case K_REALS: add_reals(&text, slot); break;
-    case K_ITEMS: add_items(&text, slot); break;
-    case K_EVERY: add_every(&text, slot); break;
+    case K_DECIMAL:
+        add(&text, "%s", word);
+        break;
+    case K_LAYERS:
+        add(&text, *word >= '0' && *word <= '9' ? "[%s]" : "%s", word);
+        break;
+    case K_REALS:
+        add_reals(&text, slot);
+        break;
+    case K_ITEMS:
+        add_items(&text, slot);
+        break;
+    case K_EVERY:
+        add_every(&text, slot);
+        break;
     case K_DURATION:
         if (*(const double *)slot > 0)
             add_seconds(&text, *(const double *)slot);
@@ -195,7 +227,8 @@ char *deck_restart_diff(const struct deck *now, const struct deck *then)
             continue;
         char *a = deck_value(then, i), *b = deck_value(now, i);
         if (strcmp(a, b) != 0)
-            add(&text, "%s%s: was %s, now %s (%s)", *text ? "\n" : "", key[i].path, a, b, value_origin(now, i));
+            add(&text, "%s%s: was %s, now %s (%s)", *text ? "\n" : "", key[i].path, a, b,
+                value_origin(now, i));
         free(a);
         free(b);
     }

@@ -1,12 +1,12 @@
 /* One value of a deck from text: one setter per type of key. */
 #include "deck/inside.h"
 
+#include "base/mem.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/mem.h"
 
 struct cell { /* a value that is being set */
     const struct key *key;
@@ -44,8 +44,10 @@ bool number_real(const char *text, double *out)
 /* "90s", "30min", "1.5h", "1d" in seconds. */
 static bool number_seconds(const char *text, double *out)
 {
-    static const struct { const char *name; double seconds; } unit[] = {
-        {"s", 1}, {"min", 60}, {"h", 3600}, {"d", 86400}};
+    static const struct {
+        const char *name;
+        double seconds;
+    } unit[] = {{"s", 1}, {"min", 60}, {"h", 3600}, {"d", 86400}};
     char number[32];
     size_t n = strspn(text, "0123456789.");
     if (n >= sizeof number)
@@ -66,18 +68,28 @@ const char *value_expected(const struct key *key)
 {
     static _Thread_local char text[160];
     switch (key->type) {
-    case K_INT: return "expected an integer";
-    case K_REAL: return "expected a number";
+    case K_INT:
+        return "expected an integer";
+    case K_REAL:
+        return "expected a number";
     case K_BOOL:
-    case K_MAYBE: return "expected true or false";
-    case K_PATH: return "expected a path";
-    case K_REALS: return "expected a list of numbers such as [0.9, 0.1]";
-    case K_ITEMS: return "expected a list of data sets, each a path or {path: ..., weight: ...}";
-    case K_EVERY: return "expected a number of steps, a time such as 90s, 30min or 2h, or never";
-    case K_LAYERS: return "expected all, every N, or a list of layers such as [0, 2, 5]";
-    case K_DURATION: return "expected auto or a time with its unit: 90s, 30min, 2h, 1d";
+    case K_MAYBE:
+        return "expected true or false";
+    case K_PATH:
+        return "expected a path";
+    case K_REALS:
+        return "expected a list of numbers such as [0.9, 0.1]";
+    case K_ITEMS:
+        return "expected a list of data sets, each a path or {path: ..., weight: ...}";
+    case K_EVERY:
+        return "expected a number of steps, a time such as 90s, 30min or 2h, or never";
+    case K_LAYERS:
+        return "expected all, every N, or a list of layers such as [0, 2, 5]";
+    case K_DURATION:
+        return "expected auto or a time with its unit: 90s, 30min, 2h, 1d";
     case K_CHOICE:
-    case K_DECIMAL: break;
+    case K_DECIMAL:
+        break;
     }
     snprintf(text, sizeof text, "expected %s%s", key->choices,
              key->type == K_DECIMAL ? " or a decimal above 0 of at most six places" : "");
@@ -89,8 +101,8 @@ static bool wrong(const struct cell *c)
     const char *hint = "";
     if (c->at->quoted && (c->key->type <= K_MAYBE || c->key->type == K_REALS))
         hint = "; remove the quotes";
-    errors_add(c->errors, c->at->where, "%s: %s, not '%.60s'%s", c->key->path, value_expected(c->key), c->at->text,
-               hint);
+    errors_add(c->errors, c->at->where, "%s: %s, not '%.60s'%s", c->key->path, value_expected(c->key),
+               c->at->text, hint);
     return false;
 }
 
@@ -99,8 +111,8 @@ static bool in_range(const struct cell *c, double x)
     if (x >= c->key->min && x <= c->key->max)
         return true;
     const char *unit = c->key->type == K_EVERY || !c->key->unit ? "" : c->key->unit;
-    errors_add(c->errors, c->at->where, "%s: %.60s is out of range (%.10g to %.10g%s%s)", c->key->path, c->at->text,
-               c->key->min, c->key->max, *unit ? " " : "", unit);
+    errors_add(c->errors, c->at->where, "%s: %.60s is out of range (%.10g to %.10g%s%s)", c->key->path,
+               c->at->text, c->key->min, c->key->max, *unit ? " " : "", unit);
     return false;
 }
 
@@ -258,7 +270,8 @@ static bool set_layer_list(const struct cell *c)
     for (int i = 0; good && i < n; i++) {
         good = in_range(c, x[i]);
         if (good && (x[i] != floor(x[i]) || (i && x[i] <= x[i - 1]))) {
-            errors_add(c->errors, c->at->where, "%s: layers must be whole numbers in ascending order", c->key->path);
+            errors_add(c->errors, c->at->where, "%s: layers must be whole numbers in ascending order",
+                       c->key->path);
             good = false;
         }
         char *longer = mem_format("%s%s%.0f", text, i ? "," : "", x[i]);
@@ -299,8 +312,8 @@ static bool set_decimal(const struct cell *c)
 }
 
 static bool (*const setter[])(const struct cell *) = {
-    [K_INT] = set_int,       [K_REAL] = set_real,   [K_BOOL] = set_bool,         [K_MAYBE] = set_bool,
-    [K_CHOICE] = set_choice, [K_PATH] = set_path,   [K_REALS] = set_reals,       [K_ITEMS] = set_items,
+    [K_INT] = set_int,       [K_REAL] = set_real,     [K_BOOL] = set_bool,       [K_MAYBE] = set_bool,
+    [K_CHOICE] = set_choice, [K_PATH] = set_path,     [K_REALS] = set_reals,     [K_ITEMS] = set_items,
     [K_EVERY] = set_every,   [K_LAYERS] = set_layers, [K_DECIMAL] = set_decimal, [K_DURATION] = set_duration,
 };
 
