@@ -17,21 +17,27 @@ struct ckpt_state { /* everything that is state beside the table */
     char *deck;     /* resolved deck, text; owned by the holder */
 };
 
-struct extent { struct shard shard; int file; int64_t offset; uint64_t digest; }; /* offset in bytes */
+struct extent {
+    struct shard shard; /* bucket and at are not kept */
+    int file;
+    int64_t offset;     /* bytes */
+    uint64_t digest;
+};
+
 struct ckpt_index {
     struct ckpt_state state;
     struct config config;
     int n_tensors, n_extents, n_files;
     struct tensor *tensor;      /* name, dim, decay and trained as saved */
-    struct extent *extent;      /* sorted by (tensor, kind); shard.tensor indexes tensor[]; shard.bucket and .at unset */
+    struct extent *extent;      /* sorted by (tensor, kind); shard.tensor indexes tensor[] */
     char **file;                /* names inside the folder */
     uint64_t hash[KINDS];       /* of MASTER and both moments (0 where absent) */
 };
 
 /** COLLECTIVE. Of a training store; writers: ranks per file, 0 = a node's. *bytes: of tensors, written by
  *  all ranks. A checkpoint of the same step is replaced. On failure older ones are untouched. */
-status ckpt_save(struct comm *, const struct store *, const struct ckpt_state *, const char *run_dir, int64_t writers,
-                 int64_t *bytes) MUST_USE;
+status ckpt_save(struct comm *, const struct store *, const struct ckpt_state *, const char *run_dir,
+                 int64_t writers, int64_t *bytes) MUST_USE;
 /** COLLECTIVE: newest usable checkpoint under run_dir/ckpt (index good, files there and long enough; digests
  *  are verified by loading); others are warned of. *path caller frees; NULL and OK if there is none at all,
  *  E_NOCKPT if there are some but none is usable. */
@@ -44,10 +50,12 @@ status ckpt_index_read(struct ckpt_index *, const char *dir) MUST_USE;
 void ckpt_index_free(struct ckpt_index *);
 /** COLLECTIVE: fill MASTER and (of a training store) moments of any layout, digests verified, then the
  *  working weights by all-gather. Hashes after loading equal those saved, or E_NOCKPT. */
-status ckpt_load(struct comm *, struct store *, struct group *const group[GROUPS], const struct ckpt_index *, const char *dir) MUST_USE;
+status ckpt_load(struct comm *, struct store *, struct group *const group[GROUPS], const struct ckpt_index *,
+                 const char *dir) MUST_USE;
 /** Local: MASTER of a checkpoint as a source (arrays named as tensors), for export and inspect. */
 status ckpt_source(struct source **, const char *dir) MUST_USE;
-/** Delete all but the newest `keep` (>= 1) checkpoints and what broken saves left. Rank 0 only, best effort. */
+/** Delete all but the newest `keep` (>= 1) checkpoints and what broken saves left. Rank 0 only, best
+ *  effort. */
 void ckpt_prune(const char *run_dir, int64_t keep);
 
 #endif

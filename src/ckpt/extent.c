@@ -1,13 +1,13 @@
 /* Extents: runs of one tensor in a shard file, each under a digest. */
 #include "ckpt/extent.h"
 
+#include "base/mem.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
-#include "base/mem.h"
 
 enum kind saved_kind(int i)
 {

@@ -1,11 +1,11 @@
 /* Which checkpoint to continue from, and which to delete. */
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/ckpt.h"
 #include "ckpt/folder.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 /* Each file is there and reaches to the end of its last extent. */
 static status check_files(const struct ckpt_index *x, const char *dir)
@@ -23,7 +23,8 @@ static status check_files(const struct ckpt_index *x, const char *dir)
         if (stat(path, &about) != 0)
             s = fail(E_NOCKPT, "%s: is missing", path);
         else if (about.st_size < end[i])
-            s = fail(E_NOCKPT, "%s: has %lld bytes of %lld or more", path, (long long)about.st_size, (long long)end[i]);
+            s = fail(E_NOCKPT, "%s: has %lld bytes of %lld or more", path, (long long)about.st_size,
+                     (long long)end[i]);
         free(path);
     }
     free(end);
@@ -57,7 +58,9 @@ static status find_local(const char *run_dir, char **path)
     free(step);
     if (*path || n == 0)
         return OK;
-    return fail(E_NOCKPT, "%s/ckpt: none of %d checkpoints is usable: restore one, or start anew with --fresh", run_dir, n);
+    return fail(E_NOCKPT,
+                "%s/ckpt: none of %d checkpoints is usable: restore one, or start anew with --fresh", run_dir,
+                n);
 }
 
 status ckpt_find(struct comm *c, const char *run_dir, char **path)
@@ -86,7 +89,9 @@ status ckpt_resolve(const char *path, char **dir)
     *dir = is_checkpoint ? mem_text(path) : NULL;
     if (!is_checkpoint)
         TRY(find_local(path, dir));
-    return *dir ? OK : fail(E_NOCKPT, "%s: neither a checkpoint (index.h5) nor a run folder with one (ckpt/step_*)", path);
+    return *dir ? OK
+                : fail(E_NOCKPT,
+                       "%s: neither a checkpoint (index.h5) nor a run folder with one (ckpt/step_*)", path);
 }
 
 void ckpt_prune(const char *run_dir, int64_t keep)

@@ -1,6 +1,8 @@
 /* The folders of checkpoints: made, committed by rename, listed, removed. */
 #include "ckpt/folder.h"
 
+#include "base/log.h"
+#include "base/mem.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "base/log.h"
-#include "base/mem.h"
 
 char *folder_path(const char *run_dir, int64_t step, const char *suffix)
 {

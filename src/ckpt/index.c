@@ -3,17 +3,18 @@
  * to mislead) is checked field by field before it is used. */
 #include "ckpt/extent.h"
 
-#include <stdlib.h>
-#include <string.h>
-#include <xxhash.h>
 #include "base/mem.h"
 #include "ckpt/text.h"
 #include "format/h5.h"
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
 
 enum { VERSION = 1, TENSOR_COLUMNS = 5, EXTENT_COLUMNS = 13 };
-static const char EXTENT_HELP[] = "tensor, kind (2 master, 3 moment1, 4 moment2), first index [3] and size [3] of a box, "
-                                  "first element and number of elements of the box in row-major order, file, offset in "
-                                  "bytes, XXH3-64 of the bytes";
+static const char EXTENT_HELP[] =
+    "tensor, kind (2 master, 3 moment1, 4 moment2), first index [3] and size [3] of a box, "
+    "first element and number of elements of the box in row-major order, file, offset in "
+    "bytes, XXH3-64 of the bytes";
 static const char TENSOR_HELP[] = "size [3], weight decay, trained";
 
 struct book { /* an index file being written or read */
@@ -138,7 +139,8 @@ static status get_tensors(struct book *b, struct ckpt_index *x)
     if (s == OK) {
         x->tensor = mem_new(rows, sizeof *x->tensor);
         x->n_tensors = (int)rows;
-        s = rows == names ? OK : fail(E_DATA, "%lld tensors with %lld names", (long long)rows, (long long)names);
+        s = rows == names ? OK
+                          : fail(E_DATA, "%lld tensors with %lld names", (long long)rows, (long long)names);
         for (int64_t i = 0; i < rows && s == OK; i++)
             s = tensor_from(&x->tensor[i], name[i], row + i * TENSOR_COLUMNS);
         free(row);
@@ -199,8 +201,8 @@ static int by_tensor(const void *a, const void *b)
 {
     const struct extent *x = a, *y = b;
     const int64_t difference[4] = {x->shard.tensor - (int64_t)y->shard.tensor,
-                                   (int64_t)x->shard.kind - (int64_t)y->shard.kind, x->file - (int64_t)y->file,
-                                   x->offset - y->offset};
+                                   (int64_t)x->shard.kind - (int64_t)y->shard.kind,
+                                   x->file - (int64_t)y->file, x->offset - y->offset};
     for (int i = 0; i < 4; i++)
         if (difference[i])
             return difference[i] < 0 ? -1 : 1;
@@ -331,7 +333,8 @@ static status get_all(struct book *b, struct ckpt_index *x)
     uint64_t digest = XXH3_64bits_digest(b->digest), expected;
     TRY(get_numbers(b, "digest", &saved, 1));
     memcpy(&expected, &saved, sizeof expected);
-    return digest == expected ? OK : fail(E_DATA, "its digest differs, the file was changed after it was written");
+    return digest == expected ? OK
+                              : fail(E_DATA, "its digest differs, the file was changed after it was written");
 }
 
 /* Whatever is wrong inside is one thing to the caller: this is no usable checkpoint. */

@@ -1,8 +1,8 @@
 /* Loading into any layout: this rank's pieces against the extents of the index. */
-#include <stdlib.h>
-#include <string.h>
 #include "base/mem.h"
 #include "ckpt/extent.h"
+#include <stdlib.h>
+#include <string.h>
 
 /* Index of a tensor in the checkpoint by name, -1 if there is none. */
 static int tensor_in(const struct ckpt_index *x, const char *name)
@@ -20,9 +20,10 @@ static status check_tensor(const struct ckpt_index *x, const char *dir, const st
         return fail(E_NOCKPT, "%s: is of another model: it has no tensor %s", dir, t->name);
     const int64_t *a = x->tensor[i].dim, *b = t->dim;
     if (memcmp(a, b, sizeof t->dim) != 0)
-        return fail(E_NOCKPT, "%s: is of another model: its %s is %lld x %lld x %lld, the deck's %lld x %lld x %lld", dir,
-                    t->name, (long long)a[0], (long long)a[1], (long long)a[2], (long long)b[0], (long long)b[1],
-                    (long long)b[2]);
+        return fail(E_NOCKPT,
+                    "%s: is of another model: its %s is %lld x %lld x %lld, the deck's %lld x %lld x %lld",
+                    dir, t->name, (long long)a[0], (long long)a[1], (long long)a[2], (long long)b[0],
+                    (long long)b[1], (long long)b[2]);
     return OK;
 }
 
@@ -33,7 +34,8 @@ static status check_model(const struct ckpt_index *x, const char *dir, const str
         TRY(check_tensor(x, dir, &m->tensor[i]));
     for (int i = 0; i < x->n_tensors; i++)
         if (model_find(m, x->tensor[i].name) < 0)
-            return fail(E_NOCKPT, "%s: is of another model: its tensor %s is not in the deck's", dir, x->tensor[i].name);
+            return fail(E_NOCKPT, "%s: is of another model: its tensor %s is not in the deck's", dir,
+                        x->tensor[i].name);
     return OK;
 }
 
@@ -84,16 +86,18 @@ static status load_pieces(const struct store *s, const struct ckpt_index *x, con
     return result;
 }
 
-status ckpt_load(struct comm *c, struct store *s, struct group *const group[GROUPS], const struct ckpt_index *x,
-                 const char *dir)
+status ckpt_load(struct comm *c, struct store *s, struct group *const group[GROUPS],
+                 const struct ckpt_index *x, const char *dir)
 {
     int kinds = has_moments(s) ? SAVED_KINDS : 1;
     TRY(comm_agree(c, load_pieces(s, x, dir, kinds)));
     for (int k = 0; k < kinds; k++) {
         enum kind kind = saved_kind(k);
         uint64_t hash = comm_sum_u64(c, store_hash(s, kind));
-        status same = hash == x->hash[kind] ? OK : fail(E_NOCKPT, "%s: the hash of all %s differs from the one saved", dir,
-                                                        kind_name(kind));
+        status same =
+            hash == x->hash[kind]
+                ? OK
+                : fail(E_NOCKPT, "%s: the hash of all %s differs from the one saved", dir, kind_name(kind));
         TRY(comm_agree(c, same));
     }
     store_gather_weights(s, group);

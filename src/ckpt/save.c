@@ -1,25 +1,25 @@
 /* Saving. Where every piece goes follows from (model, layout, rank) alone: each rank computes the
  * sizes of its writer group's datasets by itself and looks only their offsets up in the file.
  * Fallible work is local, in functions of its own; ranks agree before the next step begins. */
+#include "base/mem.h"
+#include "ckpt/extent.h"
+#include "ckpt/folder.h"
+#include "format/h5.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "base/mem.h"
-#include "ckpt/extent.h"
-#include "ckpt/folder.h"
-#include "format/h5.h"
 
 struct plan { /* of one rank: datasets [bucket * SAVED_KINDS + kind] of its group's file */
     const struct store *store;
-    char *path;               /* the group's file */
+    char *path; /* the group's file */
     int file, n_files;
-    bool first;               /* this rank lays the file out */
+    bool first; /* this rank lays the file out */
     int n;
-    int64_t *size, *mine;     /* elements of a dataset, and how many of them precede this rank's */
-    int64_t *offset;          /* of a dataset in the file, in bytes */
+    int64_t *size, *mine; /* elements of a dataset, and how many of them precede this rank's */
+    int64_t *offset;      /* of a dataset in the file, in bytes */
 };
 
 struct extents {
@@ -45,7 +45,8 @@ static void plan_rank(struct plan *p, int rank, struct shard *shard)
     }
 }
 
-static void plan_open(struct plan *p, const struct comm *c, const struct store *s, int64_t writers, const char *dir)
+static void plan_open(struct plan *p, const struct comm *c, const struct store *s, int64_t writers,
+                      const char *dir)
 {
     struct shard *shard = mem_new(s->model->n_tensors, sizeof *shard);
     *p = (struct plan){.store = s, .n = s->model->n_buckets * SAVED_KINDS, .first = true};
@@ -110,7 +111,8 @@ static status find_offsets(struct plan *p)
         if (p->size[i] > 0)
             s = h5_find_f32(h, name, &n, &p->offset[i]);
         if (s == OK && n != p->size[i])
-            s = fail(E_DATA, "%s: %s has %lld elements, not %lld", p->path, name, (long long)n, (long long)p->size[i]);
+            s = fail(E_DATA, "%s: %s has %lld elements, not %lld", p->path, name, (long long)n,
+                     (long long)p->size[i]);
         free(name);
     }
     h5_abandon(h);
@@ -133,8 +135,8 @@ static status write_all(int fd, const char *path, const float *x, int64_t n, int
 }
 
 /* One shard in extents of EXTENT_ELEMENTS, from `offset` on. The digest is taken from memory. */
-static status write_shard(const struct plan *p, int fd, const struct shard *shard, int64_t offset, float *host,
-                          struct extents *out)
+static status write_shard(const struct plan *p, int fd, const struct shard *shard, int64_t offset,
+                          float *host, struct extents *out)
 {
     for (int64_t done = 0; done < shard->part.n; done += EXTENT_ELEMENTS) {
         int64_t left = shard->part.n - done, n = left < EXTENT_ELEMENTS ? left : EXTENT_ELEMENTS;
@@ -187,12 +189,17 @@ static status write_pieces(struct plan *p, struct extents *out)
 }
 
 /* Rank 0: the index, from the extents of all ranks and what all ranks know. */
-static status write_index(const struct plan *p, const struct ckpt_state *state, const char *dir, const uint64_t hash[KINDS],
-                          struct extent *extent, int64_t n_extents)
+static status write_index(const struct plan *p, const struct ckpt_state *state, const char *dir,
+                          const uint64_t hash[KINDS], struct extent *extent, int64_t n_extents)
 {
     const struct model *m = p->store->model;
-    struct ckpt_index x = {.state = *state, .config = m->config, .n_tensors = m->n_tensors, .tensor = m->tensor,
-                           .n_extents = (int)n_extents, .extent = extent, .n_files = p->n_files};
+    struct ckpt_index x = {.state = *state,
+                           .config = m->config,
+                           .n_tensors = m->n_tensors,
+                           .tensor = m->tensor,
+                           .n_extents = (int)n_extents,
+                           .extent = extent,
+                           .n_files = p->n_files};
     char *path = mem_format("%s/index.h5", dir);
     x.file = mem_new(x.n_files, sizeof *x.file);
     memcpy(x.hash, hash, sizeof x.hash);
@@ -207,8 +214,8 @@ static status write_index(const struct plan *p, const struct ckpt_state *state, 
 }
 
 /* COLLECTIVE: gather the extents, add the hashes, commit. */
-static status finish(struct comm *c, const struct plan *p, const struct ckpt_state *state, const char *run_dir,
-                     const char *dir, const struct extents *mine)
+static status finish(struct comm *c, const struct plan *p, const struct ckpt_state *state,
+                     const char *run_dir, const char *dir, const struct extents *mine)
 {
     uint64_t hash[KINDS] = {0};
     char *all = NULL;
@@ -231,8 +238,8 @@ static status finish(struct comm *c, const struct plan *p, const struct ckpt_sta
     return comm_agree(c, s);
 }
 
-static status save(struct comm *c, struct plan *p, const struct ckpt_state *state, const char *run_dir, const char *dir,
-                   struct extents *mine)
+static status save(struct comm *c, struct plan *p, const struct ckpt_state *state, const char *run_dir,
+                   const char *dir, struct extents *mine)
 {
     TRY(comm_agree(c, comm_rank(c) == 0 ? folder_begin(run_dir, state->step) : OK));
     TRY(comm_agree(c, p->first ? lay_out(p) : OK));
@@ -240,8 +247,8 @@ static status save(struct comm *c, struct plan *p, const struct ckpt_state *stat
     return finish(c, p, state, run_dir, dir, mine);
 }
 
-status ckpt_save(struct comm *c, const struct store *store, const struct ckpt_state *state, const char *run_dir,
-                 int64_t writers, int64_t *bytes)
+status ckpt_save(struct comm *c, const struct store *store, const struct ckpt_state *state,
+                 const char *run_dir, int64_t writers, int64_t *bytes)
 {
     struct plan p;
     struct extents mine = {0};

@@ -1,9 +1,9 @@
 /* MASTER of a checkpoint as a source of named arrays. */
+#include "base/mem.h"
+#include "ckpt/extent.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/mem.h"
-#include "ckpt/extent.h"
 
 struct ckpt_source {
     struct source source;

@@ -1,11 +1,11 @@
 /* The model's shape and the run's state as JSON text: one table of fields each, both ways. */
 #include "ckpt/text.h"
 
+#include "base/json.h"
+#include "base/mem.h"
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/json.h"
-#include "base/mem.h"
 
 struct field {
     const char *name;
@@ -13,19 +13,41 @@ struct field {
     enum { INTEGER, REAL, FLAG, CHOICE } type;
 };
 
+/* clang-format off */
 #define CONFIG(type, name) {#name, offsetof(struct config, name), type}
-static const struct field config_fields[] = {
-    CONFIG(INTEGER, hidden), CONFIG(INTEGER, ffn), CONFIG(INTEGER, layers), CONFIG(INTEGER, heads),
-    CONFIG(INTEGER, kv_heads), CONFIG(INTEGER, head_dim), CONFIG(INTEGER, vocab), CONFIG(REAL, norm_eps),
-    CONFIG(REAL, rope.theta), CONFIG(FLAG, rope.llama3), CONFIG(REAL, rope.factor), CONFIG(REAL, rope.low_freq),
-    CONFIG(REAL, rope.high_freq), CONFIG(REAL, rope.original_positions), CONFIG(FLAG, tied), CONFIG(FLAG, qkv_bias),
-    CONFIG(INTEGER, max_positions), CONFIG(INTEGER, moe.experts), CONFIG(INTEGER, moe.top_k),
-    CONFIG(INTEGER, moe.granularity), CONFIG(CHOICE, moe.order), CONFIG(FLAG, moe.renormalise),
-    CONFIG(INTEGER, moe.capacity_ppm), CONFIG(CHOICE, moe.capacity_rule), CONFIG(CHOICE, moe.capacity_policy),
-    CONFIG(REAL, moe.aux_coeff), CONFIG(REAL, moe.z_coeff),
-};
 #define STATE(name) {#name, offsetof(struct ckpt_state, name), INTEGER}
-static const struct field state_fields[] = {STATE(step), STATE(samples), STATE(tokens), STATE(horizon), STATE(leg)};
+/* clang-format on */
+static const struct field config_fields[] = {
+    CONFIG(INTEGER, hidden),
+    CONFIG(INTEGER, ffn),
+    CONFIG(INTEGER, layers),
+    CONFIG(INTEGER, heads),
+    CONFIG(INTEGER, kv_heads),
+    CONFIG(INTEGER, head_dim),
+    CONFIG(INTEGER, vocab),
+    CONFIG(REAL, norm_eps),
+    CONFIG(REAL, rope.theta),
+    CONFIG(FLAG, rope.llama3),
+    CONFIG(REAL, rope.factor),
+    CONFIG(REAL, rope.low_freq),
+    CONFIG(REAL, rope.high_freq),
+    CONFIG(REAL, rope.original_positions),
+    CONFIG(FLAG, tied),
+    CONFIG(FLAG, qkv_bias),
+    CONFIG(INTEGER, max_positions),
+    CONFIG(INTEGER, moe.experts),
+    CONFIG(INTEGER, moe.top_k),
+    CONFIG(INTEGER, moe.granularity),
+    CONFIG(CHOICE, moe.order),
+    CONFIG(FLAG, moe.renormalise),
+    CONFIG(INTEGER, moe.capacity_ppm),
+    CONFIG(CHOICE, moe.capacity_rule),
+    CONFIG(CHOICE, moe.capacity_policy),
+    CONFIG(REAL, moe.aux_coeff),
+    CONFIG(REAL, moe.z_coeff),
+};
+static const struct field state_fields[] = {STATE(step), STATE(samples), STATE(tokens), STATE(horizon),
+                                            STATE(leg)};
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 static const char MOE_LAYERS[] = "moe.layer"; /* a list of the layers that are MoE */
@@ -34,10 +56,14 @@ static json_t *get(const struct field *f, const char *from)
 {
     const void *at = from + f->offset;
     switch (f->type) {
-    case INTEGER: return json_integer(*(const int64_t *)at);
-    case REAL: return json_real(*(const double *)at);
-    case FLAG: return json_boolean(*(const bool *)at);
-    case CHOICE: return json_integer(*(const int *)at);
+    case INTEGER:
+        return json_integer(*(const int64_t *)at);
+    case REAL:
+        return json_real(*(const double *)at);
+    case FLAG:
+        return json_boolean(*(const bool *)at);
+    case CHOICE:
+        return json_integer(*(const int *)at);
     }
     return NULL;
 }
@@ -45,14 +71,24 @@ static json_t *get(const struct field *f, const char *from)
 static bool set(const struct field *f, char *to, const json_t *value)
 {
     void *at = to + f->offset;
-    if (f->type == FLAG ? !json_is_boolean(value) : f->type == REAL ? !json_is_real(value) : !json_is_integer(value))
+    if (f->type == FLAG   ? !json_is_boolean(value)
+        : f->type == REAL ? !json_is_real(value)
+                          : !json_is_integer(value))
         return false;
     json_int_t number = json_integer_value(value);
     switch (f->type) {
-    case INTEGER: *(int64_t *)at = number; break;
-    case REAL: *(double *)at = json_real_value(value); break;
-    case FLAG: *(bool *)at = json_is_true(value); break;
-    case CHOICE: *(int *)at = (int)number; return number == 0 || number == 1;
+    case INTEGER:
+        *(int64_t *)at = number;
+        break;
+    case REAL:
+        *(double *)at = json_real_value(value);
+        break;
+    case FLAG:
+        *(bool *)at = json_is_true(value);
+        break;
+    case CHOICE:
+        *(int *)at = (int)number;
+        return number == 0 || number == 1;
     }
     return true;
 }
@@ -111,7 +147,9 @@ static status layers_from_json(struct config *c, const char *where, const json_t
 
 static status exactly(const char *where, const json_t *object, size_t n)
 {
-    return json_object_size(object) == n ? OK : fail(E_DATA, "%s: written by another version of this program", where);
+    return json_object_size(object) == n
+               ? OK
+               : fail(E_DATA, "%s: written by another version of this program", where);
 }
 
 status config_from_json(struct config *c, const char *where, const char *text)

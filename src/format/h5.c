@@ -1,4 +1,5 @@
 #include "format/h5.h"
+#include "base/mem.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <hdf5.h>
@@ -8,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "base/mem.h"
 
 enum { ALIGNMENT = 4096 };
 
@@ -39,7 +39,8 @@ static status h5_fail(const struct h5 *h, const char *name, const char *doing)
     char why[256] = "unknown reason";
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_description, why);
     H5Eclear2(H5E_DEFAULT);
-    return fail(h->created ? E_SPACE : E_DATA, "%s: %s %s: %s (HDF5 %s)", h->path, doing, name, why, h5_version());
+    return fail(h->created ? E_SPACE : E_DATA, "%s: %s %s: %s (HDF5 %s)", h->path, doing, name, why,
+                h5_version());
 }
 
 static status refuse(const struct h5 *h, const char *name, const char *why)
@@ -204,7 +205,8 @@ static hid_t create_dataset(struct h5 *h, const char *name, hid_t type, int rank
     return id;
 }
 
-static status write_dataset(struct h5 *h, const char *name, hid_t type, int rank, const int64_t *dim, const void *x)
+static status write_dataset(struct h5 *h, const char *name, hid_t type, int rank, const int64_t *dim,
+                            const void *x)
 {
     hid_t id = create_dataset(h, name, type, rank, dim);
     bool empty = rank > 0 && (dim[0] == 0 || (rank > 1 && dim[1] == 0));

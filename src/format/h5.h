@@ -15,8 +15,8 @@ status h5_open(struct h5 **, const char *path) MUST_USE;          /* read only *
 status h5_close(struct h5 *) MUST_USE;                            /* flush, close; fsync if created */
 void h5_abandon(struct h5 *);                                     /* close after an error, say nothing */
 
-/** Lay out a dataset of n floats, allocated now, not filled; groups in its name ("group/data") are made. From 4 KiB
- *  on it is aligned to 4 KiB. *offset = its first byte in the file (0 if n = 0). */
+/** Lay out a dataset of n floats, allocated now, not filled; groups in its name ("group/data") are
+ *  made. From 4 KiB on it is aligned to 4 KiB. *offset = its first byte in the file (0 if n = 0). */
 status h5_layout_f32(struct h5 *, const char *name, int64_t n, int64_t *offset) MUST_USE;
 /** Whole small datasets. Texts are fixed strings that hold no NUL; trailing NULs are not kept. */
 status h5_write_i64(struct h5 *, const char *name, const int64_t *x, int64_t rows, int64_t columns) MUST_USE;

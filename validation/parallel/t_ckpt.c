@@ -1,5 +1,10 @@
 /* Checkpoints: saved on one layout, loaded on another, every element compared with a pure function of
  * (tensor, kind, global index); damaged in every way that a disk or a person can think of. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "ckpt/extent.h"
+#include "tap_ranks.h"
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -7,20 +12,25 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "base/log.h"
-#include "base/mem.h"
-#include "base/rng.h"
-#include "ckpt/extent.h"
-#include "tap_ranks.h"
 
 static struct comm *comm;
 static struct dev *dev;
 static char run[64]; /* the run folder, new for this test */
 static int rank, world;
 
-static const struct config shape = { /* nothing divides evenly */
-    .hidden = 24, .ffn = 22, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 6, .vocab = 37, .norm_eps = 1e-5,
-    .rope = {.theta = 10000.0}, .qkv_bias = true, .max_positions = 64,
+static const struct config shape = {
+    /* nothing divides evenly */
+    .hidden = 24,
+    .ffn = 22,
+    .layers = 2,
+    .heads = 4,
+    .kv_heads = 2,
+    .head_dim = 6,
+    .vocab = 37,
+    .norm_eps = 1e-5,
+    .rope = {.theta = 10000.0},
+    .qkv_bias = true,
+    .max_positions = 64,
     .moe = {.experts = 4, .top_k = 2, .granularity = 2, .aux_coeff = 0.01, .layer = {[1] = true}},
 };
 
@@ -55,7 +65,8 @@ static void body_close(struct body *b)
 
 static float value(const struct tensor *t, enum kind kind, int64_t index, int salt)
 {
-    uint64_t x = rng_mix(rng_name(t->name) + (uint64_t)kind * 1000003 + (uint64_t)salt * 7919 + rng_mix((uint64_t)index));
+    uint64_t x = rng_mix(rng_name(t->name) + (uint64_t)kind * 1000003 + (uint64_t)salt * 7919 +
+                         rng_mix((uint64_t)index));
     return (float)(x >> 40) * 0x1p-24f - 0.5f;
 }
 
@@ -111,7 +122,8 @@ static void fill(const struct body *b, int salt)
 static bool holds(const struct body *b, int salt, bool training)
 {
     bool weights = visit(b, MASTER, MASTER, salt, false) && visit(b, WEIGHT, MASTER, salt, false);
-    return weights && (!training || (visit(b, MOMENT1, MOMENT1, salt, false) && visit(b, MOMENT2, MOMENT2, salt, false)));
+    return weights && (!training ||
+                       (visit(b, MOMENT1, MOMENT1, salt, false) && visit(b, MOMENT2, MOMENT2, salt, false)));
 }
 
 /* ---- saving and loading ---- */
@@ -119,7 +131,8 @@ static bool holds(const struct body *b, int salt, bool training)
 static status save(const struct body *b, int64_t step, int64_t writers)
 {
     char deck[] = "run:\n  steps: 3\n";
-    const struct ckpt_state state = {.step = step, .samples = step * 8, .tokens = step * 512, .horizon = 100, .leg = 2, .deck = deck};
+    const struct ckpt_state state = {
+        .step = step, .samples = step * 8, .tokens = step * 512, .horizon = 100, .leg = 2, .deck = deck};
     int64_t bytes, expected = 3 * config_parameters(&b->model.config) * 4;
     status s = ckpt_save(comm, &b->store, &state, run, writers, &bytes);
     if (s == OK && bytes != expected) {
@@ -212,8 +225,8 @@ static bool index_good(const struct ckpt_index *x, const struct config *c, int f
 static bool resolves(void)
 {
     char *dir = folder_of(7, ""), *found = NULL, *again = NULL;
-    bool good = ckpt_resolve(run, &found) == OK && strcmp(found, dir) == 0 && ckpt_resolve(dir, &again) == OK &&
-                strcmp(again, dir) == 0;
+    bool good = ckpt_resolve(run, &found) == OK && strcmp(found, dir) == 0 &&
+                ckpt_resolve(dir, &again) == OK && strcmp(again, dir) == 0;
     free(dir);
     free(found);
     free(again);
@@ -225,15 +238,16 @@ static void test_pair(const struct config *c, const int from[3], const int to[3]
     struct body a, b;
     struct ckpt_index x = {0};
     char text[96];
-    snprintf(text, sizeof text, "TP %d EP %d ETP %d -> TP %d EP %d ETP %d, %d a file", from[0], from[1], from[2], to[0],
-             to[1], to[2], (int)writers);
+    snprintf(text, sizeof text, "TP %d EP %d ETP %d -> TP %d EP %d ETP %d, %d a file", from[0], from[1],
+             from[2], to[0], to[1], to[2], (int)writers);
     body_open(&a, c, from, true);
     body_open(&b, c, to, true);
     fill(&a, 1);
     ok(save(&a, 7, writers) == OK, "save: %s", text);
     ok(load(&b, &x) == OK, "load: %s", text);
     ok(resolves(), "found by the name of the run or its own");
-    ok(index_good(&x, c, writers ? (world + (int)writers - 1) / (int)writers : 1), "state, deck, config, files come back");
+    ok(index_good(&x, c, writers ? (world + (int)writers - 1) / (int)writers : 1),
+       "state, deck, config, files come back");
     ok(holds(&b, 1, true), "every element comes back");
     ckpt_index_free(&x);
     body_close(&a);
@@ -281,7 +295,8 @@ static void test_weights_only(void)
     ok(load_status(&b) == E_NOCKPT && says("there is none"), "no checkpoint yet");
     ok(save(&a, 7, 0) == OK && load_status(&b) == OK && holds(&b, 3, false), "weights without moments");
     fill(&a, 4);
-    ok(save(&a, 7, 0) == OK && load_status(&b) == OK && holds(&b, 4, false), "the same step again replaces it");
+    ok(save(&a, 7, 0) == OK && load_status(&b) == OK && holds(&b, 4, false),
+       "the same step again replaces it");
     char *old = folder_of(7, ".old"), *tmp = folder_of(7, ".tmp");
     ok(!exists(old) && !exists(tmp), "and leaves nothing else");
     free(old);
@@ -302,7 +317,8 @@ static void test_flips(struct body *a)
         char *path = path_of(7, file);
         int64_t at = e->offset + e->shard.part.n * 2;
         change_byte(path, at);
-        ok(load_status(a) == E_NOCKPT && says(tensor) && says(file) && says("digest"), "a byte of %s in %s", tensor, file);
+        ok(load_status(a) == E_NOCKPT && says(tensor) && says(file) && says("digest"), "a byte of %s in %s",
+           tensor, file);
         change_byte(path, at);
         free(path);
     }
@@ -312,7 +328,8 @@ static void test_flips(struct body *a)
 
 static bool same_index(const struct ckpt_index *x, const struct ckpt_index *y)
 {
-    return index_good(y, &x->config, x->n_files) && x->n_extents == y->n_extents && x->n_tensors == y->n_tensors &&
+    return index_good(y, &x->config, x->n_files) && x->n_extents == y->n_extents &&
+           x->n_tensors == y->n_tensors &&
            memcmp(x->extent, y->extent, (size_t)x->n_extents * sizeof *x->extent) == 0 &&
            memcmp(x->tensor, y->tensor, (size_t)x->n_tensors * sizeof *x->tensor) == 0 &&
            memcmp(x->hash, y->hash, sizeof x->hash) == 0;
@@ -357,17 +374,50 @@ static void move(const char *from, const char *to)
 
 /* An index with one thing changed and a right digest: by a mistake or on purpose, not by a disk. */
 static char outside[] = "../shard_0000.h5";
-static void forge_hash(struct ckpt_index *x) { x->hash[MOMENT1]++; }
-static void forge_hole(struct ckpt_index *x) { x->n_extents--; }
-static void forge_box(struct ckpt_index *x) { x->extent[0].shard.part.box.lo[1]++; }
-static void forge_piece(struct ckpt_index *x) { x->extent[0].shard.part.n += INT64_C(1) << 60; }
-static void forge_offset(struct ckpt_index *x) { x->extent[0].offset = INT64_MAX - 8; }
-static void forge_file(struct ckpt_index *x) { x->extent[0].file = x->n_files; }
-static void forge_tensor(struct ckpt_index *x) { x->extent[0].shard.tensor = -1; }
-static void forge_size(struct ckpt_index *x) { x->tensor[0].dim[1] = INT64_MAX / 8; }
-static void forge_name(struct ckpt_index *x) { x->tensor[0].name[0] = '\0'; }
-static void forge_path(struct ckpt_index *x) { free(x->file[0]), x->file[0] = mem_text(outside); }
-static void forge_config(struct ckpt_index *x) { x->config.kv_heads = 3; }
+static void forge_hash(struct ckpt_index *x)
+{
+    x->hash[MOMENT1]++;
+}
+static void forge_hole(struct ckpt_index *x)
+{
+    x->n_extents--;
+}
+static void forge_box(struct ckpt_index *x)
+{
+    x->extent[0].shard.part.box.lo[1]++;
+}
+static void forge_piece(struct ckpt_index *x)
+{
+    x->extent[0].shard.part.n += INT64_C(1) << 60;
+}
+static void forge_offset(struct ckpt_index *x)
+{
+    x->extent[0].offset = INT64_MAX - 8;
+}
+static void forge_file(struct ckpt_index *x)
+{
+    x->extent[0].file = x->n_files;
+}
+static void forge_tensor(struct ckpt_index *x)
+{
+    x->extent[0].shard.tensor = -1;
+}
+static void forge_size(struct ckpt_index *x)
+{
+    x->tensor[0].dim[1] = INT64_MAX / 8;
+}
+static void forge_name(struct ckpt_index *x)
+{
+    x->tensor[0].name[0] = '\0';
+}
+static void forge_path(struct ckpt_index *x)
+{
+    free(x->file[0]), x->file[0] = mem_text(outside);
+}
+static void forge_config(struct ckpt_index *x)
+{
+    x->config.kv_heads = 3;
+}
 
 static status load_forged(struct body *a, const char *dir)
 {
@@ -381,11 +431,16 @@ static status load_forged(struct body *a, const char *dir)
 
 static void test_forged(struct body *a)
 {
-    static const struct { void (*forge)(struct ckpt_index *); const char *says; } forged[] = {
+    static const struct {
+        void (*forge)(struct ckpt_index *);
+        const char *says;
+    } forged[] = {
         {forge_hash, "hash of all moment1"}, {forge_hole, "elements of moment2 of head"},
-        {forge_box, "makes no sense"}, {forge_piece, "makes no sense"}, {forge_offset, "makes no sense"},
-        {forge_file, "makes no sense"}, {forge_tensor, "makes no sense"}, {forge_size, "size makes no sense"},
-        {forge_name, "name makes no sense"}, {forge_path, "not the name of a shard"}, {forge_config, "kv_heads"},
+        {forge_box, "makes no sense"},       {forge_piece, "makes no sense"},
+        {forge_offset, "makes no sense"},    {forge_file, "makes no sense"},
+        {forge_tensor, "makes no sense"},    {forge_size, "size makes no sense"},
+        {forge_name, "name makes no sense"}, {forge_path, "not the name of a shard"},
+        {forge_config, "kv_heads"},
     };
     char *dir = folder_of(7, ""), *path = path_of(7, "index.h5"), *away = mem_format("%s/away", run);
     move(path, away);
@@ -513,7 +568,8 @@ static void test_source(void)
     body_open(&a, &shape, by, true);
     fill(&a, 6);
     char *dir = folder_of(7, "");
-    ok(save(&a, 7, 1) == OK && ckpt_source(&source, dir) == OK && source->n == a.model.n_tensors, "open as a source");
+    ok(save(&a, 7, 1) == OK && ckpt_source(&source, dir) == OK && source->n == a.model.n_tensors,
+       "open as a source");
     for (int i = 0; i < a.model.n_tensors; i++) {
         const struct tensor *t = &a.model.tensor[i];
         int array = source_find(source, t->name);

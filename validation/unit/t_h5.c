@@ -1,4 +1,7 @@
 /* format/h5: what we write is plain HDF5 and comes back; hostile files are refused, never followed. */
+#include "base/mem.h"
+#include "format/h5.h"
+#include "tap.h"
 #include <fcntl.h>
 #include <hdf5.h>
 #include <signal.h>
@@ -7,9 +10,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "base/mem.h"
-#include "format/h5.h"
-#include "tap.h"
 
 static char folder[] = "t_h5.XXXXXX";
 static char line[3][32] = {"embed", "layers.0.gate_up", "h\xc3\xa9"};
@@ -33,20 +33,24 @@ static bool says(const char *part)
 static void write_all(struct h5 *h)
 {
     int64_t at = -1, at2 = -1, none = -1;
-    ok(h5_layout_f32(h, "bucket_0000/master", 5000, &at) == OK && at > 0 && at % 4096 == 0, "large data are aligned");
+    ok(h5_layout_f32(h, "bucket_0000/master", 5000, &at) == OK && at > 0 && at % 4096 == 0,
+       "large data are aligned");
     ok(h5_layout_f32(h, "bucket_0000/moment1", 3, &at2) == OK && at2 > 0, "small data lie anywhere");
     ok(h5_layout_f32(h, "bucket_0001/master", 0, &none) == OK && none == 0, "no data");
-    ok(h5_write_i64(h, "table", table, 3, 2) == OK && h5_write_i64(h, "empty", table, 0, 2) == OK, "integers");
+    ok(h5_write_i64(h, "table", table, 3, 2) == OK && h5_write_i64(h, "empty", table, 0, 2) == OK,
+       "integers");
     ok(h5_write_f64(h, "reals", reals, 3) == OK, "reals");
     ok(h5_write_text(h, "text", "a: 1\nb: 2\n") == OK && h5_write_text(h, "nothing", "") == OK, "texts");
-    ok(h5_write_lines(h, "lines", lines_in, 3) == OK && h5_write_lines(h, "no_lines", lines_in, 0) == OK, "lines");
+    ok(h5_write_lines(h, "lines", lines_in, 3) == OK && h5_write_lines(h, "no_lines", lines_in, 0) == OK,
+       "lines");
 }
 
 static void fill(const char *path, const char *dataset, int64_t n)
 {
     struct h5 *h;
     int64_t found = 0, at = 0;
-    ok(h5_open(&h, path) == OK && h5_find_f32(h, dataset, &found, &at) == OK && found == n, "find %s", dataset);
+    ok(h5_open(&h, path) == OK && h5_find_f32(h, dataset, &found, &at) == OK && found == n, "find %s",
+       dataset);
     ok(h5_close(h) == OK, "close");
     float *x = mem_new(n, sizeof *x);
     for (int64_t i = 0; i < n; i++)
@@ -81,9 +85,11 @@ static void read_all(const char *path)
     bool good = h5_read_i64(h, "table", &x, &rows, &columns) == OK && rows == 3 && columns == 2;
     ok(good && memcmp(x, table, sizeof table) == 0, "integers come back");
     free(x);
-    ok(h5_read_i64(h, "empty", &x, &rows, &columns) == OK && rows == 0 && columns == 2, "an empty table comes back");
+    ok(h5_read_i64(h, "empty", &x, &rows, &columns) == OK && rows == 0 && columns == 2,
+       "an empty table comes back");
     free(x);
-    ok(h5_read_f64(h, "reals", &r, &n) == OK && n == 3 && memcmp(r, reals, sizeof reals) == 0, "reals come back");
+    ok(h5_read_f64(h, "reals", &r, &n) == OK && n == 3 && memcmp(r, reals, sizeof reals) == 0,
+       "reals come back");
     free(r);
     ok(h5_read_text(h, "text", &text) == OK && strcmp(text, "a: 1\nb: 2\n") == 0, "text comes back");
     free(text);
@@ -100,7 +106,8 @@ static void read_all(const char *path)
     ok(h5_read_i64(h, "reals", &x, &rows, &columns) == E_DATA && says("unexpected type"), "wrong type");
     ok(h5_read_text(h, "lines", &text) == E_DATA && says("dimensions"), "wrong dimensions");
     ok(h5_read_text(h, "absent", &text) == E_DATA && says("not found"), "absent");
-    ok(h5_find_f32(h, "absent/master", &n, &rows) == E_DATA && says("not found"), "absent in an absent group");
+    ok(h5_find_f32(h, "absent/master", &n, &rows) == E_DATA && says("not found"),
+       "absent in an absent group");
     ok(h5_find_f32(h, "bucket_0000", &n, &rows) == E_DATA, "a group is no dataset");
     ok(h5_close(h) == OK, "close");
 }
@@ -224,9 +231,17 @@ static void write_hostile(const char *path)
 
 static void test_hostile(void)
 {
-    static const struct { const char *name, *says; } attack[] = {
-        {"external", "link"}, {"group/master", "link"}, {"soft", "link"}, {"late", "storage do not agree"},
-        {"outside", "external storage"}, {"chunked", "chunked"}, {"filtered", "chunked"}, {"virtual", "chunked"},
+    static const struct {
+        const char *name, *says;
+    } attack[] = {
+        {"external", "link"},
+        {"group/master", "link"},
+        {"soft", "link"},
+        {"late", "storage do not agree"},
+        {"outside", "external storage"},
+        {"chunked", "chunked"},
+        {"filtered", "chunked"},
+        {"virtual", "chunked"},
     };
     char *path = in_folder("hostile.h5");
     struct h5 *h;
@@ -235,7 +250,8 @@ static void test_hostile(void)
     ok(h5_open(&h, path) == OK, "open");
     ok(h5_find_f32(h, "plain", &n, &at) == OK && n == 16, "a plain dataset of another writer is fine");
     for (size_t i = 0; i < sizeof attack / sizeof *attack; i++)
-        ok(h5_find_f32(h, attack[i].name, &n, &at) == E_DATA && says(attack[i].says), "refused: %s", attack[i].name);
+        ok(h5_find_f32(h, attack[i].name, &n, &at) == E_DATA && says(attack[i].says), "refused: %s",
+           attack[i].name);
     ok(h5_close(h) == OK, "close");
     free(path);
 }
