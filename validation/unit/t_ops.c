@@ -1,0 +1,303 @@
+/* The ops of norm, rope, swiglu, embedding, attention, router, rows and cross-entropy: a table of
+ * cases (ops.h says what is checked), and what the table cannot say. `t_ops --bench` prints speeds
+ * instead. */
+#include "base/status.h"
+#include "ops.h"
+#include "tap.h"
+#include <string.h>
+#include <time.h>
+
+struct dev *dev;
+
+/* Sizes: see the op in ops_model.c or ops_moe.c. */
+static const struct {
+    const struct op *op;
+    int64_t n[5];
+} cases[] = {
+    {&op_norm, {0, 17}},
+    {&op_norm, {1, 1}},
+    {&op_norm, {3, 17}},
+    {&op_norm, {101, 576}},
+    {&op_rope, {0, 2, 4, 3}},
+    {&op_rope, {1, 1, 2, 1}},
+    {&op_rope, {9, 3, 10, 3}},
+    {&op_rope, {34, 3, 64, 17}},
+    {&op_swiglu, {0, 5}},
+    {&op_swiglu, {1, 1}},
+    {&op_swiglu, {3, 17}},
+    {&op_swiglu, {17, 1536}},
+    {&op_embed, {0, 3, 5, 0}},
+    {&op_embed, {1, 1, 1, 0}},
+    {&op_embed, {101, 3, 40, 20}},
+    {&op_embed, {300, 65, 1000, 500}},
+    {&op_attention, {0, 17, 2, 1, 10}},
+    {&op_attention, {3, 1, 1, 1, 10}},
+    {&op_attention, {2, 17, 2, 1, 10}},
+    {&op_attention, {2, 17, 3, 3, 64}},
+    {&op_attention, {2, 200, 4, 2, 10}},
+    {&op_attention, {1, 200, 3, 1, 64}},
+    {&op_attention, {1, 700, 2, 1, 64}},
+    {&op_router_logits, {0, 4, 17}},
+    {&op_router_logits, {1, 1, 1}},
+    {&op_router_logits, {3, 7, 101}},
+    {&op_router_logits, {17, 8, 576}},
+    {&op_router, {0, 4, 2, 0, 0}},
+    {&op_router, {1, 1, 1, 0, 0}},
+    {&op_router, {17, 8, 2, 0, 0}},
+    {&op_router, {17, 8, 2, 1, 0}},
+    {&op_router, {17, 8, 3, 1, 1}},
+    {&op_router, {3, 64, 64, 0, 0}},
+    {&op_router, {101, 33, 5, 1, 0}},
+    {&op_gather, {0, 2, 3, 4}},
+    {&op_gather, {1, 1, 1, 1}},
+    {&op_gather, {17, 3, 5, 4}},
+    {&op_gather, {101, 2, 65, 8}},
+    {&op_combine, {0, 2, 3, 4}},
+    {&op_combine, {1, 1, 1, 1}},
+    {&op_combine, {17, 3, 5, 4}},
+    {&op_combine, {101, 2, 65, 8}},
+    {&op_cross_entropy, {0, 3, 1}},
+    {&op_cross_entropy, {1, 1, 1}},
+    {&op_cross_entropy, {3, 17, 0}},
+    {&op_cross_entropy, {17, 101, 40}},
+    {&op_cross_entropy, {5, 3001, 1500}},
+};
+
+/* ---- what the table cannot say ---- */
+
+/* Rank of expert e among the logits of a token: by value (plus bias), then by number. */
+static int64_t place(view logits, view bias, int64_t t, int64_t e)
+{
+    int64_t better = 0;
+    for (int64_t f = 0; f < logits.n[2]; f++) {
+        float mine = *at(logits, t, e), other = *at(logits, t, f);
+        if (!view_is_none(bias)) {
+            mine += *at(bias, 0, e);
+            other += *at(bias, 0, f);
+        }
+        better += other > mine || (other == mine && f < e);
+    }
+    return better;
+}
+
+/* Logits of three values, so that most tokens have ties; the bias moves the choice, not the gates. */
+static void test_choice(bool biased)
+{
+    enum { T = 65, X = 9, K = 3 };
+    view logits = matrix(F32, T, X), idx = matrix(I32, T, K), gate = matrix(F32, T, K);
+    view stats = vector(F32, 2 * X + 1), small = matrix(I32, T, X),
+         bias = biased ? vector(F32, X) : view_none();
+    bool good = true, gates = true;
+    float counts[X] = {0};
+    fill_ints(small, -1, 3);
+    for (int64_t i = 0; i < T * X; i++)
+        *at(logits, i / X, i % X) = (float)*int_at(small, i / X, i % X);
+    if (biased)
+        fill(bias, 1);
+    dev_router_choose(dev, (struct route){.top_k = K}, idx, gate, stats, logits, bias);
+    for (int64_t t = 0; t < T; t++) {
+        double sum = 0;
+        for (int64_t j = 0; j < K; j++) {
+            good = good && place(logits, bias, t, *int_at(idx, t, j)) == j;
+            counts[*int_at(idx, t, j)]++;
+            sum += exp((double)*at(logits, t, *int_at(idx, t, j)));
+        }
+        for (int64_t j = 0; j < K; j++)
+            gates = gates && fabs((double)*at(gate, t, j) -
+                                  exp((double)*at(logits, t, *int_at(idx, t, j))) / sum) < 8 * EPS;
+    }
+    const char *with = biased ? "a bias" : "ties";
+    ok(good, "router with %s: by descending key, ties to the lower expert", with);
+    ok(gates, "router with %s: gates are the softmax of the chosen logits", with);
+    ok(!memcmp(counts, stats.data, sizeof counts), "router with %s: assignments counted", with);
+    release();
+}
+
+static void test_nan_logits(void)
+{
+    enum { X = 7, K = 3 };
+    bool good = true;
+    struct dev *plain; /* one that lets NaN out */
+    if (dev_open(&plain, "cpu", 0, &(struct dev_options){.check = false}) != OK)
+        bug("no device: %s", status_text());
+    for (int64_t bad = 0; bad < 1 << X; bad++) {
+        view logits = matrix(F32, 1, X), idx = matrix(I32, 1, K), gate = vector(F32, K),
+             stats = vector(F32, 2 * X + 1);
+        for (int64_t e = 0; e < X; e++)
+            *at(logits, 0, e) = bad >> e & 1 ? NAN : (float)(e * 3 % 7);
+        dev_router_choose(plain, (struct route){.top_k = K}, idx, gate, stats, logits, view_none());
+        for (int64_t j = 0; j < K; j++)
+            for (int64_t i = 0; i <= j; i++)
+                good = good && *int_at(idx, 0, j) >= 0 && *int_at(idx, 0, j) < X &&
+                       (i == j || *int_at(idx, 0, i) != *int_at(idx, 0, j));
+        release();
+    }
+    dev_close(plain);
+    ok(good, "router with NaN logits: the chosen experts exist and differ");
+}
+
+/* A token's logits have the same bits alone and among others, and equal experts equal bits. */
+static void test_logit_bits(void)
+{
+    enum { T = 37, X = 7, H = 101 };
+    view x = matrix(F32, T, H), w = matrix(F32, X, H), all = matrix(F32, T, X), one = matrix(F32, 1, X);
+    bool alone = true, alike = true;
+    fill(x, 1);
+    fill(w, 1);
+    copy_rows(view_rows(w, X - 1, 1), view_rows(w, 1, 1));
+    dev_router_logits(dev, all, x, w);
+    for (int64_t t = 0; t < T; t++) {
+        dev_router_logits(dev, one, view_rows(x, t, 1), w);
+        alone = alone && !memcmp(at(all, t, 0), at(one, 0, 0), X * sizeof(float));
+        alike = alike && *at(all, t, 1) == *at(all, t, X - 1);
+    }
+    ok(alone, "router logits do not depend on the number of tokens");
+    ok(alike, "router logits of equal experts are equal");
+    release();
+}
+
+/* Sums over a row do not depend on where in memory it lies. */
+static void test_alignment(void)
+{
+    enum { H = 577 };
+    view x = vector(F32, H + 16), y = vector(F32, H), w = vector(F32, H), first = vector(F32, 1),
+         rstd = vector(F32, 1);
+    bool good = true;
+    fill(w, 1);
+    for (int64_t shift = 0; shift < 16; shift++) {
+        view v = view_cols(x, shift, H);
+        for (int64_t i = 0; i < H; i++)
+            *at(v, 0, i) = sinf((float)(i * i));
+        dev_rmsnorm_fwd(dev, y, shift ? rstd : first, v, w, 0);
+        good = good && (!shift || *at(rstd, 0, 0) == *at(first, 0, 0));
+    }
+    ok(good, "rmsnorm: bits do not depend on alignment");
+    release();
+}
+
+/* Same shape, gaps included. */
+static bool same_bits(view a, view b)
+{
+    return !memcmp(a.data, b.data, (size_t)(a.n[1] * a.ld) * sizeof(float));
+}
+
+static void test_no_weight(void)
+{
+    enum { R = 5, F = 37 };
+    view gu = matrix(F32, R, 2 * F), one = vector(F32, R), with = matrix(F32, R, F),
+         without = matrix(F32, R, F);
+    fill(gu, 2);
+    dev_fill(dev, one, 1);
+    dev_swiglu_fwd(dev, with, gu, one);
+    dev_swiglu_fwd(dev, without, gu, view_none());
+    ok(same_bits(with, without), "swiglu: no weight is weight 1");
+    view d = matrix(F32, R, 2 * F), d_act = matrix(F32, R, F), d_weight = vector(F32, R);
+    view again = matrix(F32, R, 2 * F);
+    fill(d_act, 1);
+    dev_swiglu_bwd(dev, d, with, d_weight, d_act, gu, one);
+    dev_swiglu_bwd(dev, again, without, view_none(), d_act, gu, view_none());
+    ok(same_bits(d, again), "swiglu backward: no weight is weight 1");
+    release();
+}
+
+static void test_activations(void)
+{
+    enum { R = 5, F = 37 };
+    view gu = matrix(F32, R, 2 * F), weight = vector(F32, R), act = matrix(F32, R, F),
+         again = matrix(F32, R, F);
+    view d_gu = matrix(F32, R, 2 * F), d_act = matrix(F32, R, F), d_weight = vector(F32, R);
+    fill(gu, 2);
+    fill(weight, 1);
+    fill(d_act, 1);
+    dev_swiglu_fwd(dev, act, gu, weight);
+    dev_swiglu_bwd(dev, d_gu, again, d_weight, d_act, gu, weight);
+    ok(same_bits(act, again), "swiglu backward writes the activations of forward again");
+    release();
+}
+
+/* ---- t_ops --bench: shapes of SmolLM2 at 4,096 tokens ---- */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Best of 20; amount: FLOPs (unit "GFLOP/s") or bytes ("GB/s") of a call. */
+static void time_op(const char *name, void (*call)(struct run *), struct run *r, double amount,
+                    const char *unit)
+{
+    double best = INFINITY;
+    for (int i = 0; i < 20; i++) {
+        double begin = now();
+        call(r);
+        best = fmin(best, now() - begin);
+    }
+    printf("%-22s %8.2f ms %8.1f %s\n", name, 1e3 * best, 1e-9 * amount / best, unit);
+}
+
+static void bench(const struct op *op, const int64_t *n, double fwd, double bwd, const char *unit)
+{
+    struct run r = {.n = n};
+    char name[64];
+    make(op, &r);
+    time_op(op->name, op->fwd, &r, fwd, unit);
+    snprintf(name, sizeof name, "%s backward", op->name);
+    if (op->bwd)
+        time_op(name, op->bwd, &r, bwd, unit);
+    release();
+}
+
+static int bench_all(void)
+{
+    enum {
+        T = 4096,
+        H = 576,
+        F = 1536,
+        V = 49152,
+        S = 512,
+        HEADS = 9,
+        KV = 3,
+        HD = 64,
+        X = 8,
+        K = 2,
+        CE_T = 512
+    };
+    double causal = 2.0 * T * HEADS * HD * (S + 1), f = sizeof(float);
+    printf("%s; GEMM ceiling %.0f GFLOP/s\n", dev_about(dev), dev_ceiling_sample(dev));
+    bench(&op_attention, (int64_t[]){T / S, S, HEADS, KV, HD}, 2 * causal, 5 * causal, "GFLOP/s");
+    bench(&op_router_logits, (int64_t[]){T, X, H}, 2.0 * T * X * H, 0, "GFLOP/s");
+    bench(&op_norm, (int64_t[]){T, H}, 2 * f * T * H, 3 * f * T * H, "GB/s");
+    bench(&op_rope, (int64_t[]){T, HEADS, HD, S}, 4 * f * T * H, 4 * f * T * H, "GB/s, with a copy");
+    bench(&op_swiglu, (int64_t[]){2 * T, F}, 3 * f * 2 * T * F, 10 * f * 2 * T * F,
+          "GB/s, backward with a copy");
+    bench(&op_router, (int64_t[]){T, X, K, 0, 0}, f * T * (X + 2 * K), f * T * (2 * X + 3 * K), "GB/s");
+    bench(&op_gather, (int64_t[]){T, K, H, X}, 2 * f * T * K * H, f * T * (K + 1) * H, "GB/s");
+    bench(&op_embed, (int64_t[]){T, H, V, 0}, 2 * f * T * H, f * V * H, "GB/s");
+    bench(&op_cross_entropy, (int64_t[]){CE_T, V, V / 2}, f * CE_T * V, 4 * f * CE_T * V,
+          "GB/s, backward with a copy");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    char text[256];
+    bool timing = argc > 1 && !strcmp(argv[1], "--bench");
+    if (dev_open(&dev, "cpu", 0, &(struct dev_options){.check = !timing}) != OK)
+        bug("no device: %s", status_text());
+    if (timing)
+        return bench_all();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (unsigned acc = 0; acc < 1u << cases[i].op->accs; acc++)
+            ok(check(cases[i].op, cases[i].n, acc, text), "%s", text);
+    test_choice(false);
+    test_choice(true);
+    test_nan_logits();
+    test_logit_bits();
+    test_alignment();
+    test_no_weight();
+    test_activations();
+    dev_close(dev);
+    return tap_done();
+}
