@@ -176,7 +176,8 @@ static status use_moe_layers(struct reader *r, const struct key *k, json_t *valu
     c->moe_layers = mem_new(c->n_moe_layers, sizeof *c->moe_layers);
     for (int i = 0; i < c->n_moe_layers; i++) {
         const json_t *layer = json_array_get(value, (size_t)i);
-        if (!json_is_integer(layer) || json_integer_value(layer) <= last || json_integer_value(layer) >= c->layers)
+        if (!json_is_integer(layer) || json_integer_value(layer) <= last ||
+            json_integer_value(layer) >= c->layers)
             return refuse(r, k->name, "must list layers from 0 to %lld, ascending", c->layers - 1);
         last = json_integer_value(layer);
         c->moe_layers[i] = (int)last;
@@ -270,7 +271,8 @@ static status check_known(const struct reader *r, const struct key *table, int f
     json_object_foreach(object, name, value) {
         const struct key *k = table;
         if (!file_name_ok(name, KEY_LIMIT))
-            return fail(E_DATA, "%s: a key is empty, longer than %d bytes or has control bytes", r->path, KEY_LIMIT);
+            return fail(E_DATA, "%s: a key is empty, longer than %d bytes or has control bytes", r->path,
+                        KEY_LIMIT);
         while (k->name && strcmp(k->name, name) != 0)
             k++;
         if (!k->name && !token_id(name))
@@ -365,8 +367,8 @@ static status complete(const struct reader *r)
     if (c->heads % c->kv_heads)
         return refuse(r, "num_key_value_heads", "%lld heads are no multiple of %lld", c->heads, c->kv_heads);
     if (c->head_dim == 0 && c->hidden % c->heads)
-        return refuse(r, "hidden_size", "%lld is no multiple of %lld heads, and there is no head_dim", c->hidden,
-                      c->heads);
+        return refuse(r, "hidden_size", "%lld is no multiple of %lld heads, and there is no head_dim",
+                      c->hidden, c->heads);
     if (c->head_dim == 0)
         c->head_dim = c->hidden / c->heads;
     if (c->head_dim % 2)

@@ -25,25 +25,45 @@ static const struct family *find_family(const char *name)
     return NULL;
 }
 
+static void put(json_t *object, const char *key, json_t *value)
+{
+    if (json_object_set_new(object, key, value) != 0)
+        bug("config.json: %s has no value: is a text not UTF-8, or a number not finite?", key);
+}
+
 static json_t *rope_scaling_json(const struct hf_config *c)
 {
     if (!c->rope_llama3)
         return json_null();
-    return json_pack("{s:s, s:f, s:f, s:f, s:I}", "rope_type", "llama3", "factor", c->rope_factor, "low_freq_factor",
-                     c->rope_low, "high_freq_factor", c->rope_high, "original_max_position_embeddings",
-                     (json_int_t)c->rope_original);
+    json_t *rope = json_object();
+    put(rope, "rope_type", json_string("llama3"));
+    put(rope, "factor", json_real(c->rope_factor));
+    put(rope, "low_freq_factor", json_real(c->rope_low));
+    put(rope, "high_freq_factor", json_real(c->rope_high));
+    put(rope, "original_max_position_embeddings", json_integer((json_int_t)c->rope_original));
+    return rope;
 }
 
 static json_t *shape_json(const struct hf_config *c, const char *architecture, const char *dtype)
 {
-    return json_pack(
-        "{s:[s], s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:f, s:f, s:o, s:b}", "architectures",
-        architecture, "model_type", c->model_type, "torch_dtype", dtype, "hidden_size", (json_int_t)c->hidden,
-        "intermediate_size", (json_int_t)c->intermediate, "num_hidden_layers", (json_int_t)c->layers,
-        "num_attention_heads", (json_int_t)c->heads, "num_key_value_heads", (json_int_t)c->kv_heads, "head_dim",
-        (json_int_t)c->head_dim, "vocab_size", (json_int_t)c->vocab, "max_position_embeddings",
-        (json_int_t)c->max_positions, "hidden_act", "silu", "rms_norm_eps", c->norm_eps, "rope_theta", c->rope_theta,
-        "rope_scaling", rope_scaling_json(c), "tie_word_embeddings", (int)c->tied);
+    json_t *root = json_object();
+    put(root, "architectures", json_pack("[s]", architecture));
+    put(root, "model_type", json_string(c->model_type));
+    put(root, "torch_dtype", json_string(dtype));
+    put(root, "hidden_size", json_integer(c->hidden));
+    put(root, "intermediate_size", json_integer(c->intermediate));
+    put(root, "num_hidden_layers", json_integer(c->layers));
+    put(root, "num_attention_heads", json_integer(c->heads));
+    put(root, "num_key_value_heads", json_integer(c->kv_heads));
+    put(root, "head_dim", json_integer(c->head_dim));
+    put(root, "vocab_size", json_integer(c->vocab));
+    put(root, "max_position_embeddings", json_integer(c->max_positions));
+    put(root, "hidden_act", json_string("silu"));
+    put(root, "rms_norm_eps", json_real(c->norm_eps));
+    put(root, "rope_theta", json_real(c->rope_theta));
+    put(root, "rope_scaling", rope_scaling_json(c));
+    put(root, "tie_word_embeddings", json_boolean(c->tied));
+    return root;
 }
 
 static json_t *moe_layers_json(const struct hf_config *c)
@@ -57,29 +77,27 @@ static json_t *moe_layers_json(const struct hf_config *c)
 static void add_family(json_t *root, const struct hf_config *c, const struct family *f)
 {
     if (f->window) /* absent would mean 4096 in Mistral */
-        json_object_set_new(root, "sliding_window",
-                            c->sliding_window ? json_integer(c->sliding_window) : json_null());
+        put(root, "sliding_window", c->sliding_window ? json_integer(c->sliding_window) : json_null());
     if (f->moe) {
-        json_object_set_new(root, "num_local_experts", json_integer(c->experts));
-        json_object_set_new(root, "num_experts_per_tok", json_integer(c->top_k));
+        put(root, "num_local_experts", json_integer(c->experts));
+        put(root, "num_experts_per_tok", json_integer(c->top_k));
     }
     if (f->moe && c->n_moe_layers >= 0 && c->n_moe_layers < c->layers)
-        json_object_set_new(root, "coppice_moe_layers", moe_layers_json(c));
+        put(root, "coppice_moe_layers", moe_layers_json(c));
 }
 
 status hf_config_write(const struct hf_config *c, const char *dir, const char *dtype)
 {
     const struct family *f = find_family(c->model_type);
     if (!f || (c->experts > 0) != f->moe)
-        return fail(E_DATA, "%s: %s models of Hugging Face cannot have %lld experts", dir, c->model_type, c->experts);
+        return fail(E_DATA, "%s: %s models of Hugging Face cannot have %lld experts", dir, c->model_type,
+                    c->experts);
     if (c->qkv_bias != f->qkv_bias)
-        return fail(E_DATA, "%s: %s models of Hugging Face %s biases on queries, keys and values", dir, c->model_type,
-                    c->qkv_bias ? "cannot have" : "always have");
+        return fail(E_DATA, "%s: %s models of Hugging Face %s biases on queries, keys and values", dir,
+                    c->model_type, c->qkv_bias ? "cannot have" : "always have");
     if (c->sliding_window && !f->window)
         return fail(E_DATA, "%s: %s models of Hugging Face cannot have a sliding window", dir, c->model_type);
     json_t *root = shape_json(c, f->architecture, dtype);
-    if (!root)
-        bug("config.json cannot be put together: is dtype UTF-8?");
     add_family(root, c, f);
     char *path = mem_format("%s/config.json", dir);
     status s = json_write_file(root, path, 2);

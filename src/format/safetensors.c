@@ -62,7 +62,8 @@ static status parse_type(const char *path, struct st_tensor *t, const json_t *me
 }
 
 /* Shape -> rank and shape; *bytes = what the elements take. */
-static status parse_shape(const char *path, struct st_tensor *t, const json_t *member, int bits, int64_t *bytes)
+static status parse_shape(const char *path, struct st_tensor *t, const json_t *member, int bits,
+                          int64_t *bytes)
 {
     if (!json_is_array(member))
         return BAD("its shape is not a list", path, t->name);
@@ -106,8 +107,8 @@ static status parse_offsets(const char *path, struct st_tensor *t, const json_t 
 static status parse_tensor(struct st_file *f, const char *name, const json_t *entry)
 {
     if (!file_name_ok(name, NAME_LIMIT))
-        return fail(E_DATA, "%s: a tensor's name is empty, longer than %d bytes or has control bytes", f->path,
-                    NAME_LIMIT);
+        return fail(E_DATA, "%s: a tensor's name is empty, longer than %d bytes or has control bytes",
+                    f->path, NAME_LIMIT);
     struct st_tensor *t = &f->tensor[f->n++];
     t->name = mem_text(name);
     if (json_object_size(entry) != 3)
@@ -170,8 +171,9 @@ static status check_tiling(struct st_file *f, int64_t data_at)
     for (int i = 0; i < f->n; i++) {
         struct st_tensor *t = &f->tensor[i];
         if (t->at != end)
-            return BAD("%s before it: it begins at byte %lld of the data, what precedes it ends at %lld", f->path,
-                       t->name, t->at < end ? "an overlap" : "a hole", (long long)t->at, (long long)end);
+            return BAD("%s before it: it begins at byte %lld of the data, what precedes it ends at %lld",
+                       f->path, t->name, t->at < end ? "an overlap" : "a hole", (long long)t->at,
+                       (long long)end);
         end += t->bytes; /* at + bytes came from one 64-bit number of the file: no overflow */
         t->at += data_at;
     }

@@ -170,8 +170,8 @@ status st_finish(struct st_writer *w)
 {
     for (int i = 0; i < w->n; i++)
         if (w->entry[i].written != w->entry[i].elements)
-            bug("tensor %s: %" PRId64 " of %" PRId64 " elements written", w->entry[i].name, w->entry[i].written,
-                w->entry[i].elements);
+            bug("tensor %s: %" PRId64 " of %" PRId64 " elements written", w->entry[i].name,
+                w->entry[i].written, w->entry[i].elements);
     status s = file_publish(&w->file);
     writer_free(w);
     return s;

@@ -79,8 +79,8 @@ static status describe(struct array *a, const struct st_file *f, const struct st
     if (strlen(name) >= sizeof a->name)
         return fail(E_DATA, "%s: tensor %.60s...: no model of ours has a name that long", f->path, t->name);
     if (t->rank > 3)
-        return fail(E_DATA, "%s: tensor %s: it has %d dimensions, no model of ours needs more than 3", f->path,
-                    t->name, t->rank);
+        return fail(E_DATA, "%s: tensor %s: it has %d dimensions, no model of ours needs more than 3",
+                    f->path, t->name, t->rank);
     strcpy(a->name, name);
     for (int i = 0; i < 3; i++)
         a->dim[i] = i < 3 - t->rank ? 1 : t->shape[i - 3 + t->rank];
@@ -189,8 +189,8 @@ static status check_weight_map(const struct hf *h, const char *index, json_t *we
         const char *shard = basename_of(h->shard[h->place[i].shard].path);
         const char *said = json_string_value(json_object_get(weight_map, h->source.array[i].name));
         if (!said || strcmp(said, shard) != 0)
-            return fail(E_DATA, "%s: tensor %s lies in %s, but weight_map says %s", index, h->source.array[i].name,
-                        shard, said ? said : "nothing of it");
+            return fail(E_DATA, "%s: tensor %s lies in %s, but weight_map says %s", index,
+                        h->source.array[i].name, shard, said ? said : "nothing of it");
     }
     json_object_foreach(weight_map, name, file)
         if (source_find(&h->source, name) < 0)

@@ -35,7 +35,8 @@ static status check_header(const char *path, const struct idx_header *h, int64_t
     if (memcmp(h->magic, magic, sizeof magic) != 0)
         return fail(E_DATA, "%s: not a Megatron index (it does not begin with MMIDIDX)", path);
     if (h->version != 1)
-        return fail(E_DATA, "%s: version %llu of the format; only 1 is known", path, (unsigned long long)h->version);
+        return fail(E_DATA, "%s: version %llu of the format; only 1 is known", path,
+                    (unsigned long long)h->version);
     if (h->type == 0 || h->type >= TYPES)
         return fail(E_DATA, "%s: type code %d is none of the format", path, h->type);
     if (types[h->type].size == 0)
@@ -43,17 +44,19 @@ static status check_header(const char *path, const struct idx_header *h, int64_t
     /* Counts are held against the file's size before anything is multiplied by them. */
     uint64_t words = (uint64_t)(size - (int64_t)sizeof *h) / 4;
     if (h->sequences > words || h->documents > words)
-        return fail(E_DATA, "%s: it promises %llu sequences and %llu documents, more than its %lld bytes hold", path,
+        return fail(E_DATA,
+                    "%s: it promises %llu sequences and %llu documents, more than its %lld bytes hold", path,
                     (unsigned long long)h->sequences, (unsigned long long)h->documents, (long long)size);
     if (h->documents == 0)
         return fail(E_DATA, "%s: its list of documents is empty; even no documents need one entry", path);
     int64_t sequences = (int64_t)h->sequences, documents = (int64_t)h->documents;
     int64_t expected = (int64_t)sizeof *h + 12 * sequences + 8 * documents;
     if (size == expected + sequences && sequences > 0)
-        return fail(E_DATA, "%s: it lists modes of sequences (multimodal data), which are not supported", path);
+        return fail(E_DATA, "%s: it lists modes of sequences (multimodal data), which are not supported",
+                    path);
     if (size != expected)
-        return fail(E_DATA, "%s: %lld bytes, but %lld sequences and %lld documents need %lld", path, (long long)size,
-                    (long long)sequences, (long long)documents - 1, (long long)expected);
+        return fail(E_DATA, "%s: %lld bytes, but %lld sequences and %lld documents need %lld", path,
+                    (long long)size, (long long)sequences, (long long)documents - 1, (long long)expected);
     return OK;
 }
 
@@ -65,8 +68,10 @@ static status check_sequences(struct tokens *t, const char *idx, const int32_t *
         if (length[i] < 0)
             return fail(E_DATA, "%s: sequence %lld has %d tokens", idx, (long long)i, length[i]);
         if (t->pointer[i] < 0 || t->pointer[i] > bytes || length[i] * size > bytes - t->pointer[i])
-            return fail(E_DATA, "%s: sequence %lld lies at byte %lld, %d tokens of %lld bytes, outside the .bin file "
-                        "of %lld bytes", idx, (long long)i, (long long)t->pointer[i], length[i], (long long)size,
+            return fail(E_DATA,
+                        "%s: sequence %lld lies at byte %lld, %d tokens of %lld bytes, outside the .bin file "
+                        "of %lld bytes",
+                        idx, (long long)i, (long long)t->pointer[i], length[i], (long long)size,
                         (long long)bytes);
         t->start[i + 1] = mem_add(t->start[i], length[i]);
     }
@@ -77,14 +82,16 @@ static status check_sequences(struct tokens *t, const char *idx, const int32_t *
 static status check_documents(const struct tokens *t, const char *idx)
 {
     if (t->document[0] != 0)
-        return fail(E_DATA, "%s: the first document begins with sequence %lld, not 0", idx, (long long)t->document[0]);
+        return fail(E_DATA, "%s: the first document begins with sequence %lld, not 0", idx,
+                    (long long)t->document[0]);
     for (int64_t i = 0; i < t->documents; i++)
         if (t->document[i + 1] < t->document[i] || t->document[i + 1] > t->sequences)
-            return fail(E_DATA, "%s: document %lld: sequences %lld to %lld of %lld are no range", idx, (long long)i,
-                        (long long)t->document[i], (long long)t->document[i + 1], (long long)t->sequences);
+            return fail(E_DATA, "%s: document %lld: sequences %lld to %lld of %lld are no range", idx,
+                        (long long)i, (long long)t->document[i], (long long)t->document[i + 1],
+                        (long long)t->sequences);
     if (t->document[t->documents] != t->sequences)
-        return fail(E_DATA, "%s: %lld sequences, but the documents hold only %lld", idx, (long long)t->sequences,
-                    (long long)t->document[t->documents]);
+        return fail(E_DATA, "%s: %lld sequences, but the documents hold only %lld", idx,
+                    (long long)t->sequences, (long long)t->document[t->documents]);
     return OK;
 }
 
@@ -202,10 +209,11 @@ static status read_chunk(const struct tokens *t, int64_t sequence, int64_t skip,
     for (int64_t i = 0; i < n; i++) {
         int64_t id = token_at(&chunk, t->type, i);
         if (id < 0 || id >= vocab)
-            return fail(E_DATA, "%s.bin: document %lld holds token %lld; the vocabulary has %lld (was it made with "
-                        "another tokenizer?)", t->path,
-                        (long long)last_not_above(t->document, t->documents + 1, sequence), (long long)id,
-                        (long long)vocab);
+            return fail(E_DATA,
+                        "%s.bin: document %lld holds token %lld; the vocabulary has %lld (was it made with "
+                        "another tokenizer?)",
+                        t->path, (long long)last_not_above(t->document, t->documents + 1, sequence),
+                        (long long)id, (long long)vocab);
         out[i] = (int32_t)id;
     }
     return OK;
@@ -287,7 +295,8 @@ static status complete(struct file_draft *f, status written)
     return written;
 }
 
-status tokens_write(const char *prefix, int type, const int32_t *ids, const int64_t *lengths, int64_t documents)
+status tokens_write(const char *prefix, int type, const int32_t *ids, const int64_t *lengths,
+                    int64_t documents)
 {
     int64_t total = 0;
     if (type != U8 && type != U16 && type != I32)

@@ -25,6 +25,7 @@ void tokens_close(struct tokens *);
 status tokens_read(const struct tokens *, int64_t from, int64_t n, int64_t vocab, int32_t *out) MUST_USE;
 /** Write a data set of one document per element of lengths[], of type code 1 (u8), 8 (u16) or 4
  *  (i32); ids that the type cannot hold are a bug(). .bin first, then .idx, each complete or absent. */
-status tokens_write(const char *prefix, int type, const int32_t *ids, const int64_t *lengths, int64_t documents) MUST_USE;
+status tokens_write(const char *prefix, int type, const int32_t *ids, const int64_t *lengths,
+                    int64_t documents) MUST_USE;
 
 #endif

@@ -13,8 +13,10 @@ static status read_text(struct hf_config *c, const char *text)
 
 /* ---- files as transformers 5.23 writes them (new form, shortened lists of layers) ---- */
 
-#define COMMON "\"architectures\":[\"x\"],\"attention_dropout\":0.0,\"bos_token_id\":1,\"eos_token_id\":[2,3]," \
-    "\"hidden_act\":\"silu\",\"initializer_range\":0.02,\"pad_token_id\":null,\"tie_word_embeddings\":false," \
+#define COMMON                                                                                               \
+    "\"architectures\":[\"x\"],\"attention_dropout\":0.0,\"bos_token_id\":1,\"eos_token_id\":[2,3],"         \
+    "\"hidden_act\":\"silu\",\"initializer_range\":0.02,\"pad_token_id\":null,\"tie_word_embeddings\":"      \
+    "false,"                                                                                                 \
     "\"transformers_version\":\"5.23.0\",\"use_cache\":true,\"dtype\":\"bfloat16\","
 
 static const char new_llama[] =
@@ -22,7 +24,8 @@ static const char new_llama[] =
     "\"max_position_embeddings\":2048,\"mlp_bias\":false,\"model_type\":\"llama\",\"num_attention_heads\":4,"
     "\"num_hidden_layers\":2,\"num_key_value_heads\":4,\"pretraining_tp\":1,\"rms_norm_eps\":1e-06,"
     "\"rope_parameters\":{\"factor\":8.0,\"high_freq_factor\":4.0,\"low_freq_factor\":1.0,"
-    "\"original_max_position_embeddings\":64,\"rope_theta\":500000.0,\"rope_type\":\"llama3\"},\"vocab_size\":100}";
+    "\"original_max_position_embeddings\":64,\"rope_theta\":500000.0,\"rope_type\":\"llama3\"},\"vocab_"
+    "size\":100}";
 static const char new_qwen2[] =
     "{" COMMON "\"hidden_size\":4096,\"intermediate_size\":22016,\"layer_types\":[\"full_attention\","
     "\"full_attention\"],\"max_position_embeddings\":32768,\"max_window_layers\":28,\"model_type\":\"qwen2\","
@@ -34,7 +37,8 @@ static const char new_mixtral[] =
     "\"max_position_embeddings\":131072,\"model_type\":\"mixtral\",\"num_attention_heads\":32,"
     "\"num_experts_per_tok\":2,\"num_hidden_layers\":32,\"num_key_value_heads\":8,\"num_local_experts\":8,"
     "\"output_router_logits\":false,\"rms_norm_eps\":1e-05,\"rope_parameters\":{\"rope_theta\":1000000.0,"
-    "\"rope_type\":\"default\"},\"router_aux_loss_coef\":0.001,\"router_jitter_noise\":0.0,\"sliding_window\":null,"
+    "\"rope_type\":\"default\"},\"router_aux_loss_coef\":0.001,\"router_jitter_noise\":0.0,\"sliding_"
+    "window\":null,"
     "\"vocab_size\":32000}";
 
 static void test_new_form(void)
@@ -48,11 +52,13 @@ static void test_new_form(void)
     ok(c.rope_llama3 && c.rope_theta == 5e5 && c.rope_factor == 8 && c.rope_low == 1 && c.rope_high == 4 &&
            c.rope_original == 64, "its rotary embeddings");
     hf_config_free(&c);
-    ok(read_text(&c, new_qwen2) == OK && c.qkv_bias && c.head_dim == 128 && c.rope_theta == 1e4, "qwen2, new form");
+    ok(read_text(&c, new_qwen2) == OK && c.qkv_bias && c.head_dim == 128 && c.rope_theta == 1e4,
+       "qwen2, new form");
     hf_config_free(&c);
     ok(read_text(&c, new_mixtral) == OK && c.experts == 8 && c.top_k == 2 && c.rope_theta == 1e6 &&
            c.head_dim == 128 && c.norm_eps == 1e-5, "mixtral, new form");
-    ok(c.n_notes == 2 && strstr(c.notes[0], "router_aux_loss_coef") && strstr(c.notes[1], "router_jitter_noise"),
+    ok(c.n_notes == 2 && strstr(c.notes[0], "router_aux_loss_coef") &&
+           strstr(c.notes[1], "router_jitter_noise"),
        "what is ignored has a line each");
     hf_config_free(&c);
 }
@@ -94,12 +100,14 @@ static void test_defaults(void)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct hf_config c;
-        char *with = mem_format("%.*s,\"num_attention_heads\":32}", (int)strlen(cases[i].with) - 1, cases[i].with);
+        char *with =
+            mem_format("%.*s,\"num_attention_heads\":32}", (int)strlen(cases[i].with) - 1, cases[i].with);
         bool good = read_changed(&c, "num_key_value_heads", with) == OK;
-        ok(good && c.kv_heads == cases[i].kv_heads && c.head_dim == 2 && c.max_positions == cases[i].max_positions &&
-               c.sliding_window == cases[i].window && c.norm_eps == cases[i].eps && c.rope_theta == cases[i].theta &&
-               c.experts == cases[i].experts && c.top_k == cases[i].top_k && !c.tied && c.n_moe_layers == -1 &&
-               !c.rope_llama3,
+        ok(good && c.kv_heads == cases[i].kv_heads && c.head_dim == 2 &&
+               c.max_positions == cases[i].max_positions && c.sliding_window == cases[i].window &&
+               c.norm_eps == cases[i].eps && c.rope_theta == cases[i].theta &&
+               c.experts == cases[i].experts && c.top_k == cases[i].top_k && !c.tied &&
+               c.n_moe_layers == -1 && !c.rope_llama3,
            "transformers' defaults: %s", cases[i].with);
         ok(c.n_notes == (cases[i].window > 0), "a sliding window has a line");
         free(with);
@@ -113,19 +121,32 @@ static const struct change {
 } changes[] = {
     /* used, harmless */
     {NULL, "{}", NULL},
-    {NULL, "{\"num_key_value_heads\":null,\"head_dim\":null,\"rope_scaling\":null,\"sliding_window\":null}", NULL},
+    {NULL, "{\"num_key_value_heads\":null,\"head_dim\":null,\"rope_scaling\":null,\"sliding_window\":null}",
+     NULL},
     {NULL, "{\"rope_scaling\":{\"rope_type\":\"default\"}}", NULL},
     {NULL, "{\"rope_scaling\":{\"type\":\"default\"}}", NULL},
     {NULL, "{\"rope_scaling\":{},\"rope_parameters\":null}", NULL},
     {NULL, "{\"rope_theta\":500000,\"rope_parameters\":{\"rope_theta\":500000.0}}", NULL},
-    {NULL, "{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":1,\"high_freq_factor\":4}}", NULL},
-    {NULL, "{\"attention_dropout\":0,\"use_cache\":false,\"pretraining_tp\":1,\"torch_dtype\":\"float16\"}", NULL},
-    {NULL, "{\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\",\"full_attention\"]}", NULL},
-    {NULL, "{\"is_llama_config\":true,\"rope_interleaved\":false,\"transformers.js_config\":{\"a\":1}}", NULL},
+    {NULL,
+     "{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":1,\"high_freq_factor\":4}"
+     "}",
+     NULL},
+    {NULL, "{\"attention_dropout\":0,\"use_cache\":false,\"pretraining_tp\":1,\"torch_dtype\":\"float16\"}",
+     NULL},
+    {NULL, "{\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\",\"full_attention\"]}",
+     NULL},
+    {NULL, "{\"is_llama_config\":true,\"rope_interleaved\":false,\"transformers.js_config\":{\"a\":1}}",
+     NULL},
     {NULL, "{\"quantization_config\":null,\"image_token_id\":7,\"_name_or_path\":\"x\"}", NULL},
     {NULL, "{\"model_type\":\"mixtral\",\"coppice_moe_layers\":[]}", NULL},
-    {NULL, "{\"model_type\":\"mixtral\",\"coppice_moe_layers\":[0,3],\"num_local_experts\":1,\"num_experts_per_tok\":1}", NULL},
-    {NULL, "{\"model_type\":\"qwen2\",\"use_sliding_window\":false,\"sliding_window\":4096,\"max_window_layers\":2}", NULL},
+    {NULL,
+     "{\"model_type\":\"mixtral\",\"coppice_moe_layers\":[0,3],\"num_local_experts\":1,\"num_experts_per_"
+     "tok\":1}",
+     NULL},
+    {NULL,
+     "{\"model_type\":\"qwen2\",\"use_sliding_window\":false,\"sliding_window\":4096,\"max_window_layers\":"
+     "2}",
+     NULL},
     /* refused by name */
     {"model_type", "{}", "key \"model_type\": only llama"},
     {NULL, "{\"model_type\":\"gpt2\"}", "not gpt2"},
@@ -167,7 +188,8 @@ static const struct change {
     {NULL, "{\"use_sliding_window\":true}", "key \"use_sliding_window\""},
     {NULL, "{\"sliding_window\":0}", "key \"sliding_window\""},
     {NULL, "{\"layer_types\":[\"full_attention\"]}", "a list of 4 types"},
-    {NULL, "{\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\",\"sliding_attention\"]}",
+    {NULL,
+     "{\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\",\"sliding_attention\"]}",
      "layer 3: only full_attention"},
     {NULL, "{\"layer_types\":[0,0,0,0]}", "layer 0"},
     {NULL, "{\"logit_scale\":0.5}", "key \"logit_scale\": unknown"},
@@ -176,7 +198,8 @@ static const struct change {
     {NULL, "{\"\":0}", "a key is empty"},
     {NULL, "{\"num_local_experts\":8}", "key \"num_local_experts\": llama models have no such key"},
     {NULL, "{\"coppice_moe_layers\":[1]}", "llama models have no such key"},
-    {NULL, "{\"model_type\":\"mixtral\",\"num_local_experts\":2,\"num_experts_per_tok\":3}", "more than the 2 experts"},
+    {NULL, "{\"model_type\":\"mixtral\",\"num_local_experts\":2,\"num_experts_per_tok\":3}",
+     "more than the 2 experts"},
     {NULL, "{\"model_type\":\"mixtral\",\"num_local_experts\":0}", "key \"num_local_experts\""},
     {NULL, "{\"model_type\":\"mixtral\",\"router_jitter_noise\":\"x\"}", "must be a number"},
     {NULL, "{\"model_type\":\"mixtral\",\"coppice_moe_layers\":[1,1]}", "from 0 to 3, ascending"},
@@ -188,16 +211,25 @@ static const struct change {
     {NULL, "{\"model_type\":\"mixtral\",\"coppice_moe_layers\":3}", "must be a list of layers"},
     {NULL, "{\"rope_theta\":-1}", "key \"rope_theta\""},
     {NULL, "{\"rope_theta\":null}", "key \"rope_theta\""},
-    {NULL, "{\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}}", "key \"rope_scaling.rope_type\": only default and llama3"},
+    {NULL, "{\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}}",
+     "key \"rope_scaling.rope_type\": only default and llama3"},
     {NULL, "{\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}}", "not linear"},
     {NULL, "{\"rope_parameters\":{\"rope_type\":\"dynamic\"}}", "key \"rope_parameters.rope_type\""},
     {NULL, "{\"rope_scaling\":{\"rope_type\":\"llama3\"}}", "llama3 needs factor"},
-    {NULL, "{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":4}}", "low_freq_factor <"},
-    {NULL, "{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":0.5,\"low_freq_factor\":1,\"high_freq_factor\":4}}", "factor >= 1"},
+    {NULL,
+     "{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":4}"
+     "}",
+     "low_freq_factor <"},
+    {NULL,
+     "{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":0.5,\"low_freq_factor\":1,\"high_freq_factor\":"
+     "4}}",
+     "factor >= 1"},
     {NULL, "{\"rope_scaling\":{\"factor\":8}}", "without rope_type llama3"},
-    {NULL, "{\"rope_scaling\":{\"rope_type\":\"default\",\"beta_fast\":32}}", "key \"rope_scaling.beta_fast\": unknown"},
+    {NULL, "{\"rope_scaling\":{\"rope_type\":\"default\",\"beta_fast\":32}}",
+     "key \"rope_scaling.beta_fast\": unknown"},
     {NULL, "{\"rope_scaling\":4}", "must be an object"},
-    {NULL, "{\"rope_parameters\":{\"full_attention\":{\"rope_theta\":1e4}}}", "key \"rope_parameters.full_attention\": unknown"},
+    {NULL, "{\"rope_parameters\":{\"full_attention\":{\"rope_theta\":1e4}}}",
+     "key \"rope_parameters.full_attention\": unknown"},
     {NULL, "{\"rope_scaling\":{},\"rope_parameters\":{}}", "which one counts"},
     {NULL, "{\"rope_theta\":1e4,\"rope_parameters\":{\"rope_theta\":5e5}}", "500000 here and 10000 outside"},
 };
@@ -222,7 +254,8 @@ static void test_not_a_config(void)
     struct hf_config c;
     ok(read_text(&c, "") == E_DATA && says("JSON"), "an empty file");
     ok(read_text(&c, "[]") == E_DATA && says("not a JSON object"), "a list");
-    ok(read_text(&c, "{\"model_type\":\"llama\",\"model_type\":\"llama\"}") == E_DATA && says("duplicate"), "a key twice");
+    ok(read_text(&c, "{\"model_type\":\"llama\",\"model_type\":\"llama\"}") == E_DATA && says("duplicate"),
+       "a key twice");
     ok(read_text(&c, "{\"rms_norm_eps\":NaN}") == E_DATA && says("JSON"), "NaN");
     ok(hf_config_read(&c, "/nonexistent") == E_DATA && says("/nonexistent/config.json"), "no such folder");
 }
@@ -254,12 +287,13 @@ static void test_reference_files(void)
             ok(true, "%s # SKIP not there (set COPPICE_SHARED)", cases[i].folder);
             continue;
         }
-        ok(hf_config_read(&c, dir) == OK && c.hidden == cases[i].hidden && c.intermediate == cases[i].intermediate &&
-               c.layers == cases[i].layers && c.heads == cases[i].heads && c.kv_heads == cases[i].kv_heads &&
-               c.head_dim == cases[i].head_dim && c.vocab == cases[i].vocab && c.experts == cases[i].experts &&
-               c.top_k == cases[i].top_k && c.rope_theta == cases[i].theta && c.norm_eps == cases[i].eps &&
-               c.tied == cases[i].tied && c.qkv_bias == cases[i].bias && c.rope_llama3 == cases[i].llama3 &&
-               c.n_moe_layers == cases[i].moe_layers,
+        ok(hf_config_read(&c, dir) == OK && c.hidden == cases[i].hidden &&
+               c.intermediate == cases[i].intermediate && c.layers == cases[i].layers &&
+               c.heads == cases[i].heads && c.kv_heads == cases[i].kv_heads &&
+               c.head_dim == cases[i].head_dim && c.vocab == cases[i].vocab &&
+               c.experts == cases[i].experts && c.top_k == cases[i].top_k && c.rope_theta == cases[i].theta &&
+               c.norm_eps == cases[i].eps && c.tied == cases[i].tied && c.qkv_bias == cases[i].bias &&
+               c.rope_llama3 == cases[i].llama3 && c.n_moe_layers == cases[i].moe_layers,
            "%s", cases[i].folder);
         if (c.n_moe_layers == 2)
             ok(c.moe_layers[0] == 1 && c.moe_layers[1] == 3, "its MoE layers");
@@ -274,18 +308,29 @@ static bool same(const struct hf_config *a, const struct hf_config *b)
     return strcmp(a->model_type, b->model_type) == 0 && a->hidden == b->hidden &&
            a->intermediate == b->intermediate && a->layers == b->layers && a->heads == b->heads &&
            a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->vocab == b->vocab &&
-           a->max_positions == b->max_positions && a->norm_eps == b->norm_eps && a->rope_theta == b->rope_theta &&
-           a->rope_llama3 == b->rope_llama3 && a->rope_factor == b->rope_factor && a->rope_low == b->rope_low &&
-           a->rope_high == b->rope_high && a->rope_original == b->rope_original && a->tied == b->tied &&
-           a->qkv_bias == b->qkv_bias && a->sliding_window == b->sliding_window && a->experts == b->experts &&
-           a->top_k == b->top_k && a->n_moe_layers == b->n_moe_layers &&
-           (a->n_moe_layers <= 0 || memcmp(a->moe_layers, b->moe_layers, sizeof(int) * (size_t)a->n_moe_layers) == 0);
+           a->max_positions == b->max_positions && a->norm_eps == b->norm_eps &&
+           a->rope_theta == b->rope_theta && a->rope_llama3 == b->rope_llama3 &&
+           a->rope_factor == b->rope_factor && a->rope_low == b->rope_low && a->rope_high == b->rope_high &&
+           a->rope_original == b->rope_original && a->tied == b->tied && a->qkv_bias == b->qkv_bias &&
+           a->sliding_window == b->sliding_window && a->experts == b->experts && a->top_k == b->top_k &&
+           a->n_moe_layers == b->n_moe_layers &&
+           (a->n_moe_layers <= 0 ||
+            memcmp(a->moe_layers, b->moe_layers, sizeof(int) * (size_t)a->n_moe_layers) == 0);
 }
 
 static struct hf_config example(const char *model_type)
 {
-    struct hf_config c = {.hidden = 64, .intermediate = 96, .layers = 4, .heads = 4, .kv_heads = 2, .head_dim = 24,
-                          .vocab = 100, .max_positions = 512, .norm_eps = 1e-5, .rope_theta = 5e5, .tied = true,
+    struct hf_config c = {.hidden = 64,
+                          .intermediate = 96,
+                          .layers = 4,
+                          .heads = 4,
+                          .kv_heads = 2,
+                          .head_dim = 24,
+                          .vocab = 100,
+                          .max_positions = 512,
+                          .norm_eps = 1e-5,
+                          .rope_theta = 5e5,
+                          .tied = true,
                           .n_moe_layers = -1};
     strcpy(c.model_type, model_type);
     c.qkv_bias = strcmp(model_type, "qwen2") == 0;
@@ -297,7 +342,8 @@ static struct hf_config example(const char *model_type)
 static void round_trip(struct hf_config c, const char *what)
 {
     struct hf_config back;
-    bool good = hf_config_write(&c, scratch(""), "bfloat16") == OK && hf_config_read(&back, scratch("")) == OK;
+    bool good =
+        hf_config_write(&c, scratch(""), "bfloat16") == OK && hf_config_read(&back, scratch("")) == OK;
     ok(good && same(&c, &back), "%s: %s is written and read", c.model_type, what);
     if (!good)
         printf("# %s\n", status_text());

@@ -54,7 +54,8 @@ static void expect_integers(const struct st_file *f, const char *name, int64_t f
 {
     int64_t got[2] = {0};
     int i = st_find(f, name);
-    ok(i >= 0 && st_read_i64(f, i, 0, 2, got) == OK && got[0] == first && got[1] == second, "%s is read", name);
+    ok(i >= 0 && st_read_i64(f, i, 0, 2, got) == OK && got[0] == first && got[1] == second, "%s is read",
+       name);
 }
 
 static void test_types(void)
@@ -65,7 +66,8 @@ static void test_types(void)
     struct st_file f;
     float x[4];
     int64_t n;
-    if (!ok(st_open(&f, compose("foreign", -1, foreign_header, sizeof foreign_header - 1, data, sizeof data)) == OK,
+    if (!ok(st_open(&f, compose("foreign", -1, foreign_header, sizeof foreign_header - 1, data,
+                                sizeof data)) == OK,
             "a file with all types opens"))
         return;
     expect_floats(&f, "f16", (const float[]){1.5f, -0.0f, 0x1p-24f, INFINITY}, 4);
@@ -83,7 +85,8 @@ static void test_types(void)
     expect_integers(&f, "b", 1, 0);
     ok(st_find(&f, "i") < 0 && st_find(&f, "zzz") < 0, "absent names are not found");
     int f8 = st_find(&f, "f8");
-    ok(f8 >= 0 && strcmp(f.tensor[f8].type_name, "F8_E4M3") == 0, "a type that we do not read keeps its name");
+    ok(f8 >= 0 && strcmp(f.tensor[f8].type_name, "F8_E4M3") == 0,
+       "a type that we do not read keeps its name");
     ok(st_read_f32(&f, f8, 0, 1, x) == E_DATA && says("F8_E4M3"), "... and is refused when read");
     ok(st_read_f32(&f, st_find(&f, "i64"), 0, 1, x) == E_DATA, "integers are not read as floats");
     ok(st_read_i64(&f, st_find(&f, "f32"), 0, 1, &n) == E_DATA, "floats are not read as integers");
@@ -99,8 +102,9 @@ static void test_all_f16(void)
     for (int i = 0; i < 65536; i++)
         all[i] = (uint16_t)i;
     struct st_file f;
-    bool good = st_open(&f, compose("f16", -1, header, sizeof header - 1, (const char *)all, sizeof all)) == OK &&
-                st_read_f32(&f, 0, 0, 65536, got) == OK;
+    bool good =
+        st_open(&f, compose("f16", -1, header, sizeof header - 1, (const char *)all, sizeof all)) == OK &&
+        st_read_f32(&f, 0, 0, 65536, got) == OK;
     for (int i = 0; i < 65536 && good; i++) {
         int exponent = i >> 10 & 31, mantissa = i & 1023;
         double value = exponent ? ldexp(1024 + mantissa, exponent - 25) : ldexp(mantissa, -24);
@@ -124,8 +128,8 @@ static void test_golden(void)
         float first, middle, last;
         double sum;
     } cases[] = {
-        {"golden/llama-mha/model.safetensors", "model.layers.1.mlp.down_proj.weight", 2, 11264, -0x1.ff17e0p-6f,
-         0x1.a5adbcp-8f, 0x1.15bfbep-5f, 1.1497653763581184},
+        {"golden/llama-mha/model.safetensors", "model.layers.1.mlp.down_proj.weight", 2, 11264,
+         -0x1.ff17e0p-6f, 0x1.a5adbcp-8f, 0x1.15bfbep-5f, 1.1497653763581184},
         {"golden/llama-mha/model.safetensors", "lm_head.weight", 2, 16448, 0x1.9225a8p-3f, 0x1.c79ab6p-4f,
          0x1.3ee440p-7f, 9.352180432642854},
         {"golden/st-e8t2/expect.safetensors", "router_logits.1", 2, 384, -0x1.0a5938p+1f, 0x1.4d23bep+0f,
@@ -156,10 +160,12 @@ static void test_golden(void)
 
 /* ---- hostile files ---- */
 
-#define T(type, shape, begin, end) "{\"dtype\":\"" type "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}"
+#define T(type, shape, begin, end)                                                                           \
+    "{\"dtype\":\"" type "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}"
 #define LONG64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-#define LONG1024 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 \
-    LONG64 LONG64
+#define LONG1024                                                                                             \
+    LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 \
+        LONG64
 
 static const struct {
     const char *header;
@@ -207,7 +213,8 @@ static const struct {
     {"{\"a\":" T("F32", "[]", "0", "8") "}", 8, "needs 4 bytes"},
     {"{\"a\":" T("F32", "[2]", "0", "8") ",\"b\":" T("F32", "[2]", "12", "20") "}", 20, "tensor b: a hole"},
     {"{\"a\":" T("F32", "[2]", "4", "12") "}", 12, "a hole"},
-    {"{\"a\":" T("F32", "[2]", "0", "8") ",\"b\":" T("F32", "[2]", "4", "12") "}", 12, "tensor b: an overlap"},
+    {"{\"a\":" T("F32", "[2]", "0", "8") ",\"b\":" T("F32", "[2]", "4", "12") "}", 12,
+     "tensor b: an overlap"},
     {"{\"a\":" T("F32", "[2]", "0", "8") ",\"b\":" T("F32", "[2]", "0", "8") "}", 8, "an overlap"},
     {"{\"a\":" T("F32", "[2]", "0", "8") "}", 7, "describes 8 bytes of data, the file holds 7"},
     {"{\"a\":" T("F32", "[2]", "0", "8") "}", 9, "the file holds 9"},
@@ -226,7 +233,8 @@ static void test_headers(void)
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
         struct st_file f;
         const char *header = headers[i].header, *message = headers[i].message;
-        status s = st_open(&f, compose("hostile", -1, header, strlen(header), zeros, (size_t)headers[i].data_bytes));
+        status s =
+            st_open(&f, compose("hostile", -1, header, strlen(header), zeros, (size_t)headers[i].data_bytes));
         ok(message ? s == E_DATA && says(message) : s == OK, "header %zu: %s", i, message ? message : "good");
         if (s == OK)
             st_close(&f);
@@ -239,8 +247,13 @@ static void test_lengths(void)
     static const struct {
         int64_t length;
         const char *message;
-    } cases[] = {{100000001, "limit"}, {INT64_MAX, "limit"}, {INT64_MIN, "limit"}, {100000000, "inside its header"},
-                 {3, "inside its header"}, {1, "JSON"}, {0, "JSON"}};
+    } cases[] = {{100000001, "limit"},
+                 {INT64_MAX, "limit"},
+                 {INT64_MIN, "limit"},
+                 {100000000, "inside its header"},
+                 {3, "inside its header"},
+                 {1, "JSON"},
+                 {0, "JSON"}};
     struct st_file f;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *path = scratch("length");
@@ -253,7 +266,8 @@ static void test_lengths(void)
     ok(st_open(&f, scratch_write("short", "1234567", 7)) == E_DATA && says("too few"), "a file of 7 bytes");
     ok(st_open(&f, scratch("absent")) == E_DATA && says("cannot be opened"), "no file");
     ok(st_open(&f, scratch("")) == E_DATA && says("not a regular file"), "a folder");
-    ok(mkfifo(scratch("pipe"), 0600) == 0 && st_open(&f, scratch("pipe")) == E_DATA && says("not a regular file"),
+    ok(mkfifo(scratch("pipe"), 0600) == 0 && st_open(&f, scratch("pipe")) == E_DATA &&
+           says("not a regular file"),
        "a pipe that nobody writes to does not hang");
 }
 
@@ -274,8 +288,9 @@ static const uint32_t rounding[][2] = { /* float -> what BF16 keeps of it, as fl
 enum { ROUNDINGS = sizeof rounding / sizeof rounding[0], ROWS = 300, COLUMNS = 200 };
 
 static const struct st_declare declared[] = {
-    {"b.half", ST_BF16, 1, {ROUNDINGS}}, {"z", ST_F32, 2, {ROWS, COLUMNS}}, {"a \"quoted\" name", ST_F32, 0, {0}},
-    {"ids", ST_I64, 1, {2}},             {"empty", ST_F32, 2, {0, 3}},      {"odd", ST_BF16, 2, {ROWS, COLUMNS}},
+    {"b.half", ST_BF16, 1, {ROUNDINGS}},   {"z", ST_F32, 2, {ROWS, COLUMNS}},
+    {"a \"quoted\" name", ST_F32, 0, {0}}, {"ids", ST_I64, 1, {2}},
+    {"empty", ST_F32, 2, {0, 3}},          {"odd", ST_BF16, 2, {ROWS, COLUMNS}},
 };
 static const char written_header[] =
     "{\"__metadata__\":{\"format\":\"pt\"},\"ids\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[0,16]},"
@@ -311,7 +326,8 @@ static void check_header(const char *path)
     static char got[sizeof written_header + 16];
     uint64_t n = 0;
     int fd = open(path, O_RDONLY);
-    ok(pread(fd, &n, 8, 0) == 8 && n % 8 == 0 && n >= sizeof written_header - 1 && n < sizeof written_header + 7,
+    ok(pread(fd, &n, 8, 0) == 8 && n % 8 == 0 && n >= sizeof written_header - 1 &&
+           n < sizeof written_header + 7,
        "the header's length is padded to 8");
     ok(pread(fd, got, n, 8) == (ssize_t)n && strncmp(got, written_header, sizeof written_header - 1) == 0 &&
            strspn(got + sizeof written_header - 1, " ") == n - (sizeof written_header - 1),
@@ -329,9 +345,12 @@ static void test_write(void)
     check_header(path);
     if (!ok(st_open(&f, path) == OK && f.n == 6, "what we write opens"))
         return;
-    ok(st_read_f32(&f, st_find(&f, "z"), 0, ROWS * COLUMNS, got) == OK && memcmp(got, matrix, sizeof got) == 0, "F32");
+    ok(st_read_f32(&f, st_find(&f, "z"), 0, ROWS * COLUMNS, got) == OK &&
+           memcmp(got, matrix, sizeof got) == 0,
+       "F32");
     memset(got, 0, sizeof got);
-    ok(st_read_f32(&f, st_find(&f, "odd"), 0, ROWS * COLUMNS, got) == OK && memcmp(got, matrix, sizeof got) == 0,
+    ok(st_read_f32(&f, st_find(&f, "odd"), 0, ROWS * COLUMNS, got) == OK &&
+           memcmp(got, matrix, sizeof got) == 0,
        "BF16, exact values, longer than a chunk");
     ok(st_read_f32(&f, st_find(&f, "odd"), 33000, 100, got) == OK && memcmp(got, matrix + 33000, 400) == 0,
        "BF16 from the middle");
@@ -351,7 +370,8 @@ static void test_failed_writes(void)
     ok(st_create(&w, path, declared, 6) == OK && access(draft, F_OK) == 0, "a draft while it is written");
     st_abandon(w);
     ok(access(path, F_OK) != 0 && access(draft, F_OK) != 0, "nothing is left of an abandoned file");
-    ok(st_create(&w, "/nonexistent/file", declared, 6) == E_SPACE && says("/nonexistent/file"), "no such folder");
+    ok(st_create(&w, "/nonexistent/file", declared, 6) == E_SPACE && says("/nonexistent/file"),
+       "no such folder");
     ok(access("/dev/full", W_OK) != 0 || symlink("/dev/full", draft) != 0 ||
            (st_create(&w, path, declared, 6) == E_SPACE && unlink(draft) == 0),
        "a link in the place of the draft is not followed");

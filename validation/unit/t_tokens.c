@@ -46,8 +46,9 @@ static void test_type(int type, int64_t size, int64_t largest)
     }
     good_index(idx, type, size);
     write_pair("types", bin, (size_t)(6 * size), idx, sizeof idx);
-    if (!ok(tokens_open(&t, scratch("types")) == OK && t.type == type && t.sequences == 3 && t.documents == 2 &&
-                t.total == 6, "type code %d opens", type))
+    if (!ok(tokens_open(&t, scratch("types")) == OK && t.type == type && t.sequences == 3 &&
+                t.documents == 2 && t.total == 6,
+            "type code %d opens", type))
         return;
     ok(tokens_read(&t, 0, 6, largest + 1, got) == OK && got[0] == 10 && got[3] == 13 && got[4] == largest &&
            got[5] == 15, "type code %d is read, to its largest", type);
@@ -161,13 +162,16 @@ static void test_files(void)
     good_index(idx, 1, 1);
     write_pair("both", bin, 6, idx, sizeof idx);
     ok(tokens_open(&t, scratch("both.bin")) == OK && t.total == 6, "named by its .bin");
-    ok(truncate(scratch("both.bin"), 5) == 0 && tokens_read(&t, 0, 6, 100, got) == E_DATA && says("ends at byte 5"),
+    ok(truncate(scratch("both.bin"), 5) == 0 && tokens_read(&t, 0, 6, 100, got) == E_DATA &&
+           says("ends at byte 5"),
        "a file that shrinks while it is open");
     tokens_close(&t);
-    ok(tokens_open(&t, scratch("both.idx")) == E_DATA && says("sequence 2"), "named by its .idx; .bin cut short");
+    ok(tokens_open(&t, scratch("both.idx")) == E_DATA && says("sequence 2"),
+       "named by its .idx; .bin cut short");
     unsigned char none[42] = "MMIDIDX\0\0\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\1";
     write_pair("none", bin, 0, none, sizeof none);
-    ok(tokens_open(&t, scratch("none")) == OK && t.total == 0 && t.documents == 0, "a data set without documents");
+    ok(tokens_open(&t, scratch("none")) == OK && t.total == 0 && t.documents == 0,
+       "a data set without documents");
     ok(tokens_read(&t, 0, 0, 100, got) == OK, "... of which nothing can be read");
     tokens_close(&t);
 }
@@ -226,19 +230,33 @@ static void test_write(void)
     static const int32_t ids[] = {1, 2, 3, 40000, 5};
     static const int64_t lengths[] = {3, 0, 2};
     static const unsigned char bin[] = {1, 0, 2, 0, 3, 0, 0x40, 0x9c, 5, 0};
-    static const unsigned char idx[] = "MMIDIDX\0\0" "\1\0\0\0\0\0\0\0" "\10" "\3\0\0\0\0\0\0\0" "\4\0\0\0\0\0\0\0"
-        "\3\0\0\0" "\0\0\0\0" "\2\0\0\0" "\0\0\0\0\0\0\0\0" "\6\0\0\0\0\0\0\0" "\6\0\0\0\0\0\0\0"
-        "\0\0\0\0\0\0\0\0" "\1\0\0\0\0\0\0\0" "\2\0\0\0\0\0\0\0" "\3\0\0\0\0\0\0";
+    static const unsigned char idx[] = "MMIDIDX\0\0"
+                                       "\1\0\0\0\0\0\0\0"
+                                       "\10"
+                                       "\3\0\0\0\0\0\0\0"
+                                       "\4\0\0\0\0\0\0\0"
+                                       "\3\0\0\0"
+                                       "\0\0\0\0"
+                                       "\2\0\0\0"
+                                       "\0\0\0\0\0\0\0\0"
+                                       "\6\0\0\0\0\0\0\0"
+                                       "\6\0\0\0\0\0\0\0"
+                                       "\0\0\0\0\0\0\0\0"
+                                       "\1\0\0\0\0\0\0\0"
+                                       "\2\0\0\0\0\0\0\0"
+                                       "\3\0\0\0\0\0\0";
     struct tokens t;
     int32_t got[5];
     ok(tokens_write(scratch("new"), 8, ids, lengths, 3) == OK, "write u16");
     ok(file_is("new.bin", bin, sizeof bin), "the .bin to the byte");
     ok(file_is("new.idx", idx, sizeof idx), "the .idx to the byte");
-    ok(access(scratch("new.bin.tmp"), F_OK) != 0 && access(scratch("new.idx.tmp"), F_OK) != 0, "no drafts are left");
+    ok(access(scratch("new.bin.tmp"), F_OK) != 0 && access(scratch("new.idx.tmp"), F_OK) != 0,
+       "no drafts are left");
     for (int type = 4; type <= 8; type += 4) {
-        ok(tokens_write(scratch("again.bin"), type, ids, lengths, 3) == OK && tokens_open(&t, scratch("again")) == OK &&
-               t.total == 5 && t.documents == 3 && t.type == type && tokens_read(&t, 0, 5, 50000, got) == OK &&
-               memcmp(got, ids, sizeof ids) == 0, "type %d comes back", type);
+        ok(tokens_write(scratch("again.bin"), type, ids, lengths, 3) == OK &&
+               tokens_open(&t, scratch("again")) == OK && t.total == 5 && t.documents == 3 &&
+               t.type == type && tokens_read(&t, 0, 5, 50000, got) == OK && memcmp(got, ids, sizeof ids) == 0,
+           "type %d comes back", type);
         tokens_close(&t);
     }
     int64_t n = 20001;
@@ -246,12 +264,15 @@ static void test_write(void)
     for (int64_t i = 0; i < n; i++)
         many[i] = (int32_t)(i % 251);
     ok(tokens_write(scratch("long"), 1, many, &n, 1) == OK && tokens_open(&t, scratch("long")) == OK &&
-           tokens_read(&t, 0, n, 256, back) == OK && memcmp(many, back, (size_t)n * 4) == 0, "u8, longer than a chunk");
-    ok(tokens_read(&t, 7777, 9000, 256, back) == OK && memcmp(many + 7777, back, 36000) == 0, "... from the middle");
+           tokens_read(&t, 0, n, 256, back) == OK && memcmp(many, back, (size_t)n * 4) == 0,
+       "u8, longer than a chunk");
+    ok(tokens_read(&t, 7777, 9000, 256, back) == OK && memcmp(many + 7777, back, 36000) == 0,
+       "... from the middle");
     tokens_close(&t);
     free(many);
     free(back);
-    ok(tokens_write("/nonexistent/x", 8, ids, lengths, 3) == E_SPACE && says("/nonexistent"), "no such folder");
+    ok(tokens_write("/nonexistent/x", 8, ids, lengths, 3) == E_SPACE && says("/nonexistent"),
+       "no such folder");
 }
 
 int main(void)
@@ -259,7 +280,8 @@ int main(void)
     static const struct {
         int type;
         int64_t size, largest;
-    } types[] = {{1, 1, 255}, {2, 1, 127}, {3, 2, 32767}, {4, 4, INT32_MAX - 1}, {5, 8, INT32_MAX - 1}, {8, 2, 65535}};
+    } types[] = {{1, 1, 255},           {2, 1, 127},           {3, 2, 32767},
+                 {4, 4, INT32_MAX - 1}, {5, 8, INT32_MAX - 1}, {8, 2, 65535}};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         test_type(types[i].type, types[i].size, types[i].largest);
     test_negative();
