@@ -26,8 +26,9 @@ char *host_cores_text(char out[64])
         int from = i;
         while (i + 1 < n && list[i + 1] == list[i] + 1)
             i++;
-        used += snprintf(out + used, 64 - (size_t)used, from == i ? "%s%d" : "%s%d-%d", used ? "," : "", list[from],
-                         list[i]);
+        used += snprintf(out + used, 64 - (size_t)used, "%s%d", used ? "," : "", list[from]);
+        if (i > from)
+            used += snprintf(out + used, 64 - (size_t)used, "-%d", list[i]);
     }
     return out;
 }

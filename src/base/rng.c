@@ -3,13 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-uint64_t rng_mix(uint64_t x)
-{
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
 uint64_t rng_name(const char *name)
 {
     uint64_t hash = 0xcbf29ce484222325u;

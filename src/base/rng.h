@@ -8,7 +8,12 @@
 /** 64-bit hash of a name (FNV-1a, then a mixer). Tensors are keyed by it, never by table index. */
 uint64_t rng_name(const char *name);
 /** A bijective 64-bit mixer (splitmix64's finaliser). */
-uint64_t rng_mix(uint64_t x);
+static inline uint64_t rng_mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
 /** One Philox block of 4 words for a 64-bit key and a 128-bit counter. */
 void rng_block(uint64_t key, uint64_t hi, uint64_t lo, uint32_t out[4]);
 /** Uniform in the open interval (0,1), 53 bits, for (seed, stream, index). */

@@ -1,5 +1,4 @@
 /* coppice env: what this program is and where it runs. No MPI is started. */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include <sys/utsname.h>
 #include "config.h"
 #include "base/host.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/commands.h"

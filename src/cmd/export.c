@@ -20,14 +20,14 @@ static status export_checkpoint(const char *dir, const struct options *o)
     char shape[96], parameters[32];
     config_text(&index.config, shape);
     text_count(parameters, (double)config_parameters(&index.config));
-    const char *dtype = o->dtype ? o->dtype : "float32";
+    const char *type = o->dtype ? o->dtype : "float32";
     status code = ckpt_source(&source, dir);
     if (code == OK)
-        code = export_hf(source, &index.config, o->out, dtype, (int64_t)SHARD_GB * 1000000000);
+        code = export_hf(source, &index.config, o->out, type, (int64_t)SHARD_GB * 1000000000);
     source_close(source);
     if (code == OK)
         log_say("exported  %s, step %lld (%s, %s parameters) -> %s (%s)", dir, (long long)index.state.step, shape,
-                parameters, o->out, dtype);
+                parameters, o->out, type);
     ckpt_index_free(&index);
     return code;
 }

@@ -18,13 +18,17 @@ static bool exists(const char *dir, const char *name)
     return there;
 }
 
-static status read_hf(struct config *c, const char *dir)
+static status read_hf(struct config *c, const char *dir, const struct deck *deck)
 {
     struct hf_config hf;
     TRY(hf_config_read(&hf, dir));
     for (int i = 0; i < hf.n_notes; i++)
         log_warn("%s", hf.notes[i]);
     status s = config_from_hf(c, &hf);
+    if (s == OK && hf.sliding_window > 0 && deck->data.sequence > hf.sliding_window)
+        s = fail(E_DECK, "%s: data.sequence: %lld is longer than the model's sliding window of %lld, which is not "
+                         "supported: at most %lld", deck_origin(deck, "data.sequence"), (long long)deck->data.sequence,
+                 hf.sliding_window, hf.sliding_window);
     hf_config_free(&hf);
     return s;
 }
@@ -127,7 +131,7 @@ static status apply_deck(struct config *c, const struct deck *deck)
 }
 
 /* What the weights come from, given the target. */
-static status decide_start(struct shapes *s, const char *from)
+static status decide_start(struct shapes *s, const char *from, const struct deck *deck)
 {
     if (!from || !strcmp(from, "random")) {
         s->start = START_RANDOM;
@@ -140,7 +144,8 @@ static status decide_start(struct shapes *s, const char *from)
     }
     if (!exists(from, "config.json"))
         return fail(E_DATA, "%s: neither a Hugging Face directory (config.json) nor a checkpoint (index.h5)", from);
-    TRY(read_hf(&s->source, from));
+    TRY(read_hf(&s->source, from, deck));
+    s->source.moe.order = s->target.moe.order; /* config.json cannot say it */
     TRY(config_check(&s->source));
     if (!config_same_trunk(&s->source, &s->target))
         return fail(E_DECK, "%s: its shape differs from the model's; growing a model is not supported yet: leave the "
@@ -162,11 +167,11 @@ status shapes_read(struct shapes *s, const struct deck *deck)
     if (!like && deck->model.hidden < 0 && from && strcmp(from, "random") && exists(from, "config.json"))
         like = from;
     if (like)
-        TRY(read_hf(&s->target, like));
+        TRY(read_hf(&s->target, like, deck));
     TRY(apply_deck(&s->target, deck));
     TRY(config_check(&s->target));
     s->source = s->target;
-    return decide_start(s, from);
+    return decide_start(s, from, deck);
 }
 
 void shapes_free(struct shapes *s)

@@ -330,6 +330,10 @@ char *key_members(const char *section)
 
 void key_unknown(const char *path, const char *where, struct errors *errors)
 {
+    if (errors->told < errors->n) { /* counted only: a long file of them must not take long */
+        errors_add(errors, where, "unknown key");
+        return;
+    }
     const char *dot = strrchr(path, '.');
     bool is_section = key_is_section(path);
     char *section =

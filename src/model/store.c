@@ -91,22 +91,32 @@ float *store_owned_grad(const struct store *s, int bucket)
     return b->mem[GRAD] + (b->mem[MASTER] - b->mem[WEIGHT]);
 }
 
+/* One row: elements index.. of a tensor. */
+static uint64_t row_hash(uint64_t key, uint64_t index, int64_t n, const float *value)
+{
+    uint64_t sum = 0;
+    for (int64_t c = 0; c < n; c++) {
+        uint32_t bits;
+        memcpy(&bits, value + c, sizeof bits);
+        sum += rng_mix(key ^ rng_mix((index + (uint64_t)c) ^ (uint64_t)bits << 32));
+    }
+    return sum;
+}
+
 uint64_t tensor_hash(const char *name, const int64_t dim[3], const piece *part, const float *values)
 {
     uint64_t key = rng_name(name), sum = 0;
     slab boxes[5];
     int n = piece_slabs(part, boxes);
-    for (int i = 0; i < n; i++)
-        for (int64_t a = 0; a < boxes[i].n[0]; a++)
-            for (int64_t r = 0; r < boxes[i].n[1]; r++) {
-                int64_t row = (boxes[i].lo[0] + a) * dim[1] + boxes[i].lo[1] + r;
-                uint64_t index = (uint64_t)(row * dim[2] + boxes[i].lo[2]);
-                for (int64_t c = 0; c < boxes[i].n[2]; c++) {
-                    uint32_t bits;
-                    memcpy(&bits, values++, sizeof bits);
-                    sum += rng_mix(key ^ rng_mix((index + (uint64_t)c) ^ (uint64_t)bits << 32));
-                }
-            }
+    for (int i = 0; i < n; i++) {
+        const slab *b = &boxes[i];
+#pragma omp parallel for schedule(static) reduction(+ : sum) /* integers: any order gives the same bits */
+        for (int64_t r = 0; r < b->n[0] * b->n[1]; r++) {
+            int64_t row = (b->lo[0] + r / b->n[1]) * dim[1] + b->lo[1] + r % b->n[1];
+            sum += row_hash(key, (uint64_t)(row * dim[2] + b->lo[2]), b->n[2], values + r * b->n[2]);
+        }
+        values += slab_size(b);
+    }
     return sum;
 }
 
@@ -116,13 +126,16 @@ uint64_t store_hash(const struct store *s, enum kind kind)
     struct shard *shard = mem_new(m->n_tensors, sizeof *shard);
     int n = model_shards(m, &s->layout, s->rank, kind, shard, m->n_tensors);
     uint64_t sum = 0;
+    float *host = NULL;
+    int64_t room = 0;
     for (int i = 0; i < n; i++) {
         const struct tensor *t = &m->tensor[shard[i].tensor];
-        float *host = mem_new(shard[i].part.n, sizeof *host);
+        if (shard[i].part.n > room)
+            host = mem_grow(host, room = shard[i].part.n, sizeof *host);
         dev_download(s->dev, host, view_of(store_at(s, &shard[i]), F32, 1, 1, shard[i].part.n));
         sum += tensor_hash(t->name, t->dim, &shard[i].part, host);
-        free(host);
     }
+    free(host);
     free(shard);
     return sum;
 }

@@ -2,9 +2,9 @@
  * (local functions, the caller agrees); signals are caught on every rank. */
 #ifndef TRAIN_FOLDER_H
 #define TRAIN_FOLDER_H
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/json.h"
 #include "base/status.h"
 
 struct folder {

@@ -47,7 +47,10 @@ static int64_t select_kept(const struct config *c, int64_t n, int32_t *idx, cons
 static view gather_choice(struct net *net, const struct pass *p, view x)
 {
     view mine = arena_scratch(&net->arena, x.type, 1, p->c, x.n[2]);
-    dev_copy(net->dev, view_rows(mine, 0, p->own), x); /* dead rows stand at the end and are not read */
+    view dead = view_rows(mine, p->own, p->c - p->own);
+    dead.type = F32; /* zero bits either way */
+    dev_copy(net->dev, view_rows(mine, 0, p->own), x);
+    dev_fill(net->dev, dead, 0);
     return seq_gather(net, p, mine);
 }
 

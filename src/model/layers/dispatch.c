@@ -35,11 +35,19 @@ static void assume_counts(const struct net *net, struct exchange *x)
 {
     int64_t ep = net->layout.ep, etp = net->layout.etp, k = net->config->moe.top_k;
     int64_t here = net->config->moe.experts / ep;
-    int64_t rows = (net->shape.micro * net->shape.sequence + net->layout.tp - 1) / net->layout.tp;
+    int64_t rows = layout_tokens(&net->layout, net->shape.micro * net->shape.sequence, net->at.t).n;
     int64_t balanced = rows * k, worst = ep * rows * (k < here ? k : here);
     double planned = ep == 1 ? (double)balanced : net->shape.imbalance * (double)balanced;
     x->middle = planned < (double)worst ? (int64_t)planned : worst;
     x->rows = x->middle * etp;
+    x->kept = balanced;
+    int64_t self = block(x->kept, ep, net->at.p).n, others = 0; /* what stays here goes out and comes in */
+    for (int64_t i = 0; i < ep; i++) {
+        x->send[i] = block(x->kept, ep, i).n;
+        x->recv[i] = i == net->at.p ? self : block(x->middle - self, ep - 1, others++).n;
+    }
+    for (int64_t i = 0; i < etp; i++)
+        x->shares[i] = x->middle;
     for (int64_t e = 0; e <= here; e++)
         x->offs[e] = x->rows * e / here;
 }
@@ -135,7 +143,6 @@ void exchange_plan(struct net *net, struct pass *p, struct exchange *x, view kep
     exchange_counts(net, x, counts);
     if (dev_is_dry(net->dev)) {
         assume_counts(net, x);
-        x->kept = p->own * k;
         if (moves(net)) {
             region_view(&x->order, I32, 1, 1, x->rows);
             region_view(&x->back, I32, 1, 1, x->rows);
@@ -145,8 +152,7 @@ void exchange_plan(struct net *net, struct pass *p, struct exchange *x, view kep
         for (int64_t i = 0; i < net->layout.ep; i++)
             x->kept += x->send[i];
     }
-    x->pick = view_shape(pick, 1, 1, p->own * k);
-    x->pick.n[2] = x->kept;
+    x->pick = view_cols(pick, 0, x->kept);
 }
 
 view exchange_send(struct net *net, struct exchange *x, struct region *out, view rows)

@@ -10,7 +10,7 @@ view seq_gather(struct net *net, const struct pass *p, view x)
 {
     if (net->layout.tp == 1)
         return x;
-    view all = arena_scratch(&net->arena, F32, 1, p->c * net->layout.tp, x.n[2]);
+    view all = arena_scratch(&net->arena, x.type, 1, p->c * net->layout.tp, x.n[2]);
     group_all_gather(tp(net), COMPUTE, all, x);
     return all;
 }
