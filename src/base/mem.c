@@ -35,7 +35,8 @@ int64_t mem_add(int64_t a, int64_t b)
 static void *must_have(void *p, int64_t bytes)
 {
     if (!p) {
-        fprintf(stderr, "coppice: out of memory: cannot allocate %lld bytes on this host\n", (long long)bytes);
+        fprintf(stderr, "coppice: out of memory: cannot allocate %lld bytes on this host\n",
+                (long long)bytes);
         abort();
     }
     return p;

@@ -15,7 +15,7 @@ _Bool mem_mul_fits(int64_t a, int64_t b, int64_t *out);
 void *mem_new(int64_t n, size_t size);
 /** Grow to n things of `size` bytes (new ones are not zeroed). */
 void *mem_grow(void *p, int64_t n, size_t size);
-char *mem_text(const char *text);               /* copy; NULL stays NULL */
+char *mem_text(const char *text); /* copy; NULL stays NULL */
 char *mem_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** *text += the formatted text; *text is owned by the caller, may be NULL, and moves. */
 void mem_append(char **text, const char *format, ...) __attribute__((format(printf, 2, 3)));

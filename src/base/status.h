@@ -26,11 +26,11 @@ typedef enum {
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 /** Pass a failure on to the caller. Evaluates its argument once. */
-#define TRY(call)                 \
-    do {                          \
-        status try_ = (call);     \
-        if (try_ != OK)           \
-            return try_;          \
+#define TRY(call)             \
+    do {                      \
+        status try_ = (call); \
+        if (try_ != OK)       \
+            return try_;      \
     } while (0)
 
 /** Write this thread's error record (one line, no newline at its end) and return `code`. */

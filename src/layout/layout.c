@@ -56,13 +56,15 @@ static void append_advice(char **text, int64_t world, const int64_t size[3], con
 }
 
 /* NULL, or what does not divide what. */
-static char *complaint(long long world, long long tp, long long ep, long long etp, const struct layout_needs *needs)
+static char *complaint(long long world, long long tp, long long ep, long long etp,
+                       const struct layout_needs *needs)
 {
     long long heads = needs->heads, kv = needs->kv_heads, experts = needs->experts;
     if (world % tp != 0)
         return mem_format("parallel.tensor %lld does not divide %lld ranks", tp, world);
     if (world % ep != 0 || world / ep % etp != 0)
-        return mem_format("parallel.expert %lld x expert_tensor %lld does not divide %lld ranks", ep, etp, world);
+        return mem_format("parallel.expert %lld x expert_tensor %lld does not divide %lld ranks", ep, etp,
+                          world);
     if (heads % tp != 0)
         return mem_format("parallel.tensor %lld does not divide %lld heads", tp, heads);
     if (!tp_fits(tp, needs))
@@ -75,14 +77,15 @@ static char *complaint(long long world, long long tp, long long ep, long long et
 static void fill(struct layout *l, int world, int tp, int ep, int etp, const struct layout_needs *needs)
 {
     int kv = needs->kv_heads > 0 && needs->kv_heads < tp ? (int)needs->kv_heads : tp;
-    *l = (struct layout){.world = world, .dp = world / tp, .tp = tp, .kv = kv,
-                         .edp = world / ep / etp, .ep = ep, .etp = etp};
+    *l = (struct layout){
+        .world = world, .dp = world / tp, .tp = tp, .kv = kv, .edp = world / ep / etp, .ep = ep, .etp = etp};
 }
 
 char *layout_make(struct layout *l, int world, int tp, int ep, int etp, const struct layout_needs *needs)
 {
     if (world < 1 || tp < 1 || ep < 1 || etp < 1)
-        return mem_format("parallel.tensor %d, expert %d and expert_tensor %d must be at least 1", tp, ep, etp);
+        return mem_format("parallel.tensor %d, expert %d and expert_tensor %d must be at least 1", tp, ep,
+                          etp);
     char *what = complaint(world, tp, ep, etp, needs);
     if (what)
         append_advice(&what, world, (int64_t[]){tp, ep, etp}, needs);
@@ -103,8 +106,11 @@ struct layout layout_for_source(const struct layout *l, const struct layout_need
 
 struct coords layout_coords(const struct layout *l, int rank)
 {
-    return (struct coords){.d = rank / l->tp, .t = rank % l->tp,
-                           .x = rank / l->etp / l->ep, .p = rank / l->etp % l->ep, .q = rank % l->etp};
+    return (struct coords){.d = rank / l->tp,
+                           .t = rank % l->tp,
+                           .x = rank / l->etp / l->ep,
+                           .p = rank / l->etp % l->ep,
+                           .q = rank % l->etp};
 }
 
 slab layout_slab(const struct layout *l, int rank, const int64_t dim[3], const enum cut by[3])

@@ -2,11 +2,13 @@
 # The order of rooms: a room includes only itself and the rooms above it, and the headers of MPI, HDF5,
 # jansson and CUDA stand only where the facade for them is.
 src=${srcdir:-.}/src
+[ -e "$src/base/status.h" ] || { echo "Bail out! no sources in $src"; exit 1; }
 order="base layout deck device comm format model weights data eval ckpt train cmd"
 
 # wrong_rooms SRC: includes of a room that stands below, of no room, or without a room
 wrong_rooms() {
-    (cd "$1" && grep -rn --include='*.[ch]' '^#[[:blank:]]*include[[:blank:]]*"' .) | awk -v order="$order" '
+    (cd "$1" && grep -rn --include='*.[ch]' '^#[[:blank:]]*include[[:blank:]]*"' .) |
+        awk -v order="$order" '
         BEGIN { n = split(order, name, " "); for (i = 1; i <= n; i++) rank[name[i]] = i }
         {
             split($0, part, ":"); split(part[1], dir, "/"); split($0, quoted, "\""); split(quoted[2], target, "/")
@@ -19,12 +21,13 @@ wrong_rooms() {
 
 # wrong_place SRC HEADER ALLOWED: files that include HEADER (a pattern) though not named by ALLOWED
 wrong_place() {
-    (cd "$1" && grep -rnE --include='*.[ch]' "^#[[:blank:]]*include[[:blank:]]*[<\"]($2)[>\"]" . | grep -vE "^\./($3):")
+    (cd "$1" && grep -rnE --include='*.[ch]' "^#[[:blank:]]*include[[:blank:]]*[<\"]($2)[>\"]" . |
+        grep -vE "^\./($3):")
 }
 
 count=0
 bad=0
-# expect_none WHAT OFFENDERS / expect_some WHAT OFFENDERS
+# report ok|"not ok" WHAT; expect_none and expect_some WHAT OFFENDERS
 report() {
     count=$((count + 1))
     [ "$1" = ok ] || bad=1
@@ -40,7 +43,8 @@ expect_some() {
 echo 1..8
 expect_none "every include follows the order of rooms" "$(wrong_rooms "$src")"
 while read -r header allowed; do
-    expect_none "$header only in ${allowed:-no file of src}" "$(wrong_place "$src" "$header" "${allowed:-none}")"
+    expect_none "$header only in ${allowed:-no file of src}" \
+        "$(wrong_place "$src" "$header" "${allowed:-none}")"
 done <<'TABLE'
 mpi\.h comm/mpi\.c
 hdf5.*\.h format/h5\.c

@@ -28,15 +28,18 @@ static void test_status(void)
 {
     char *big = mem_new(20001, 1);
     memset(big, 'x', 20000);
-    ok(fail(E_DECK, "a %d", 1) == E_DECK && strcmp(status_text(), "a 1") == 0, "fail records and returns its code");
+    ok(fail(E_DECK, "a %d", 1) == E_DECK && strcmp(status_text(), "a 1") == 0,
+       "fail records and returns its code");
     ok(fail(E_DATA, "b: %s", status_text()) == E_DATA && strcmp(status_text(), "b: a 1") == 0,
        "a record may be wrapped in itself");
     status_set_text("c");
     ok(strcmp(status_text(), "c") == 0, "the record can be replaced");
     ok(nested(E_SPACE) == E_SPACE && nested(OK) == E_NAN, "TRY passes failures on, and only failures");
     ok(fail(E_DATA, "%s", big) == E_DATA && strlen(status_text()) < 20000 &&
-           strcmp(status_text() + strlen(status_text()) - 4, "x...") == 0, "a long record is cut, visibly");
-    ok(strcmp(status_name(E_NOCKPT), "no checkpoint") == 0 && strcmp(status_name(OK), "ok") == 0, "names of codes");
+           strcmp(status_text() + strlen(status_text()) - 4, "x...") == 0,
+       "a long record is cut, visibly");
+    ok(strcmp(status_name(E_NOCKPT), "no checkpoint") == 0 && strcmp(status_name(OK), "ok") == 0,
+       "names of codes");
     free(big);
 }
 
@@ -82,7 +85,8 @@ static void test_ends(void)
     char said[4096];
     int how = end_of(overflow, said, sizeof said);
     ok(WIFSIGNALED(how) && WTERMSIG(how) == SIGABRT && strstr(said, "coppice: bug: size 1099511627776 *") &&
-           strstr(said, "mem_mul"), "a size that overflows is a bug: message, backtrace, abort");
+           strstr(said, "mem_mul"),
+       "a size that overflows is a bug: message, backtrace, abort");
     how = end_of(negative, said, sizeof said);
     ok(WIFSIGNALED(how) && strstr(said, "size -1 + 5"), "a negative size is a bug");
     how = end_of(exhaust, said, sizeof said);
@@ -94,7 +98,8 @@ static void test_mem(void)
     int64_t product;
     ok(mem_mul(1 << 20, 1 << 20) == (int64_t)1 << 40, "a product beyond 32 bits");
     ok(mem_mul_fits(3, 4, &product) && product == 12 && !mem_mul_fits((int64_t)1 << 62, 2, &product) &&
-           !mem_mul_fits(-1, 2, &product), "products of numbers from files");
+           !mem_mul_fits(-1, 2, &product),
+       "products of numbers from files");
     char *text = NULL, *copy = mem_text("abc");
     mem_append(&text, "%s%d", copy, 1);
     mem_append(&text, "%s", ", more");
@@ -127,7 +132,10 @@ static void test_philox(void)
     } known[] = {
         {0, 0, 0, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
         {~0ull, ~0ull, ~0ull, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-        {0x299f31d0a4093822, 0x0370734413198a2e, 0x85a308d3243f6a88, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+        {0x299f31d0a4093822,
+         0x0370734413198a2e,
+         0x85a308d3243f6a88,
+         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         uint32_t out[4];
@@ -167,10 +175,12 @@ static void test_normals(void)
             m[k] += pow((double)x[i], k) / n;
     }
     double sd = sqrt(m[2] - m[1] * m[1]);
-    ok(fabs(m[1]) < 5 / sqrt(n) && fabs(m[2] - 1) < 5 * sqrt(2 / n), "mean %.5f and variance %.5f", m[1], m[2]);
+    ok(fabs(m[1]) < 5 / sqrt(n) && fabs(m[2] - 1) < 5 * sqrt(2 / n), "mean %.5f and variance %.5f", m[1],
+       m[2]);
     ok(fabs(m[3] / pow(sd, 3)) < 5 * sqrt(15 / n) && fabs(m[4] - 3) < 5 * sqrt(96 / n),
        "third moment %.4f and fourth %.4f", m[3], m[4]);
-    ok(hash == 0xefcef7cc7a04239f, "bits of a million normals are those recorded (%016llx)", (unsigned long long)hash);
+    ok(hash == 0xefcef7cc7a04239f, "bits of a million normals are those recorded (%016llx)",
+       (unsigned long long)hash);
     float part[5];
     rng_normals(1234, rng_name("a.weight"), 999, 5, 0.02, part);
     bool same = true;
@@ -193,9 +203,11 @@ static void test_uniform(void)
     }
     for (int b = 0; b < BINS; b++)
         chi += pow(bin[b] - N / BINS, 2) / (N / BINS);
-    ok(open && fabs(chi - (BINS - 1)) < 5 * sqrt(2 * (BINS - 1)), "uniform in (0,1): chi squared %.0f of 255", chi);
+    ok(open && fabs(chi - (BINS - 1)) < 5 * sqrt(2 * (BINS - 1)), "uniform in (0,1): chi squared %.0f of 255",
+       chi);
     ok(rng_uniform(1, 2, 3) != rng_uniform(2, 2, 3) && rng_uniform(1, 2, 3) != rng_uniform(1, 3, 3) &&
-           rng_uniform(1, 2, 2) != rng_uniform(1, 2, 3), "seed, stream and index all matter");
+           rng_uniform(1, 2, 2) != rng_uniform(1, 2, 3),
+       "seed, stream and index all matter");
 }
 
 static bool bijective(uint64_t key, int64_t n)
@@ -217,7 +229,8 @@ static void test_permute(void)
     bool good = true, large = true;
     for (int64_t n = 1; n < 300; n++)
         good = good && bijective((uint64_t)n, n);
-    ok(good && bijective(1, 65536) && bijective(2, 65537) && bijective(3, 999999), "permutations are bijective");
+    ok(good && bijective(1, 65536) && bijective(2, 65537) && bijective(3, 999999),
+       "permutations are bijective");
     for (int bits = 40; bits < 63; bits++)
         for (int64_t i = 0, n = ((int64_t)1 << bits) + 1; i < 20; i++) {
             int64_t to = rng_permute(9, n, i);
@@ -232,7 +245,8 @@ static void test_permute(void)
     for (int i = 0; i < 24; i++)
         for (int j = 0; j < 24; j++)
             chi += pow(place[i][j] - 1000, 2) / 1000;
-    ok(fabs(chi - 23 * 23) < 5 * sqrt(2 * 23 * 23), "every place is equally likely: chi squared %.0f of 529", chi);
+    ok(fabs(chi - 23 * 23) < 5 * sqrt(2 * 23 * 23), "every place is equally likely: chi squared %.0f of 529",
+       chi);
 }
 
 static void test_json(void)
@@ -250,18 +264,22 @@ static void test_json(void)
     json_t *value = NULL;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ok(json_parse(&value, "f.json", bad[i].text, (int64_t)strlen(bad[i].text)) == E_DATA &&
-               strstr(status_text(), bad[i].message), "%s", status_text());
+               strstr(status_text(), bad[i].message),
+           "%s", status_text());
     ok(json_parse(&value, "f.json", "[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]", 33) == OK, "16 levels are allowed");
     json_decref(value);
     ok(json_parse(&value, "f.json", "{\"a\": 7}garbage", 8) == OK &&
-           json_integer_value(json_object_get(value, "a")) == 7, "only n bytes are read");
+           json_integer_value(json_object_get(value, "a")) == 7,
+       "only n bytes are read");
     char *path = in_folder("x.json"), *nowhere = in_folder("none/x.json"), *partial = in_folder("x.json.tmp");
     json_t *again = NULL;
     ok(json_write_file(value, path, 0) == OK && access(partial, F_OK) != 0 &&
-           json_read_file(&again, path, 100) == OK && json_equal(value, again), "written, renamed and read back");
+           json_read_file(&again, path, 100) == OK && json_equal(value, again),
+       "written, renamed and read back");
     ok(json_read_file(&again, path, 3) == E_DATA && strstr(status_text(), path), "%s", status_text());
     ok(json_read_file(&again, folder, 100) == E_DATA && json_read_file(&again, nowhere, 100) == E_DATA &&
-           json_write_file(value, nowhere, 0) == E_SPACE, "%s", status_text());
+           json_write_file(value, nowhere, 0) == E_SPACE,
+       "%s", status_text());
     json_decref(value);
     json_decref(again);
     unlink(path);
@@ -308,17 +326,31 @@ static void test_numbers(void)
         double n;
         const char *want;
     } of[] = {
-        {text_count, 0, "0"}, {text_count, 512, "512"}, {text_count, 999.6, "1 k"}, {text_count, 40960, "41 k"},
-        {text_count, 1.1432e6, "1.14 M"}, {text_count, 999.7e3, "1 M"}, {text_count, 5e13, "50 T"},
-        {text_count, 7.25e16, "72500 T"}, {text_count, -1500, "-1.5 k"},
-        {text_bytes, 15.6e6, "15.6 MB"}, {text_bytes, 82e6, "82 MB"}, {text_bytes, 12, "12 B"},
-        {text_time, 0.0213, "0.021 s"}, {text_time, 4.26, "4.3 s"}, {text_time, 46.2, "46 s"},
-        {text_time, 59.7, "1:00"}, {text_time, 85, "1:25"}, {text_time, 11045, "3:04:05"},
-        {text_time, INFINITY, "?"}, {text_time, -1, "?"},
+        {text_count, 0, "0"},
+        {text_count, 512, "512"},
+        {text_count, 999.6, "1 k"},
+        {text_count, 40960, "41 k"},
+        {text_count, 1.1432e6, "1.14 M"},
+        {text_count, 999.7e3, "1 M"},
+        {text_count, 5e13, "50 T"},
+        {text_count, 7.25e16, "72500 T"},
+        {text_count, -1500, "-1.5 k"},
+        {text_bytes, 15.6e6, "15.6 MB"},
+        {text_bytes, 82e6, "82 MB"},
+        {text_bytes, 12, "12 B"},
+        {text_time, 0.0213, "0.021 s"},
+        {text_time, 4.26, "4.3 s"},
+        {text_time, 46.2, "46 s"},
+        {text_time, 59.7, "1:00"},
+        {text_time, 85, "1:25"},
+        {text_time, 11045, "3:04:05"},
+        {text_time, INFINITY, "?"},
+        {text_time, -1, "?"},
     };
     char out[32];
     for (size_t i = 0; i < sizeof of / sizeof *of; i++)
-        ok(strcmp(of[i].text(out, of[i].n), of[i].want) == 0, "%g is written %s (want %s)", of[i].n, out, of[i].want);
+        ok(strcmp(of[i].text(out, of[i].n), of[i].want) == 0, "%g is written %s (want %s)", of[i].n, out,
+           of[i].want);
     ok(strcmp(text_grouped(out, 4096), "4,096") == 0 && strcmp(text_grouped(out, -123456), "-123,456") == 0 &&
            strcmp(text_grouped(out, 7), "7") == 0 && strcmp(text_grouped(out, 1000000), "1,000,000") == 0,
        "thousands are grouped");

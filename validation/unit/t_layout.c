@@ -26,7 +26,7 @@ static bool groups_agree(const struct layout *l, enum group_id g)
         if (mine < 0 || mine >= size || layout_group_member(l, rank, g, mine) != rank)
             return false;
         firsts += first == rank;
-        for (int i = 0; i < size; i += size > 100 ? size / 100 : 1) {
+        for (int i = 0; i<size; i += size> 100 ? size / 100 : 1) {
             int member = layout_group_member(l, rank, g, i);
             if (member < 0 || member >= l->world || layout_group_index(l, member, g) != i ||
                 member != layout_group_member(l, first, g, i) || (i > 0 && member <= first))
@@ -49,8 +49,8 @@ static void test_coords(const struct layout *l, const char *what)
     bool good = true;
     for (int w = 0; w < l->world; w++) {
         struct coords c = layout_coords(l, w);
-        good = good && c.d * l->tp + c.t == w && (c.x * l->ep + c.p) * l->etp + c.q == w &&
-               c.t < l->tp && c.p < l->ep && c.q < l->etp && c.d < l->dp && c.x < l->edp;
+        good = good && c.d * l->tp + c.t == w && (c.x * l->ep + c.p) * l->etp + c.q == w && c.t < l->tp &&
+               c.p < l->ep && c.q < l->etp && c.d < l->dp && c.x < l->edp;
         good = good && layout_group_index(l, w, G_TP) == c.t && layout_group_index(l, w, G_DP) == c.d &&
                layout_group_index(l, w, G_EP) == c.p && layout_group_index(l, w, G_ETP) == c.q &&
                layout_group_index(l, w, G_EDP) == c.x && layout_group_index(l, w, G_WORLD) == w;
@@ -105,7 +105,8 @@ static void test_owners(const struct layout *l, const char *what)
         {"experts' down", {200, 11, 37}, {BY_EP, WHOLE, BY_ETP}},
     };
     for (size_t i = 0; i < sizeof tensor / sizeof *tensor; i++)
-        ok(owned_once(l, tensor[i].dim, tensor[i].by), "%s: each element of %s has one owner", what, tensor[i].name);
+        ok(owned_once(l, tensor[i].dim, tensor[i].by), "%s: each element of %s has one owner", what,
+           tensor[i].name);
 }
 
 static void test_replicas(void)
@@ -134,10 +135,11 @@ static void test_messages(void)
 {
     struct layout_needs smol = {9, 3, 4}, llama = {32, 8, 8};
     test_message(4, 2, 4, 1, smol, "tensor 2 does not divide 9 heads", "parallel.tensor 1");
-    test_message(6, 3, 4, 1, smol, "expert 4 x expert_tensor 1 does not divide 6 ranks", "parallel.expert 1, 2");
+    test_message(6, 3, 4, 1, smol, "expert 4 x expert_tensor 1 does not divide 6 ranks",
+                 "parallel.expert 1, 2");
     test_message(10, 4, 1, 1, llama, "tensor 4 does not divide 10 ranks", "parallel.tensor 1, 2");
-    test_message(12, 6, 4, 1, (struct layout_needs){12, 4, 4}, "neither divides nor is a multiple of 4 KV heads",
-                 "parallel.tensor 1, 2, 4, 12");
+    test_message(12, 6, 4, 1, (struct layout_needs){12, 4, 4},
+                 "neither divides nor is a multiple of 4 KV heads", "parallel.tensor 1, 2, 4, 12");
     test_message(16, 1, 16, 1, llama, "expert 16 does not divide 8 experts", "parallel.expert 1, 2, 4, 8");
     test_message(16, 1, 4, 3, llama, "expert 4 x expert_tensor 3 does not divide 16 ranks",
                  "parallel.expert_tensor 1, 2, 4");
@@ -164,7 +166,8 @@ static void test_shares(void)
             int64_t next = 0, most = 0;
             for (int t = 0; t < tp; t++) {
                 struct range r = layout_tokens(&l, n, t);
-                good = good && r.n >= 0 && (r.n == 0 || r.lo == next) && (r.n == 0 || r.lo % ((n + tp - 1) / tp) == 0);
+                good = good && r.n >= 0 && (r.n == 0 || r.lo == next) &&
+                       (r.n == 0 || r.lo % ((n + tp - 1) / tp) == 0);
                 next += r.n;
             }
             good = good && next == n;

@@ -143,8 +143,7 @@ static void test_overlap(const int64_t dim[3], const char *what)
         int64_t n = brute_overlap(&have, &want, b);
         memset(a, 0xff, sizeof a);
         counted = counted && piece_overlap(&have, &want, NULL, 0) == n;
-        good = good && piece_overlap(&have, &want, a, MOST) == n &&
-               memcmp(a, b, (size_t)n * sizeof *a) == 0;
+        good = good && piece_overlap(&have, &want, a, MOST) == n && memcmp(a, b, (size_t)n * sizeof *a) == 0;
         memset(a, 0xff, sizeof a);
         piece_overlap(&have, &want, a, 1);
         bounded = bounded && a[1].n == -1 && (n == 0 || memcmp(a, b, sizeof *a) == 0);
@@ -162,7 +161,8 @@ static void test_large(void)
     all.n = slab_size(&all.box);
     part.n = slab_size(&part.box);
     int64_t n = piece_overlap(&all, &part, &r, 1);
-    ok(n == 1 && r.from == 3 * part.n && r.to == 0 && r.n == part.n, "an expert of a large tensor is one run");
+    ok(n == 1 && r.from == 3 * part.n && r.to == 0 && r.n == part.n,
+       "an expert of a large tensor is one run");
 }
 
 int main(void)
