@@ -9,7 +9,7 @@
 
 #define AT(member) offsetof(struct deck, member)
 
-#define RESTART_NO false
+#define RESTART_NO  false
 #define RESTART_YES true
 
 /* clang-format off */

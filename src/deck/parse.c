@@ -10,7 +10,7 @@
 #include <string.h>
 #include <yaml.h>
 
-enum { DECK_DEPTH = 16, SCALAR_BYTES = 64 << 10 };
+enum { DECK_DEPTH = 16, SCALAR_BYTES = 64 << 10, LIST_MAX = 1024 };
 
 struct reader {
     yaml_parser_t yaml;
@@ -171,20 +171,23 @@ static struct scalar scalar_here(const struct reader *r)
 static char *join_list(struct reader *r, const char *name)
 {
     double x;
+    int n = 0;
     bool good = true;
     char *text = mem_text("[");
     for (next(r); !r->broken && !is(r, YAML_SEQUENCE_END_EVENT); next(r)) {
         bool number =
             is(r, YAML_SCALAR_EVENT) && !scalar_here(r).quoted && number_real(scalar_here(r).text, &x);
-        if (number && !r->refused) {
-            char *longer = mem_format("%s%s%s", text, text[1] ? ", " : "", scalar_here(r).text);
+        if (number && !r->refused && n < LIST_MAX) {
+            char *longer = mem_format("%s%s%s", text, n++ ? ", " : "", scalar_here(r).text);
             free(text);
             text = longer;
             continue;
         }
-        if (!r->refused && is(r, YAML_SCALAR_EVENT))
+        if (number && good)
+            errors_add(r->errors, r->where, "%s: more than %d numbers", name, LIST_MAX);
+        else if (!r->refused && is(r, YAML_SCALAR_EVENT) && !number)
             errors_add(r->errors, r->where, "%s: expected a number, not '%.60s'", name, scalar_here(r).text);
-        else if (!r->refused)
+        else if (!r->refused && !number)
             errors_add(r->errors, r->where, "%s: expected a number, not %s", name, kind_name(r));
         skip(r);
         good = false;

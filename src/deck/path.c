@@ -2,6 +2,8 @@
 #include "deck/inside.h"
 
 #include "base/mem.h"
+
+enum { PATH_BYTES = 4096 };
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,14 +139,17 @@ char *path_absolute(const char *folder, const char *path)
 
 char *path_resolve(const char *name, const struct scalar *at, struct errors *errors)
 {
-    char *why = NULL, *path = NULL;
-    char *text = expand(at->text, &why);
+    char *why = NULL, *path = NULL, *text = NULL;
+    if (strlen(at->text) > PATH_BYTES)
+        why = mem_format("the path is longer than %d bytes", PATH_BYTES);
+    else
+        text = expand(at->text, &why);
     if (text && !*text)
         why = mem_text("expected a path, not an empty text");
     else if (text && (strcmp(text, "~") == 0 || strncmp(text, "~/", 2) == 0))
         why = mem_text("~ is not replaced; write ${HOME}");
-    else if (text && strlen(text) > 4096)
-        why = mem_text("the path is longer than 4096 bytes");
+    else if (text && strlen(text) > PATH_BYTES)
+        why = mem_format("the path is longer than %d bytes", PATH_BYTES);
     else if (text && !text_clean(text, strlen(text)))
         why = mem_text("a path must be UTF-8 without control characters and line breaks");
     if (why)

@@ -8,26 +8,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* *text grows by a formatted piece. */
-static PRINTF(2, 3) void add(char **text, const char *format, ...)
+struct text { /* grows at its end */
+    char *at;
+    int64_t length, room;
+};
+
+static PRINTF(2, 3) void add(struct text *text, const char *format, ...)
 {
-    char *more;
     va_list args;
     va_start(args, format);
     int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    more = mem_new(n + 1, 1);
+    if (text->length + n >= text->room) {
+        text->room = 2 * text->room + n + 64;
+        text->at = mem_grow(text->at, text->room, 1);
+    }
     va_start(args, format);
-    vsnprintf(more, (size_t)n + 1, format, args);
+    vsnprintf(text->at + text->length, (size_t)n + 1, format, args);
     va_end(args);
-    size_t have = strlen(*text);
-    *text = mem_grow(*text, (int64_t)have + n + 1, 1);
-    memcpy(*text + have, more, (size_t)n + 1);
-    free(more);
+    text->length += n;
 }
 
 /* A number as short as it can be read back exactly. */
-static void add_real(char **text, double x)
+static void add_real(struct text *text, double x)
 {
     char number[40];
     for (int digits = 6; digits <= 17; digits++) {
@@ -39,7 +42,7 @@ static void add_real(char **text, double x)
 }
 
 /* In the largest unit that leaves a whole number: 2h, not 7200s. */
-static void add_seconds(char **text, double s)
+static void add_seconds(struct text *text, double s)
 {
     static const struct {
         const char *name;
@@ -54,7 +57,7 @@ static void add_seconds(char **text, double s)
 }
 
 /* Plain where YAML reads it back as it is, else quoted; ${ is kept from being replaced again. */
-static void add_path(char **text, const char *path)
+static void add_path(struct text *text, const char *path)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+";
     if (strspn(path, plain) == strlen(path)) {
@@ -67,8 +70,47 @@ static void add_path(char **text, const char *path)
     add(text, "\"");
 }
 
-static void add_items(char **text, const struct data_items *items)
+/* ---- one writer per type of key; `slot` is where the value lies ---- */
+
+static void write_int(struct text *text, const void *slot)
 {
+    add(text, "%lld", (long long)*(const int64_t *)slot);
+}
+
+static void write_real(struct text *text, const void *slot)
+{
+    add_real(text, *(const double *)slot);
+}
+
+static void write_bool(struct text *text, const void *slot)
+{
+    add(text, *(const bool *)slot ? "true" : "false");
+}
+
+static void write_maybe(struct text *text, const void *slot)
+{
+    add(text, *(const int *)slot ? "true" : "false");
+}
+
+static void write_word(struct text *text, const void *slot)
+{
+    add(text, "%s", *(char *const *)slot);
+}
+
+static void write_path(struct text *text, const void *slot)
+{
+    add_path(text, *(char *const *)slot);
+}
+
+static void write_layers(struct text *text, const void *slot)
+{
+    const char *layers = *(char *const *)slot;
+    add(text, *layers >= '0' && *layers <= '9' ? "[%s]" : "%s", layers);
+}
+
+static void write_items(struct text *text, const void *slot)
+{
+    const struct data_items *items = slot;
     add(text, "[");
     for (int i = 0; i < items->n; i++) {
         add(text, "%s{path: ", i ? ", " : "");
@@ -80,8 +122,9 @@ static void add_items(char **text, const struct data_items *items)
     add(text, "]");
 }
 
-static void add_reals(char **text, const struct reals *r)
+static void write_reals(struct text *text, const void *slot)
 {
+    const struct reals *r = slot;
     for (int i = 0; i < r->n; i++) {
         add(text, i ? ", " : "[");
         add_real(text, r->x[i]);
@@ -89,8 +132,9 @@ static void add_reals(char **text, const struct reals *r)
     add(text, "]");
 }
 
-static void add_every(char **text, const struct every *e)
+static void write_every(struct text *text, const void *slot)
 {
+    const struct every *e = slot;
     if (e->steps)
         add(text, "%lld", (long long)e->steps);
     else if (e->seconds > 0)
@@ -99,29 +143,38 @@ static void add_every(char **text, const struct every *e)
         add(text, "never");
 }
 
+static void write_duration(struct text *text, const void *slot)
+{
+    double seconds = *(const double *)slot;
+    if (seconds > 0)
+        add_seconds(text, seconds);
+    else
+        add(text, "auto");
+}
+
+static void (*const writer[])(struct text *, const void *slot) = {
+    [K_INT] = write_int,       [K_REAL] = write_real,         [K_BOOL] = write_bool,
+    [K_MAYBE] = write_maybe,   [K_CHOICE] = write_word,       [K_PATH] = write_path,
+    [K_REALS] = write_reals,   [K_ITEMS] = write_items,       [K_EVERY] = write_every,
+    [K_LAYERS] = write_layers, [K_DURATION] = write_duration, [K_DECIMAL] = write_word,
+};
+
 /* Is a value that has no default not given? */
 static bool is_unset(const struct key *key, const void *slot)
 {
     switch (key->type) {
-    case K_INT:
-        return !key->fallback && *(const int64_t *)slot == -1;
-    case K_REAL:
-        return !key->fallback && *(const double *)slot < 0;
-    case K_MAYBE:
-        return *(const int *)slot == -1;
-    case K_REALS:
-        return ((const struct reals *)slot)->n == 0;
-    case K_ITEMS:
-        return ((const struct data_items *)slot)->n == 0;
+    case K_INT: return !key->fallback && *(const int64_t *)slot == -1;
+    case K_REAL: return !key->fallback && *(const double *)slot < 0;
+    case K_MAYBE: return *(const int *)slot == -1;
+    case K_REALS: return ((const struct reals *)slot)->n == 0;
+    case K_ITEMS: return ((const struct data_items *)slot)->n == 0;
     case K_CHOICE:
     case K_PATH:
     case K_LAYERS:
-    case K_DECIMAL:
-        return *(char *const *)slot == NULL;
+    case K_DECIMAL: return *(char *const *)slot == NULL;
     case K_BOOL:
     case K_EVERY:
-    case K_DURATION:
-        break;
+    case K_DURATION: break;
     }
     return false;
 }
@@ -131,56 +184,15 @@ char *deck_value(const struct deck *d, int i)
     int n;
     const struct key *key = &deck_keys(&n)[i];
     const void *slot = value_slot(d, i);
-    const char *word =
-        key->type == K_CHOICE || key->type == K_PATH || key->type == K_LAYERS || key->type == K_DECIMAL
-            ? *(char *const *)slot
-            : NULL;
+    struct text text = {0};
     if (is_unset(key, slot))
         return mem_text("~");
-    char *text = mem_text("");
-    switch (key->type) {
-    case K_INT:
-        add(&text, "%lld", (long long)*(const int64_t *)slot);
-        break;
-    case K_REAL:
-        add_real(&text, *(const double *)slot);
-        break;
-    case K_BOOL:
-        add(&text, *(const bool *)slot ? "true" : "false");
-        break;
-    case K_MAYBE:
-        add(&text, *(const int *)slot ? "true" : "false");
-        break;
-    case K_PATH:
-        add_path(&text, word);
-        break;
-    case K_CHOICE:
-    case K_DECIMAL:
-        add(&text, "%s", word);
-        break;
-    case K_LAYERS:
-        add(&text, *word >= '0' && *word <= '9' ? "[%s]" : "%s", word);
-        break;
-    case K_REALS:
-        add_reals(&text, slot);
-        break;
-    case K_ITEMS:
-        add_items(&text, slot);
-        break;
-    case K_EVERY:
-        add_every(&text, slot);
-        break;
-    case K_DURATION:
-        if (*(const double *)slot > 0)
-            add_seconds(&text, *(const double *)slot);
-        else
-            add(&text, "auto");
-    }
-    return text;
+    writer[key->type](&text, slot);
+    return text.at;
 }
 
 /* The lines "a:", "  b:" of the sections of `path` that `previous` was not in; returns the indent. */
-static int add_sections(char **text, const char *path, const char *previous)
+static int add_sections(struct text *text, const char *path, const char *previous)
 {
     int level = 0;
     const char *part = path;
@@ -191,7 +203,7 @@ static int add_sections(char **text, const char *path, const char *previous)
 }
 
 /* A comment ends with its line, and file names may hold anything. */
-static void add_comment(char **text, const char *comment)
+static void add_comment(struct text *text, const char *comment)
 {
     bool clean = text_clean(comment, strlen(comment));
     add(text, "  # ");
@@ -204,7 +216,7 @@ char *deck_resolved(const struct deck *d)
 {
     int n;
     const struct key *key = deck_keys(&n);
-    char *text = mem_text("");
+    struct text text = {0};
     const char *previous = "";
     for (int i = 0; i < n; i++) {
         char *value = deck_value(d, i);
@@ -214,26 +226,23 @@ char *deck_resolved(const struct deck *d)
         free(value);
         previous = key[i].path;
     }
-    return text;
+    return text.at;
 }
 
 char *deck_restart_diff(const struct deck *now, const struct deck *then)
 {
     int n;
     const struct key *key = deck_keys(&n);
-    char *text = mem_text("");
+    struct text text = {0};
     for (int i = 0; i < n; i++) {
         if (key[i].may_change_on_restart)
             continue;
         char *a = deck_value(then, i), *b = deck_value(now, i);
         if (strcmp(a, b) != 0)
-            add(&text, "%s%s: was %s, now %s (%s)", *text ? "\n" : "", key[i].path, a, b,
+            add(&text, "%s%s: was %s, now %s (%s)", text.at ? "\n" : "", key[i].path, a, b,
                 value_origin(now, i));
         free(a);
         free(b);
     }
-    if (*text)
-        return text;
-    free(text);
-    return NULL;
+    return text.at;
 }

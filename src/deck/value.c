@@ -68,28 +68,18 @@ const char *value_expected(const struct key *key)
 {
     static _Thread_local char text[160];
     switch (key->type) {
-    case K_INT:
-        return "expected an integer";
-    case K_REAL:
-        return "expected a number";
+    case K_INT: return "expected an integer";
+    case K_REAL: return "expected a number";
     case K_BOOL:
-    case K_MAYBE:
-        return "expected true or false";
-    case K_PATH:
-        return "expected a path";
-    case K_REALS:
-        return "expected a list of numbers such as [0.9, 0.1]";
-    case K_ITEMS:
-        return "expected a list of data sets, each a path or {path: ..., weight: ...}";
-    case K_EVERY:
-        return "expected a number of steps, a time such as 90s, 30min or 2h, or never";
-    case K_LAYERS:
-        return "expected all, every N, or a list of layers such as [0, 2, 5]";
-    case K_DURATION:
-        return "expected auto or a time with its unit: 90s, 30min, 2h, 1d";
+    case K_MAYBE: return "expected true or false";
+    case K_PATH: return "expected a path";
+    case K_REALS: return "expected a list of numbers such as [0.9, 0.1]";
+    case K_ITEMS: return "expected a list of data sets, each a path or {path: ..., weight: ...}";
+    case K_EVERY: return "expected a number of steps, a time such as 90s, 30min or 2h, or never";
+    case K_LAYERS: return "expected all, every N, or a list of layers such as [0, 2, 5]";
+    case K_DURATION: return "expected auto or a time with its unit: 90s, 30min, 2h, 1d";
     case K_CHOICE:
-    case K_DECIMAL:
-        break;
+    case K_DECIMAL: break;
     }
     snprintf(text, sizeof text, "expected %s%s", key->choices,
              key->type == K_DECIMAL ? " or a decimal above 0 of at most six places" : "");
@@ -330,14 +320,22 @@ void value_set(struct deck *d, int i, const struct scalar *at, struct errors *er
         value_set_origin(d, i, at->where);
 }
 
+/* A data path is kept without suffix; all of them go, so that a path read again stays what it is. */
+static void drop_suffix(char *path)
+{
+    for (size_t n = strlen(path); n > 5 && !strchr("/.", path[n - 5]); n -= 4) {
+        if (strcmp(path + n - 4, ".bin") != 0 && strcmp(path + n - 4, ".idx") != 0)
+            return;
+        path[n - 4] = '\0';
+    }
+}
+
 bool item_set_path(char **path, const char *name, const struct scalar *at, struct errors *errors)
 {
     char *whole = path_resolve(name, at, errors);
     if (!whole)
         return false;
-    size_t n = strlen(whole);
-    if (n > 4 && (strcmp(whole + n - 4, ".bin") == 0 || strcmp(whole + n - 4, ".idx") == 0))
-        whole[n - 4] = '\0';
+    drop_suffix(whole);
     free(*path);
     *path = whole;
     return true;

@@ -155,6 +155,8 @@ static const struct bad bad_decks[] = {
      "t.yaml:1:15: model.like: ~ is not replaced; write ${HOME}"},
     {"model: {like: \"${NO_SUCH_NAME}/x\"}",
      "t.yaml:1:15: model.like: ${NO_SUCH_NAME} is not set; set it, or write ${NO_SUCH_NAME:-text}"},
+    {"model: {like: \"/${COPPICE_T_EMPTY}/x\"}",
+     "t.yaml:1:15: model.like: ${COPPICE_T_EMPTY} is empty; set it, or write ${COPPICE_T_EMPTY:-text}"},
     {"model: {like: \"${1x}\"}",
      "t.yaml:1:15: model.like: '${1x}' is no variable; write ${NAME} or ${NAME:-text}"},
     {"model: {like: \"${HOME\"}",

@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "deck/deck.h"
-#include "scratch.h"
 #include "deck_bad.h"
+#include "scratch.h"
 #include "tap.h"
 
 /* A good deck; every bad one is a variant of it called t.yaml. */
@@ -95,6 +95,15 @@ static void test_limits(void)
     text[(64 << 10) + 12] = '}';
     tells(deck_parse(&d, "t.yaml", text, (64 << 10) + 13, NULL), "t.yaml:1:12: a value of more than 64 KiB",
           "a value of 64 KiB + 1");
+    text[5000] = '}';
+    tells(deck_parse(&d, "t.yaml", text, 5001, NULL),
+          "t.yaml:1:12: run.dir: the path is longer than 4096 bytes", "a path of more than 4096 bytes");
+    memcpy(text, "data: {split: [", 15);
+    for (int i = 0; i < 1025; i++)
+        memcpy(text + 15 + 3 * i, "1, ", 3);
+    memcpy(text + 15 + 3 * 1025, "1]}", 3);
+    tells(deck_parse(&d, "t.yaml", text, 15 + 3 * 1026, NULL),
+          "t.yaml:1:3088: data.split: more than 1024 numbers", "a list of 1025 numbers");
     memset(text, '[', 2000);
     tells(deck_parse(&d, "t.yaml", text, 2000, NULL),
           "t.yaml:1:1: expected a mapping such as model: {like: PATH}, not a list", "2000 levels");
@@ -170,6 +179,7 @@ static const struct good {
     {"model: {like: /}", "model.like", "/", "t.yaml:1:15"},
     {"model:\n  like: ${COPPICE_T_DIR}/m", "model.like", "/data/m", "t.yaml:2:9"},
     {"model: {like: \"${COPPICE_T_NONE:-/other}/m\"}", "model.like", "/other/m", "t.yaml:1:15"},
+    {"model: {like: \"${COPPICE_T_EMPTY:-/other}\"}", "model.like", "/other", "t.yaml:1:15"},
     {"model: {like: \"$${X}/$a$\"}", "model.like", "\"/decks/$${X}/$a$\"", "t.yaml:1:15"},
     {"model: {like: \"a b\\\"\\\\#\"}", "model.like", "\"/decks/a b\\\"\\\\#\"", "t.yaml:1:15"},
     {"model: {like: \xc3\xa9t\xc3\xa9}", "model.like", "\"/decks/\xc3\xa9t\xc3\xa9\"", "t.yaml:1:15"},
@@ -186,6 +196,8 @@ static const struct good {
     {"checkpoint: {every: never}", "checkpoint.every", "never", "t.yaml:1:21"},
     {"checkpoint: {final: false}", "checkpoint.final", "false", "t.yaml:1:21"},
     {"data: {train: x.idx}", "data.train", "[{path: /decks/x, weight: 1}]", "t.yaml:1:15"},
+    {"data: {train: x.bin.idx}", "data.train", "[{path: /decks/x, weight: 1}]", "t.yaml:1:15"},
+    {"data: {train: .bin}", "data.train", "[{path: /decks/.bin, weight: 1}]", "t.yaml:1:15"},
     {"data: {train: {path: x, weight: 0.1}}", "data.train", "[{path: /decks/x, weight: 0.1}]", "t.yaml:1:15"},
     {"data:\n  train:\n  - a b\n", "data.train", "[{path: \"/decks/a b\", weight: 1}]", "t.yaml:3:3"},
     {"data: {valid: [v]}", "data.train", "[{path: /decks/a, weight: 7}, {path: /decks/b, weight: 1}]",
@@ -200,8 +212,6 @@ static const struct good {
 
 static void test_good_decks(void)
 {
-    setenv("COPPICE_T_DIR", "/data", 1);
-    unsetenv("COPPICE_T_NONE");
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct deck d;
         char *name = mem_format("good: %.*s", (int)strcspn(good[i].deck, "#\n"), good[i].deck);
@@ -431,6 +441,9 @@ static void test_mutations(void)
 
 int main(void)
 {
+    setenv("COPPICE_T_DIR", "/data", 1);
+    setenv("COPPICE_T_EMPTY", "", 1);
+    unsetenv("COPPICE_T_NONE");
     test_table();
     test_six_lines();
     test_good_decks();
