@@ -11,11 +11,13 @@ struct field {
     const char *name;
     size_t offset;
     enum { INTEGER, REAL, FLAG, CHOICE } type;
+    int last; /* of choices 0, 1, ... */
 };
 
 /* clang-format off */
-#define CONFIG(type, name) {#name, offsetof(struct config, name), type}
-#define STATE(name) {#name, offsetof(struct ckpt_state, name), INTEGER}
+#define CONFIG(type, name) {#name, offsetof(struct config, name), type, 0}
+#define CHOOSE(name, last) {#name, offsetof(struct config, name), CHOICE, last}
+#define STATE(name) {#name, offsetof(struct ckpt_state, name), INTEGER, 0}
 /* clang-format on */
 static const struct field config_fields[] = {
     CONFIG(INTEGER, hidden),
@@ -38,13 +40,19 @@ static const struct field config_fields[] = {
     CONFIG(INTEGER, moe.experts),
     CONFIG(INTEGER, moe.top_k),
     CONFIG(INTEGER, moe.granularity),
-    CONFIG(CHOICE, moe.order),
+    CHOOSE(moe.order, SOFTMAX_TOPK),
     CONFIG(FLAG, moe.renormalise),
     CONFIG(INTEGER, moe.capacity_ppm),
-    CONFIG(CHOICE, moe.capacity_rule),
-    CONFIG(CHOICE, moe.capacity_policy),
+    CHOOSE(moe.capacity_rule, CAP_TOKENS),
+    CHOOSE(moe.capacity_policy, BY_PROBABILITY),
     CONFIG(REAL, moe.aux_coeff),
     CONFIG(REAL, moe.z_coeff),
+    CONFIG(REAL, moe.max_z_coeff),
+    CHOOSE(moe.aux_domain, AUX_GLOBAL),
+    CONFIG(REAL, moe.jitter),
+    CONFIG(REAL, moe.bias_rate),
+    CONFIG(INTEGER, moe.shared),
+    CONFIG(FLAG, moe.shared_gate),
 };
 static const struct field state_fields[] = {STATE(step), STATE(samples), STATE(tokens), STATE(horizon),
                                             STATE(leg)};
@@ -88,7 +96,7 @@ static bool set(const struct field *f, char *to, const json_t *value)
         break;
     case CHOICE:
         *(int *)at = (int)number;
-        return number == 0 || number == 1;
+        return number >= 0 && number <= f->last;
     }
     return true;
 }

@@ -53,7 +53,7 @@ static status visit_owned(const struct store *s, enum kind kind, const struct hf
     int count = model_shards(m, &s->layout, s->rank, MASTER, shard, m->n_tensors);
     status code = OK;
     for (int i = 0; i < count && code == OK; i++) {
-        if (kind == GRAD && !m->tensor[shard[i].tensor].trained)
+        if (!m->tensor[shard[i].tensor].trained) /* state of the routing: has no Hugging Face name */
             continue;
         float *host = mem_new(shard[i].part.n, sizeof *host);
         const float *from = owned_values(s, &shard[i], kind);

@@ -129,7 +129,7 @@ static double total_loss(const struct probe *p)
 {
     const struct moe *m = &p->s.shapes.target.moe;
     const struct step_report *r = &p->stepper.report;
-    return r->loss + m->aux_coeff * r->aux + m->z_coeff * r->z;
+    return r->loss + m->aux_coeff * r->aux + m->z_coeff * r->z + m->max_z_coeff * r->max_z;
 }
 
 static status expect_scalars(struct probe *p)
@@ -140,7 +140,9 @@ static status expect_scalars(struct probe *p)
     /* their domain is the micro-batch, which only matters where they are in the total */
     if (p->s.shapes.target.moe.aux_coeff > 0)
         TRY(expect_scalar(p, "aux_loss", r->aux, LOSS_BAR));
-    return p->s.shapes.target.moe.z_coeff > 0 ? expect_scalar(p, "z_loss", r->z, LOSS_BAR) : OK;
+    if (p->s.shapes.target.moe.z_coeff > 0)
+        TRY(expect_scalar(p, "z_loss", r->z, LOSS_BAR));
+    return p->s.shapes.target.moe.max_z_coeff > 0 ? expect_scalar(p, "max_z_loss", r->max_z, LOSS_BAR) : OK;
 }
 
 static status expect_batch(struct probe *p)

@@ -84,6 +84,9 @@ static status apply_moe(struct config *c, const struct deck *deck)
     struct moe *m = &c->moe;
     bool was_moe = m->experts > 0;
     set_int(&m->experts, d->experts);
+    if (m->experts == 0 && d->shared > 0)
+        return fail(E_DECK, "%s: model.moe.shared: %lld: shared experts stand beside routed ones; give "
+                            "model.moe.experts", deck_origin(deck, "model.moe.shared"), (long long)d->shared);
     if (m->experts == 0)
         return OK;
     set_int(&m->top_k, d->top_k);
@@ -101,6 +104,14 @@ static status apply_moe(struct config *c, const struct deck *deck)
     m->capacity_policy = d->capacity_policy && !strcmp(d->capacity_policy, "position") ? BY_POSITION : BY_PROBABILITY;
     m->aux_coeff = d->aux_loss_coeff;
     m->z_coeff = d->z_loss_coeff;
+    m->max_z_coeff = d->max_z_loss_coeff;
+    m->aux_domain = !strcmp(d->aux_loss_domain, "sequence") ? AUX_SEQUENCE
+                    : !strcmp(d->aux_loss_domain, "global") ? AUX_GLOBAL
+                                                            : AUX_MICRO_BATCH;
+    m->jitter = d->jitter;
+    m->bias_rate = d->bias_update_rate;
+    m->shared = d->shared;
+    m->shared_gate = d->shared_gate;
     if (!was_moe || d->layers)
         TRY(moe_layers(c, d->layers ? d->layers : "all", deck_origin(deck, "model.moe.layers")));
     return OK;

@@ -88,9 +88,9 @@ static void warn_overlap(const struct session *s)
         log_warn("%lld micro-batches over %d data-parallel ranks: some ranks idle in the last round", (long long)micros,
                  s->layout.dp);
     const struct moe *m = &s->shapes.target.moe;
-    if (m->experts > 0 && m->aux_coeff == 0)
+    if (m->experts > 0 && m->aux_coeff == 0 && m->bias_rate == 0)
         log_warn("model.moe.aux_loss_coeff is 0: nothing balances the experts (0.01 is usual)");
-    if (s->shapes.start == START_UPCYCLE && m->aux_coeff == 0 && m->z_coeff == 0)
+    if (s->shapes.start == START_UPCYCLE && m->aux_coeff == 0 && m->z_coeff == 0 && m->max_z_coeff == 0)
         log_warn("right after upcycling the router's true gradient is 0; without aux or z loss Adam turns rounding "
                  "noise into steps, and runs on different layouts drift apart");
 }

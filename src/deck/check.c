@@ -147,6 +147,19 @@ static void check_moe(struct check *c)
     if (moe->experts > 0 && moe->top_k > moe->experts)
         complain(c, "model.moe.top_k", "model.moe.experts", "%lld is more than model.moe.experts: %lld",
                  (long long)moe->top_k, (long long)moe->experts);
+    if (moe->shared_gate && moe->shared == 0)
+        complain(c, "model.moe.shared_gate", NULL, "there are no shared experts to gate; give model.moe.shared");
+    if (strcmp(moe->aux_loss_domain, "micro-batch") && moe->aux_loss_coeff == 0)
+        complain(c, "model.moe.aux_loss_domain", "model.moe.aux_loss_coeff",
+                 "%s has no effect, because model.moe.aux_loss_coeff is 0; take one of them out",
+                 moe->aux_loss_domain);
+    if (moe->bias_update_rate > 0 && !strcmp(deck_origin(c->d, "model.moe.aux_loss_coeff"), "default"))
+        complain(c, "model.moe.bias_update_rate", NULL,
+                 "balances without a loss, but model.moe.aux_loss_coeff is %g where it is not given: give it "
+                 "too (0 for no loss)", moe->aux_loss_coeff);
+    if (moe->bias_update_rate > 0 && moe->experts > 0 && moe->top_k == moe->experts)
+        complain(c, "model.moe.bias_update_rate", "model.moe.top_k",
+                 "a bias decides the choice, and top_k: %lld chooses all experts", (long long)moe->top_k);
     const char *comma = moe->layers ? strrchr(moe->layers, ',') : NULL;
     long last = comma ? strtol(comma + 1, NULL, 10) : moe->layers ? strtol(moe->layers, NULL, 10) : 0;
     if (layers > 0 && last >= layers)
@@ -200,7 +213,7 @@ static void warn_router(const struct deck *d)
     bool random = d->start.from && strcmp(d->start.from, "random") == 0;
     bool topk_first = !m->router || strcmp(m->router, "topk-softmax") == 0;
     if (m->experts > 0 && !random && topk_first && m->granularity == 1 && m->aux_loss_coeff <= 0 &&
-        m->z_loss_coeff <= 0)
+        m->z_loss_coeff <= 0 && m->max_z_loss_coeff <= 0)
         log_warn(
             "%s: without aux and z loss the router's gradient is exactly 0 right after upcycling, and the "
             "optimizer turns rounding noise into steps: curves of two layouts will differ early",

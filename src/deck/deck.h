@@ -41,7 +41,11 @@ struct moe_section {        /* unset: -1, NULL; the keys without the remark have
     char *layers;    /* unset | all | every N | "0,2,5" (ascending; a list is kept as text) */
     char *capacity;  /* dropless | a decimal of at most six places, as written */
     char *capacity_rule, *capacity_policy;
-    double aux_loss_coeff, z_loss_coeff;
+    double aux_loss_coeff, z_loss_coeff, max_z_loss_coeff;
+    char *aux_loss_domain; /* micro-batch | sequence | global */
+    double jitter, bias_update_rate;
+    int64_t shared;
+    bool shared_gate;
     double imbalance; /* planned rows at an expert's rank over the balanced number */
 };
 struct model_section { /* unset: -1, NULL; spelled-out keys override `like` */

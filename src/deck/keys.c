@@ -102,6 +102,28 @@ static const struct key table[] = {
     {"model.moe.z_loss_coeff", K_REAL, AT(model.moe.z_loss_coeff), 0, 1e3, NULL, "0",
      "Coefficient of the router's z loss, the mean of logsumexp(logits)^2, per layer, summed over "
      "layers.", NULL, RESTART_NO},
+    {"model.moe.max_z_loss_coeff", K_REAL, AT(model.moe.max_z_loss_coeff), 0, 1e3, NULL, "0",
+     "Coefficient of the max z-loss of the growth paper (arXiv 2408.06567), per layer, summed over layers. "
+     "The paper gives no formula; this is the mean over tokens of the squared largest router logit.",
+     NULL, RESTART_NO},
+    {"model.moe.aux_loss_domain", K_CHOICE, AT(model.moe.aux_loss_domain), 0, 0, NULL, "micro-batch",
+     "What the load-balancing loss balances: each micro-batch, each sequence, or the global batch "
+     "(f_e is then that of the step before; even at the first step).", "micro-batch|sequence|global",
+     RESTART_NO},
+    {"model.moe.bias_update_rate", K_REAL, AT(model.moe.bias_update_rate), 0, 10, NULL, "0",
+     "Loss-free balancing: a bias on each expert's logit, for the choice alone, that moves by this "
+     "after every step, up where the expert got fewer tokens than the mean, else down. 1e-3 is usual; 0 = "
+     "no bias.", NULL, RESTART_NO},
+    {"model.moe.jitter", K_REAL, AT(model.moe.jitter), 0, 0.9, NULL, "0",
+     "In training the router's input is multiplied by random numbers from 1 - this to 1 + this. 1e-2 is "
+     "usual; 0 = none.", NULL, RESTART_NO},
+    {"model.moe.shared", K_INT, AT(model.moe.shared), 0, 4096, NULL, "0",
+     "Shared experts that every token goes to, beside its top_k; each as wide as a routed one. Upcycling "
+     "starts shared expert j as shard j mod granularity of the dense FFN, unscaled, so that the model "
+     "does not start equal to the dense one.", NULL, RESTART_NO},
+    {"model.moe.shared_gate", K_BOOL, AT(model.moe.shared_gate), 0, 0, NULL, "false",
+     "The shared experts' output is multiplied by sigmoid(w x), with a vector w that learns (Qwen2-MoE).",
+     NULL, RESTART_NO},
     {"model.moe.imbalance", K_REAL, AT(model.moe.imbalance), 1, 4096, NULL, "2",
      "Rows planned for at an expert's rank over the balanced number. More arrive: memory grows, with a "
      "line in the log. No effect on results.", NULL, RESTART_YES},

@@ -145,12 +145,18 @@ struct route { int64_t top_k; bool softmax_first, renormalise; };  /* topk-softm
 /** logits [T,X] = x [T,H] w[X,H]^T; the order of summation depends on H alone. */
 void dev_router_logits(struct dev *, view logits, view x, view w);
 /** idx I32 [T,k] by descending logit (ties: lower expert first), gate [T,k] combine weights,
- *  stats [2X+1]: assignments per expert, sum over tokens of softmax per expert, sum of lse^2.
- *  T = 0 writes zero stats. bias [X] or none is added for the choice only. */
+ *  stats [2X+2]: assignments per expert, sum over tokens of softmax per expert, sum of lse^2, sum of
+ *  the squared largest logit. T = 0 writes zero stats. bias [X] or none is added for the choice only. */
 void dev_router_choose(struct dev *, struct route, view idx, view gate, view stats, view logits, view bias);
-/** d_logits [T,X] = d(gate)/d(logit)*d_gate + aux[X] through the full softmax + z_coeff*lse*softmax.
- *  aux [X]: dL/dsoftmax_ne for every token, i.e. (c_a/M)*X*f_e/N; z_coeff = (c_z/M)*(2/N). */
-void dev_router_bwd(struct dev *, struct route, view d_logits, view logits, view idx, view gate, view d_gate, view aux, float z_coeff);
+/** d_logits [T,X] = d(gate)/d(logit)*d_gate + aux[X] through the full softmax + z*lse*softmax, and
+ *  max_z*logit at the largest logit (ties: the lower expert's).
+ *  aux [X]: dL/dsoftmax_ne for every token, i.e. (c_a/M)*X*f_e/N; z = (c_z/M)*(2/N), max_z alike. */
+void dev_router_bwd(struct dev *, struct route, view d_logits, view logits, view idx, view gate, view d_gate, view aux, float z, float max_z);
+/** y[t,j] (+)= x[t,j] * (1 + eps*u), u uniform in [-1, 1] for (key, row + t, j); x, y [T,H]. */
+void dev_jitter(struct dev *, bool acc, view y, view x, float eps, uint64_t key, int64_t row);
+/** y = 1/(1 + exp(-x)); dx = dy*y*(1 - y). Equal shapes. */
+void dev_sigmoid_fwd(struct dev *, view y, view x);
+void dev_sigmoid_bwd(struct dev *, view dx, view dy, view y);
 
 /* ---- moving rows ---- */
 /** Stable counting sort of the assignments idx [T,k] (expert, or -1 = dropped) by (expert, n, j):

@@ -203,14 +203,14 @@ void dev_router_choose(struct dev *dev, struct route r, view idx, view gate, vie
     WANT(logits, F32, tokens, experts);
     WANT(idx, I32, tokens, r.top_k);
     WANT(gate, F32, tokens, r.top_k);
-    WANT_VECTOR(stats, F32, 2 * experts + 1);
+    WANT_VECTOR(stats, F32, 2 * experts + 2);
     if (!view_is_none(bias))
         WANT_VECTOR(bias, F32, experts);
     RUN(router_choose, (dev, r, idx, gate, stats, logits, bias), 0, BYTES(logits, bias), idx, gate, stats);
 }
 
 void dev_router_bwd(struct dev *dev, struct route r, view d_logits, view logits, view idx, view gate,
-                    view d_gate, view aux, float z_coeff)
+                    view d_gate, view aux, float z, float max_z)
 {
     int64_t tokens = logits.n[1], experts = logits.n[2];
     NEED(r.top_k >= 1 && r.top_k <= experts);
@@ -220,8 +220,28 @@ void dev_router_bwd(struct dev *dev, struct route r, view d_logits, view logits,
     WANT(gate, F32, tokens, r.top_k);
     WANT(d_gate, F32, tokens, r.top_k);
     WANT_VECTOR(aux, F32, experts);
-    RUN(router_bwd, (dev, r, d_logits, logits, idx, gate, d_gate, aux, z_coeff), 0,
+    RUN(router_bwd, (dev, r, d_logits, logits, idx, gate, d_gate, aux, z, max_z), 0,
         BYTES(logits, idx, gate, d_gate, aux), d_logits);
+}
+
+void dev_jitter(struct dev *dev, bool acc, view y, view x, float eps, uint64_t key, int64_t row)
+{
+    WANT(x, F32, x.n[1], x.n[2]);
+    WANT(y, F32, x.n[1], x.n[2]);
+    RUN(jitter, (dev, acc, y, x, eps, key, row), 0, BYTES(x), y);
+}
+
+void dev_sigmoid_fwd(struct dev *dev, view y, view x)
+{
+    WANT_ALIKE(y, x, F32);
+    RUN(sigmoid_fwd, (dev, y, x), 0, BYTES(x), y);
+}
+
+void dev_sigmoid_bwd(struct dev *dev, view dx, view dy, view y)
+{
+    WANT_ALIKE(dx, y, F32);
+    WANT_ALIKE(dy, y, F32);
+    RUN(sigmoid_bwd, (dev, dx, dy, y), 0, BYTES(dy, y), dx);
 }
 
 /* ---- moving rows ---- */

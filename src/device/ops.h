@@ -36,7 +36,10 @@
        (struct dev *, struct route, view idx, view gate, view stats, view logits, view bias))                \
     OP(void, router_bwd,                                                                                     \
        (struct dev *, struct route, view d_logits, view logits, view idx, view gate, view d_gate, view aux,  \
-        float z_coeff))                                                                                      \
+        float z, float max_z))                                                                               \
+    OP(void, jitter, (struct dev *, bool acc, view y, view x, float eps, uint64_t key, int64_t row))         \
+    OP(void, sigmoid_fwd, (struct dev *, view y, view x))                                                    \
+    OP(void, sigmoid_bwd, (struct dev *, view dx, view dy, view y))                                          \
     OP(void, route_plan, (struct dev *, view counts, view slot, view pick, view idx))                        \
     OP(void, gather_rows, (struct dev *, view y, view x, view row, int64_t div))                             \
     OP(void, combine, (struct dev *, view out, view y, view slot, bool acc))                                 \

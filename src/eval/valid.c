@@ -34,7 +34,7 @@ status valid_loss(double *loss, struct comm *comm, struct net *net, const struct
         if (r < mine.n) {
             int64_t from = (mine.lo + r) * micro, left = windows - from;
             code = fetch(data, set, from, left < micro ? left : micro, micro, s, ids, targets, &counted);
-            batch = (struct micro_batch){n, ids, targets, 0};
+            batch = (struct micro_batch){.tokens = n, .ids = ids, .targets = targets};
         }
         code = comm_agree(comm, code);
         if (code == OK)

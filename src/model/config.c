@@ -50,6 +50,9 @@ static status check_moe(const struct config *c)
             "model.moe.top_k: 1 with router: topk-softmax gives every expert the weight 1, so its router "
             "never learns; use router: softmax-topk");
     REQUIRE(config_moe_layers(c) > 0, "model.moe.layers: no layer is a MoE layer");
+    REQUIRE(m->bias_rate == 0 || m->top_k < m->experts,
+            "model.moe.bias_update_rate: a bias decides the choice, and top_k: %lld chooses all experts",
+            (long long)m->top_k);
     return OK;
 }
 
@@ -94,6 +97,8 @@ char *config_text(const struct config *c, char out[96])
                       (long long)c->moe.top_k);
     else
         n += snprintf(out + n, 96 - (size_t)n, " -> E%lldT%lld", (long long)c->moe.experts, (long long)c->moe.top_k);
+    if (c->moe.shared > 0)
+        n += snprintf(out + n, 96 - (size_t)n, " + %lld shared", (long long)c->moe.shared);
     if (config_moe_layers(c) < c->layers)
         snprintf(out + n, 96 - (size_t)n, " in %lld layers", (long long)config_moe_layers(c));
     return out;
@@ -107,7 +112,8 @@ static int64_t parameters(const struct config *c, bool active)
     for (int64_t l = 0; l < c->layers; l++) {
         int64_t x = config_experts(c, l);
         n += 2 * h + h * (q + 2 * kv) + q * h + (c->qkv_bias ? q + 2 * kv : 0);
-        n += x ? x * h + 3 * (active ? c->moe.top_k : x) * h * config_expert_ffn(c) : 3 * h * c->ffn;
+        int64_t experts = (active ? c->moe.top_k : x) + c->moe.shared;
+        n += x ? x * h + 3 * experts * h * config_expert_ffn(c) + (c->moe.shared_gate ? h : 0) : 3 * h * c->ffn;
     }
     return n;
 }
@@ -127,7 +133,8 @@ double config_flops_per_token(const struct config *c, int64_t sequence)
     double h = (double)c->hidden, q = (double)(c->heads * c->head_dim), kv = (double)(c->kv_heads * c->head_dim);
     double sum = 6 * h * (double)c->vocab;
     for (int64_t l = 0; l < c->layers; l++) {
-        double width = config_experts(c, l) ? (double)(c->moe.top_k * config_expert_ffn(c)) : (double)c->ffn;
+        int64_t experts = c->moe.top_k + c->moe.shared;
+        double width = (double)(config_experts(c, l) ? experts * config_expert_ffn(c) : c->ffn);
         sum += 6 * (h * (q + 2 * kv) + q * h + 3 * width * h) + 6 * q * (double)sequence;
     }
     return sum;

@@ -12,6 +12,7 @@ enum { MAX_LAYERS = 1024, MAX_EXPERTS = 4096 };
 enum router_order { TOPK_SOFTMAX, SOFTMAX_TOPK };
 enum capacity_rule { CAP_ASSIGNMENTS, CAP_TOKENS };
 enum capacity_policy { BY_POSITION, BY_PROBABILITY };
+enum aux_domain { AUX_MICRO_BATCH, AUX_SEQUENCE, AUX_GLOBAL };
 
 struct rope {
     double theta;
@@ -28,8 +29,13 @@ struct moe {
     int64_t capacity_ppm; /* capacity factor in millionths, exact for decimals; 0 = dropless */
     enum capacity_rule capacity_rule;
     enum capacity_policy capacity_policy;
-    double aux_coeff, z_coeff; /* c_a, c_z */
-    bool layer[MAX_LAYERS];    /* which layers are MoE */
+    double aux_coeff, z_coeff, max_z_coeff; /* c_a, c_z, and of the squared largest logit */
+    enum aux_domain aux_domain; /* over what f_e is taken; global: the previous step's batch */
+    double jitter;         /* eps: training multiplies the router's input by 1-eps .. 1+eps; 0 = none */
+    double bias_rate;      /* u of loss-free balancing; 0 = no bias */
+    int64_t shared;        /* shared experts: one FFN of width shared * F beside the routed ones */
+    bool shared_gate;      /* its output times sigmoid(w_s x) */
+    bool layer[MAX_LAYERS]; /* which layers are MoE */
 };
 
 struct config {

@@ -33,7 +33,7 @@ static view stream_save(struct net *net, const struct pass *p)
 
 static struct saved *saved_of(struct net *net, const struct pass *p, int layer)
 {
-    return &net->saved[p->training ? layer : 1]; /* forward alone keeps nothing */
+    return &net->saved[p->keep ? layer : 1]; /* forward alone keeps nothing */
 }
 
 static void block_fwd(struct net *net, struct pass *p, int layer, view x, view x_out)
@@ -77,7 +77,7 @@ static void forward_alone(struct net *net, struct pass *p, const struct logits_s
 void net_train(struct net *net, const struct micro_batch *batch, bool acc, struct net_report *report)
 {
     struct pass p = pass_begin(net, batch, report);
-    p.training = p.capacity = true;
+    p.keep = p.training = true;
     p.acc = acc;
     view x = stream_save(net, &p);
     embed_fwd(net, &p, x);
@@ -104,7 +104,7 @@ void net_probe(struct net *net, const struct micro_batch *batch, struct net_repo
                const struct logits_sink *sink)
 {
     struct pass p = pass_begin(net, batch, report);
-    p.capacity = true;
+    p.training = true;
     forward_alone(net, &p, sink);
 }
 
@@ -126,7 +126,7 @@ static void open_layers(struct net *net)
 static void open_host(struct net *net)
 {
     int64_t x = net->config->moe.experts;
-    net->host_stats = mem_new(3 * x + 1, sizeof *net->host_stats);
+    net->host_stats = mem_new(mem_mul(net->shape.micro, 3 * x + 2) + x, sizeof *net->host_stats);
     net->host_counts = mem_new(2 * mem_mul(net->layout.etp, x) + x + 1, sizeof *net->host_counts);
 }
 

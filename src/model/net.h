@@ -15,6 +15,7 @@ struct net_shape {
     int64_t micros;     /* M: micro-batches in the global batch (divides aux and z) */
     double imbalance;   /* rows at an expert's rank that are planned for, over the balanced number */
     bool training;      /* room for backward */
+    uint64_t seed;      /* of the jitter */
 };
 
 /* A micro-batch as this rank's TP group sees it: all N tokens (host arrays, borrowed). */
@@ -23,13 +24,14 @@ struct micro_batch {
     const int32_t *ids;        /* [N] */
     const int32_t *targets;    /* [N], -1 = not counted; NULL: none */
     double inv_counted;        /* 1/C of the global batch; 0 if C = 0 */
+    int64_t sample;            /* number of its first sequence, counted from the run's beginning (D8) */
 };
 
 /* What one micro-batch adds (host doubles). Sums over this rank's share only, each thing counted
  * once per TP group at t = 0, so that a sum over the world is right (D10). */
 struct net_report {
     double nll;                /* sum of counted cross-entropies */
-    double aux, z;             /* sum over layers of A and Z of this micro-batch, before coefficients */
+    double aux, z, max_z;      /* sum over layers of A, Z and mean largest logit^2, before coefficients */
     double dropped;            /* assignments dropped by capacity */
     double *load;              /* [moe layers * X] assignments before dropping, added; may be NULL */
     bool want_margin;          /* look for margins too (costs a download of the logits) */
@@ -54,7 +56,7 @@ int64_t net_bytes(const struct net *);                 /* activation memory held
 void net_train(struct net *, const struct micro_batch *, bool acc, struct net_report *report);
 /** Forward only, dropless. Adds the counted cross-entropies to report->nll. sink NULL: no logits. */
 void net_eval(struct net *, const struct micro_batch *, struct net_report *report, const struct logits_sink *sink);
-/** Logits of the training mode (capacity applies), for probe: forward only. */
+/** Logits of the training mode (capacity and jitter apply), for probe: forward only. */
 void net_probe(struct net *, const struct micro_batch *, struct net_report *report, const struct logits_sink *sink);
 
 #endif

@@ -30,11 +30,18 @@ static const struct spec block_specs[] = {
     {T_V_BIAS, "v_bias", {WHOLE, WHOLE, BY_KV}, false, false, 0},
     {T_O, "o", {WHOLE, WHOLE, BY_TP}, true, false, -1},
     {T_FFN_NORM, "ffn_norm", {WHOLE, WHOLE, WHOLE}, false, true, 0},
-    {T_ROUTER, "router", {WHOLE, WHOLE, WHOLE}, true, false, 1},
+};
+static const struct spec dense_specs[] = {
     {T_GATE_UP, "gate_up", {WHOLE, BY_TP, WHOLE}, true, false, 1},
     {T_DOWN, "down", {WHOLE, WHOLE, BY_TP}, true, false, -1},
 };
 static const struct spec expert_specs[] = {
+    {T_ROUTER, "router", {WHOLE, WHOLE, WHOLE}, true, false, 1},
+    {T_ROUTER_BIAS, "router_bias", {WHOLE, WHOLE, WHOLE}, false, false, 0},
+    {T_ROUTER_LOAD, "router_load", {WHOLE, WHOLE, WHOLE}, false, true, 0},
+    {T_SHARED_GATE_UP, "shared_gate_up", {WHOLE, BY_TP, WHOLE}, true, false, 1},
+    {T_SHARED_DOWN, "shared_down", {WHOLE, WHOLE, BY_TP}, true, false, -1},
+    {T_SHARED_GATE, "shared_gate", {WHOLE, WHOLE, WHOLE}, true, false, 1},
     {T_GATE_UP, "gate_up", {BY_EP, BY_ETP, WHOLE}, true, false, 1},
     {T_DOWN, "down", {BY_EP, WHOLE, BY_ETP}, true, false, -1},
 };
@@ -49,7 +56,7 @@ static bool size_of(const struct config *c, enum slot slot, int64_t x, int64_t d
 {
     int64_t h = c->hidden, q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
     int64_t f = x ? config_expert_ffn(c) : c->ffn, e = x ? x : 1;
-    int64_t bias = c->qkv_bias ? 1 : 0;
+    int64_t bias = c->qkv_bias ? 1 : 0, shared = x ? c->moe.shared : 0;
     const int64_t sizes[SLOTS][3] = {
         [T_EMBED] = {1, c->vocab, h},  [T_HEAD] = {c->tied ? 0 : 1, c->vocab, h},
         [T_NORM] = {1, 1, h},          [T_ATTN_NORM] = {1, 1, h},
@@ -59,14 +66,25 @@ static bool size_of(const struct config *c, enum slot slot, int64_t x, int64_t d
         [T_O] = {1, h, q},             [T_FFN_NORM] = {1, 1, h},
         [T_GATE_UP] = {2 * e, f, h},   [T_DOWN] = {e, h, f},
         [T_ROUTER] = {x ? 1 : 0, x, h},
+        [T_ROUTER_BIAS] = {c->moe.bias_rate > 0, 1, x},
+        [T_ROUTER_LOAD] = {c->moe.aux_domain == AUX_GLOBAL, 1, x},
+        [T_SHARED_GATE_UP] = {shared ? 2 : 0, shared * f, h},
+        [T_SHARED_DOWN] = {shared ? 1 : 0, h, shared * f},
+        [T_SHARED_GATE] = {shared && c->moe.shared_gate, 1, h},
     };
     memcpy(dim, sizes[slot], 3 * sizeof *dim);
     return dim[0] > 0;
 }
 
+/* State of the routing follows counts, not gradients. */
+static bool is_state(enum slot slot)
+{
+    return slot == T_ROUTER_BIAS || slot == T_ROUTER_LOAD;
+}
+
 static void add_tensor(struct model *m, int layer, const struct spec *s, int64_t x)
 {
-    struct tensor t = {.layer = layer, .decay = s->decay, .trained = true, .one = s->one};
+    struct tensor t = {.layer = layer, .decay = s->decay, .trained = !is_state(s->slot), .one = s->one};
     if (!size_of(&m->config, s->slot, x, t.dim))
         return;
     memcpy(t.by, s->by, sizeof t.by);
@@ -99,9 +117,11 @@ static void add_layers(struct model *m)
     for (int l = 1; l < m->n_layers - 1; l++) {
         int64_t x = config_experts(&m->config, l - 1);
         m->layer[l].type = x ? MOE_BLOCK : BLOCK;
-        add_specs(m, l, block_specs, COUNT(block_specs) - (x ? 2 : 0), x);
+        add_specs(m, l, block_specs, COUNT(block_specs), x);
         if (x)
             add_specs(m, l, expert_specs, COUNT(expert_specs), x);
+        else
+            add_specs(m, l, dense_specs, COUNT(dense_specs), x);
     }
     m->layer[m->n_layers - 1].type = HEAD;
     add_specs(m, m->n_layers - 1, head_specs, COUNT(head_specs), 0);

@@ -15,7 +15,7 @@ struct tensor {
     enum cut by[3];
     int layer;         /* index into model.layer */
     bool decay;        /* AdamW's weight decay: matrices yes, norms and biases no */
-    bool trained;
+    bool trained;      /* false: no gradient and no moments; train/balance sets it after a step */
     double init_std;   /* random start: N(0, std); 0 = ones (norms) or zeros (biases, see one) */
     bool one;          /* starts as ones */
 };
@@ -25,6 +25,9 @@ enum slot {
     T_EMBED, T_HEAD, T_NORM,                       /* HEAD layer: final norm and head (tied: T_HEAD is the embedding) */
     T_ATTN_NORM, T_Q, T_K, T_V, T_Q_BIAS, T_K_BIAS, T_V_BIAS, T_O,
     T_FFN_NORM, T_GATE_UP, T_DOWN, T_ROUTER,       /* gate_up and down: dense FFN or experts */
+    T_SHARED_GATE_UP, T_SHARED_DOWN, T_SHARED_GATE, /* shared experts, as one FFN */
+    T_ROUTER_BIAS,                                 /* of loss-free balancing, added for the choice */
+    T_ROUTER_LOAD,                                 /* n_e / mean of the last step's global batch */
     SLOTS
 };
 

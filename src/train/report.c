@@ -62,6 +62,7 @@ static status write_metrics(const struct report *r, const struct trainer *t)
         {"loss", s->loss},
         {"aux_loss", s->aux},
         {"z_loss", s->z},
+        {"max_z_loss", s->max_z},
         {"grad_norm", s->grad_norm},
         {"lr", s->rate},
         {"tokens_per_s", tokens_a_step(t) / r->step_seconds},

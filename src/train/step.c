@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/mem.h"
+#include "train/balance.h"
 
 void batch_open(struct batch *b, const struct layout *l, int rank, int64_t sequences, int64_t micro, int64_t sequence)
 {
@@ -24,6 +25,7 @@ void batch_close(struct batch *b)
 
 status batch_fetch(struct batch *b, struct data *data, int64_t first)
 {
+    b->first = first;
     for (int64_t i = 0; i < b->mine.n * b->micro; i++)
         TRY(data_sample(data, first + b->mine.lo * b->micro + i, b->ids + i * b->sequence,
                         b->targets + i * b->sequence));
@@ -36,7 +38,8 @@ struct micro_batch batch_round(const struct batch *b, int64_t round)
         return (struct micro_batch){0};
     int64_t n = b->micro * b->sequence;
     return (struct micro_batch){n, b->ids + round * n, b->targets + round * n,
-                                b->counted > 0 ? 1 / (double)b->counted : 0};
+                                b->counted > 0 ? 1 / (double)b->counted : 0,
+                                b->first + (b->mine.lo + round) * b->micro};
 }
 
 void stepper_open(struct stepper *s, struct comm *comm, struct group *const *group, struct store *store,
@@ -74,15 +77,16 @@ static void collect(struct stepper *s, const struct batch *b, const struct net_r
 {
     struct step_report *r = &s->report;
     const struct config *c = &s->store->model->config;
-    double sum[4] = {mine->nll, mine->aux, mine->z, mine->dropped}, margin = -mine->margin;
-    comm_sum_f64(s->comm, sum, 4);
+    double sum[5] = {mine->nll, mine->aux, mine->z, mine->max_z, mine->dropped}, margin = -mine->margin;
+    comm_sum_f64(s->comm, sum, 5);
     comm_sum_f64(s->comm, r->load, (int)r->load_n);
     comm_max_f64(s->comm, &margin, 1);
     double assignments = (double)(b->micros * b->micro * b->sequence * c->moe.top_k * config_moe_layers(c));
     r->loss = b->counted > 0 ? sum[0] / (double)b->counted : 0;
     r->aux = sum[1] / (double)b->micros;
     r->z = sum[2] / (double)b->micros;
-    r->dropped_fraction = assignments > 0 ? sum[3] / assignments : 0;
+    r->max_z = sum[3] / (double)b->micros;
+    r->dropped_fraction = assignments > 0 ? sum[4] / assignments : 0;
     r->load_max_over_mean = load_ratio(c, r->load);
     r->margin = -margin;
 }
@@ -115,6 +119,7 @@ bool step_update(struct stepper *s, int64_t update, double rate)
         return false;
     double clip = s->optimizer->clip, scale = clip > 0 ? fmin(1, clip / (r->grad_norm + 1e-6)) : 1;
     optim_update(s->store, s->optimizer, rate, update, scale);
+    balance_update(s->store, r->load);
     r->seconds[PHASE_OPTIMIZER] = clock_lap(&start);
     store_gather_weights(s->store, s->group);
     dev_sync(s->store->dev);

@@ -11,6 +11,7 @@ struct batch {
     int64_t micros, rounds;          /* M, ceil(M/DP) */
     struct range mine;               /* my micro-batches */
     int64_t micro, sequence;         /* m, S */
+    int64_t first;                   /* number of its first sample */
     int64_t counted;                 /* C of the global batch */
     int32_t *ids, *targets;          /* [mine.n, m*S] */
 };
@@ -24,7 +25,7 @@ struct micro_batch batch_round(const struct batch *, int64_t round);
 
 /* What a step tells. Sums over the global batch, equal on all ranks. */
 struct step_report {
-    double loss, aux, z, grad_norm, rate, dropped_fraction, load_max_over_mean;
+    double loss, aux, z, max_z, grad_norm, rate, dropped_fraction, load_max_over_mean;
     double margin;                   /* smallest routing or capacity margin, if asked for */
     double *load;                    /* [MoE layers * X] assignments of the batch; owned by the step */
     int64_t load_n;
@@ -47,7 +48,7 @@ void stepper_close(struct stepper *);
 /** COLLECTIVE: forward and backward of all micro-batches, gradients reduced (not scaled), report
  *  filled but for grad_norm. */
 void step_gradients(struct stepper *, const struct batch *);
-/** COLLECTIVE: norm; then, if it is finite, clip, AdamW at update u with this rate, gather. False (and
+/** COLLECTIVE: norm; then, if it is finite, clip, AdamW at update u with this rate, routing state, gather. False (and
  *  nothing is changed) if the norm or the loss is not finite. */
 bool step_update(struct stepper *, int64_t update, double rate);
 

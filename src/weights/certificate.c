@@ -12,7 +12,7 @@ bool upcycle_is_exact(const struct config *c, const struct upcycle *u)
     const struct moe *m = &c->moe;
     bool one = u->scale_gate_up == 1;
     bool weights_sum_to_one = m->order == TOPK_SOFTMAX || m->renormalise || m->top_k == m->experts;
-    if (!weights_sum_to_one || !one)
+    if (!weights_sum_to_one || !one || m->shared > 0)
         return false;
     if (m->granularity == 1)
         return u->scale_down == 1;

@@ -37,6 +37,11 @@ status export_check(const struct config *c)
         return fail(E_DATA,
                     "router: softmax-topk without renormalise cannot be exported: Mixtral's expert weights "
                     "always sum to 1");
+    if (m->shared > 0)
+        return fail(E_DATA, "a model with shared experts cannot be exported: Mixtral has none");
+    if (m->bias_rate > 0)
+        return fail(E_DATA, "a router with a balancing bias (model.moe.bias_update_rate) cannot be exported: "
+                            "Mixtral chooses by the logits alone");
     if (c->qkv_bias)
         return fail(E_DATA, "a MoE model with biases on Q, K and V cannot be exported: Mixtral has none");
     if (config_moe_layers(c) < c->layers && m->granularity > 1)

@@ -51,38 +51,52 @@ static status open_named(struct source **source, const struct model *m, const ch
     return names_maps(m, *source, maps);
 }
 
-status plan_same(struct fill_plan *p, const struct model *target, const char *dir)
+/* Does a tensor come from the generator? State of the routing where the file has none; upcycling also
+ * makes routers and the gates of shared experts. */
+static bool is_new(const struct fill_plan *p, const struct model *target, int tensor, const struct upcycle *up)
 {
-    plan_new(p, target);
-    status s = open_named(&p->source[FILE_SOURCE], target, dir, p->map);
-    if (s != OK)
-        plan_free(p);
-    return s;
+    enum slot slot = upcycle_slot(target, tensor);
+    return target->tensor[tensor].trained ? up && (slot == T_ROUTER || slot == T_SHARED_GATE) : p->map[tensor].n == 0;
 }
 
-/* Routers come from the generator: base rows, the same on every layout. */
-static void plan_routers(struct fill_plan *p, const struct model *target, double std, uint64_t seed)
+/* up = NULL: nothing is upcycled. Routers are base rows, the same on every layout. */
+static void plan_fresh(struct fill_plan *p, const struct model *target, const struct upcycle *up, uint64_t seed)
 {
-    const struct moe *m = &target->config.moe;
     struct generated *list = mem_new(target->n_tensors, sizeof *list);
     int n = 0;
     for (int i = 0; i < target->n_tensors; i++) {
         const struct tensor *t = &target->tensor[i];
-        if (upcycle_slot(target, i) != T_ROUTER)
+        bool router = upcycle_slot(target, i) == T_ROUTER;
+        if (!is_new(p, target, i, up))
             continue;
-        list[n] = (struct generated){
-            .name = t->name, .dim = {1, m->experts / m->granularity, t->dim[2]}, .std = std};
-        p->map[i] = upcycle_router(&target->config, GENERATOR, n++);
+        list[n] = (struct generated){.name = t->name, .std = t->one ? -1 : t->trained ? up->router_std : 0};
+        memcpy(list[n].dim, t->dim, sizeof t->dim);
+        if (router)
+            list[n].dim[1] /= target->config.moe.granularity;
+        p->map[i] = router ? upcycle_router(&target->config, GENERATOR, n) : map_whole(GENERATOR, n, t->dim);
+        n++;
     }
-    p->source[GENERATOR] = source_open_random(seed, list, n);
+    if (n > 0)
+        p->source[GENERATOR] = source_open_random(seed, list, n);
     free(list);
+}
+
+status plan_same(struct fill_plan *p, const struct model *target, const char *dir)
+{
+    plan_new(p, target);
+    status s = open_named(&p->source[FILE_SOURCE], target, dir, p->map);
+    if (s == OK)
+        plan_fresh(p, target, NULL, 0);
+    else
+        plan_free(p);
+    return s;
 }
 
 static void plan_experts(struct fill_plan *p, const struct model *target, const struct model *dense,
                          const struct map *names, const struct upcycle *up)
 {
     for (int i = 0; i < target->n_tensors; i++) {
-        if (upcycle_slot(target, i) == T_ROUTER)
+        if (is_new(p, target, i, up))
             continue;
         struct map over_dense = upcycle_map(target, dense, i, up);
         p->map[i] = map_compose(&over_dense, names);
@@ -112,7 +126,7 @@ status plan_upcycle(struct fill_plan *p, const struct model *target, const struc
     status s = open_named(&p->source[FILE_SOURCE], dense, dir, names);
     if (s == OK) {
         plan_experts(p, target, dense, names, up);
-        plan_routers(p, target, up->router_std, seed);
+        plan_fresh(p, target, up, seed);
     } else {
         plan_free(p);
     }

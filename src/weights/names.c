@@ -32,6 +32,10 @@ static const struct row {
     {T_GATE_UP, DENSE, 2, 0, 1, "mlp.gate_proj.weight"},
     {T_GATE_UP, DENSE, 2, 1, 1, "mlp.up_proj.weight"},
     {T_DOWN, DENSE, 2, 0, 1, "mlp.down_proj.weight"},
+    {T_SHARED_GATE_UP, ANY, 2, 0, 1, "mlp.shared_expert.gate_proj.weight"}, /* Qwen2-MoE's names */
+    {T_SHARED_GATE_UP, ANY, 2, 1, 1, "mlp.shared_expert.up_proj.weight"},
+    {T_SHARED_DOWN, ANY, 2, 0, 1, "mlp.shared_expert.down_proj.weight"},
+    {T_SHARED_GATE, ANY, 2, 0, 0, "mlp.shared_expert_gate.weight"},
     {T_ROUTER, OLD, 2, 0, 0, "block_sparse_moe.gate.weight"},
     {T_GATE_UP, OLD_EXPERT, 2, 0, 2, "w1.weight"},
     {T_GATE_UP, OLD_EXPERT, 2, 1, 2, "w3.weight"},

@@ -71,12 +71,31 @@ static struct map map_experts(const struct config *c, int dense_tensor, bool dow
     return m;
 }
 
+/* Shared expert j starts as shard j mod G, unscaled: rows (gate, up) or columns (down) of the dense FFN. */
+static struct map map_shared(const struct config *c, int dense_tensor, bool down)
+{
+    struct map m = {0};
+    int64_t width = config_expert_ffn(c);
+    for (int64_t j = 0; j < c->moe.shared; j++) {
+        struct axis shard = axis_shift(j * width, width, j % c->moe.granularity * width);
+        struct axis hidden = axis_identity(c->hidden);
+        struct term t = {.array = dense_tensor, .axis = {axis_identity(down ? 1 : 2)}};
+        t.axis[1] = down ? hidden : shard;
+        t.axis[2] = down ? shard : hidden;
+        map_push(&m, t);
+    }
+    return m;
+}
+
 struct map upcycle_map(const struct model *target, const struct model *dense, int tensor,
                        const struct upcycle *up)
 {
     const struct tensor *t = &target->tensor[tensor];
     enum slot slot = upcycle_slot(target, tensor);
-    int from = dense->layer[t->layer].tensor[slot];
+    const int *source = dense->layer[t->layer].tensor;
+    int from = source[slot];
+    if (slot == T_SHARED_GATE_UP || slot == T_SHARED_DOWN)
+        return map_shared(&target->config, source[slot == T_SHARED_DOWN ? T_DOWN : T_GATE_UP], slot == T_SHARED_DOWN);
     if (target->layer[t->layer].type == MOE_BLOCK && slot == T_GATE_UP)
         return map_experts(&target->config, from, false, up->scale_gate_up);
     if (target->layer[t->layer].type == MOE_BLOCK && slot == T_DOWN)

@@ -50,7 +50,7 @@ struct op {
 
 /* ops_model.c, ops_moe.c */
 extern const struct op op_norm, op_rope, op_swiglu, op_embed, op_attention, op_cross_entropy;
-extern const struct op op_router_logits, op_router, op_gather, op_combine;
+extern const struct op op_router_logits, op_router, op_jitter, op_sigmoid, op_gather, op_combine;
 
 /** Inputs, gradients and what setup adds, for the sizes r->n. */
 void make(const struct op *, struct run *r);

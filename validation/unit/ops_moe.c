@@ -1,4 +1,5 @@
 /* Ops of mixture-of-experts layers: references in double and how t_ops calls them. */
+#include "base/rng.h"
 #include "ops.h"
 #include <math.h>
 #include <string.h>
@@ -43,30 +44,30 @@ const struct op op_router_logits = {
 };
 
 /* Router: n = T, X, k, softmax_first, renormalise; outputs gate, sum of softmax, half the sum of lse^2,
- * whose gradients are d_gate, aux and the z coefficient. */
+ * half that of the largest logit squared, whose gradients are d_gate, aux and the z coefficients. */
 static void router_shapes(const int64_t *n, int64_t (*in)[2], int64_t (*out)[2])
 {
     memcpy(in, n, 2 * sizeof *n);
-    memcpy(out, (int64_t[3][2]){{n[0], n[2]}, {1, n[1]}, {1, 1}}, 6 * sizeof(int64_t));
+    memcpy(out, (int64_t[4][2]){{n[0], n[2]}, {1, n[1]}, {1, 1}, {1, 1}}, 8 * sizeof(int64_t));
 }
 
 static void router_setup(struct run *r)
 {
     r->route = (struct route){.top_k = r->n[2], .softmax_first = r->n[3], .renormalise = r->n[4]};
     r->ids = matrix(I32, r->n[0], r->n[2]);
-    r->saved = vector(F32, 2 * r->n[1] + 1);
+    r->saved = vector(F32, 2 * r->n[1] + 2);
 }
 
 static void router_ref(const struct run *r, double *const *in, double *const *out)
 {
     int64_t x = r->n[1], k = r->n[2];
     memset(out[1], 0, (size_t)x * sizeof *out[1]);
-    out[2][0] = 0;
+    out[2][0] = out[3][0] = 0;
     for (int64_t t = 0; t < r->n[0]; t++) {
         const double *l = in[0] + t * x;
-        double all = 0, chosen = 0, *gate = out[0] + t * k;
+        double all = 0, chosen = 0, most = l[0], *gate = out[0] + t * k;
         for (int64_t e = 0; e < x; e++)
-            all += exp(l[e]);
+            all += exp(l[e]), most = fmax(most, l[e]);
         for (int64_t e = 0; e < x; e++)
             out[1][e] += exp(l[e]) / all;
         for (int64_t j = 0; j < k; j++)
@@ -75,6 +76,7 @@ static void router_ref(const struct run *r, double *const *in, double *const *ou
             gate[j] = exp(l[*int_at(r->ids, t, j)]) /
                       (r->route.softmax_first && !r->route.renormalise ? all : chosen);
         out[2][0] += log(all) * log(all) / 2;
+        out[3][0] += most * most / 2;
     }
 }
 
@@ -84,12 +86,13 @@ static void router_fwd(struct run *r)
     dev_router_choose(dev, r->route, r->ids, r->out[0], r->saved, r->in[0], view_none());
     memcpy(r->out[1].data, at(r->saved, 0, x), (size_t)x * sizeof(float));
     *at(r->out[2], 0, 0) = *at(r->saved, 0, 2 * x) / 2;
+    *at(r->out[3], 0, 0) = *at(r->saved, 0, 2 * x + 1) / 2;
 }
 
 static void router_bwd(struct run *r)
 {
     dev_router_bwd(dev, r->route, r->d_in[0], r->in[0], r->ids, r->out[0], r->d_out[0], r->d_out[1],
-                   *at(r->d_out[2], 0, 0));
+                   *at(r->d_out[2], 0, 0), *at(r->d_out[3], 0, 0));
 }
 
 static int64_t router_terms(const int64_t *n)
@@ -100,8 +103,8 @@ static int64_t router_terms(const int64_t *n)
 const struct op op_router = {
     .name = "router",
     .ins = 1,
-    .outs = 3,
-    .seeds = 3,
+    .outs = 4,
+    .seeds = 4,
     .accs = 0,
     .shapes = router_shapes,
     .setup = router_setup,
@@ -109,6 +112,85 @@ const struct op op_router = {
     .fwd = router_fwd,
     .bwd = router_bwd,
     .terms = router_terms,
+};
+
+/* Jitter: n = T, H */
+static const double JITTER = 0.25;
+enum { JITTER_KEY = 7, JITTER_ROW = 1000 };
+
+static void pair_shapes(const int64_t *n, int64_t (*in)[2], int64_t (*out)[2])
+{
+    memcpy(in, n, 2 * sizeof *n);
+    memcpy(out, n, 2 * sizeof *n);
+}
+
+static void jitter_ref(const struct run *r, double *const *in, double *const *out)
+{
+    int64_t h = r->n[1];
+    for (int64_t i = 0; i < r->n[0] * h; i++) {
+        uint32_t word[4];
+        rng_block(JITTER_KEY, (uint64_t)(JITTER_ROW + i / h), (uint64_t)(i % h / 4), word);
+        out[0][i] = in[0][i] * (1 + JITTER * (double)(int32_t)word[i % h % 4] / 2147483648.0);
+    }
+}
+
+static void jitter_fwd(struct run *r)
+{
+    dev_jitter(dev, false, r->out[0], r->in[0], (float)JITTER, JITTER_KEY, JITTER_ROW);
+}
+
+static void jitter_bwd(struct run *r)
+{
+    dev_jitter(dev, r->acc & 1, r->d_in[0], r->d_out[0], (float)JITTER, JITTER_KEY, JITTER_ROW);
+}
+
+static int64_t one_term(const int64_t *n)
+{
+    (void)n;
+    return 1;
+}
+
+const struct op op_jitter = {
+    .name = "jitter",
+    .ins = 1,
+    .outs = 1,
+    .seeds = 1,
+    .accs = 1,
+    .shapes = pair_shapes,
+    .ref = jitter_ref,
+    .fwd = jitter_fwd,
+    .bwd = jitter_bwd,
+    .terms = one_term,
+};
+
+/* Sigmoid: n = T, H */
+static void sigmoid_ref(const struct run *r, double *const *in, double *const *out)
+{
+    for (int64_t i = 0; i < r->n[0] * r->n[1]; i++)
+        out[0][i] = 1 / (1 + exp(-in[0][i]));
+}
+
+static void sigmoid_fwd(struct run *r)
+{
+    dev_sigmoid_fwd(dev, r->out[0], r->in[0]);
+}
+
+static void sigmoid_bwd(struct run *r)
+{
+    dev_sigmoid_bwd(dev, r->d_in[0], r->d_out[0], r->out[0]);
+}
+
+const struct op op_sigmoid = {
+    .name = "sigmoid",
+    .ins = 1,
+    .outs = 1,
+    .seeds = 1,
+    .accs = 0,
+    .shapes = pair_shapes,
+    .ref = sigmoid_ref,
+    .fwd = sigmoid_fwd,
+    .bwd = sigmoid_bwd,
+    .terms = one_term,
 };
 
 /* Gather: n = T, k, H, X; x [T, H] -> rows by expert. Its backward is combine. */

@@ -48,6 +48,12 @@ static const struct {
     {&op_router, {17, 8, 3, 1, 1}},
     {&op_router, {3, 64, 64, 0, 0}},
     {&op_router, {101, 33, 5, 1, 0}},
+    {&op_jitter, {0, 5}},
+    {&op_jitter, {3, 17}},
+    {&op_jitter, {65, 64}},
+    {&op_sigmoid, {0, 1}},
+    {&op_sigmoid, {17, 1}},
+    {&op_sigmoid, {3, 5}},
     {&op_gather, {0, 2, 3, 4}},
     {&op_gather, {1, 1, 1, 1}},
     {&op_gather, {17, 3, 5, 4}},
@@ -85,7 +91,7 @@ static void test_choice(bool biased)
 {
     enum { T = 65, X = 9, K = 3 };
     view logits = matrix(F32, T, X), idx = matrix(I32, T, K), gate = matrix(F32, T, K);
-    view stats = vector(F32, 2 * X + 1), small = matrix(I32, T, X),
+    view stats = vector(F32, 2 * X + 2), small = matrix(I32, T, X),
          bias = biased ? vector(F32, X) : view_none();
     bool good = true, gates = true;
     float counts[X] = {0};
@@ -122,7 +128,7 @@ static void test_nan_logits(void)
         bug("no device: %s", status_text());
     for (int64_t bad = 0; bad < 1 << X; bad++) {
         view logits = matrix(F32, 1, X), idx = matrix(I32, 1, K), gate = vector(F32, K),
-             stats = vector(F32, 2 * X + 1);
+             stats = vector(F32, 2 * X + 2);
         for (int64_t e = 0; e < X; e++)
             *at(logits, 0, e) = bad >> e & 1 ? NAN : (float)(e * 3 % 7);
         dev_router_choose(plain, (struct route){.top_k = K}, idx, gate, stats, logits, view_none());
@@ -153,6 +159,34 @@ static void test_logit_bits(void)
     }
     ok(alone, "router logits do not depend on the number of tokens");
     ok(alike, "router logits of equal experts are equal");
+    release();
+}
+
+/* Factors fill 1-eps .. 1+eps evenly, and a token's do not depend on which rank holds it. */
+static void test_jitter(void)
+{
+    enum { T = 64, H = 129, CUT = 21, ROW = 5 };
+    const float eps = 0.5f;
+    const uint64_t key = 99;
+    view one = matrix(F32, T, H), y = matrix(F32, T, H), part = matrix(F32, T - CUT, H);
+    double sum = 0, squares = 0;
+    bool inside = true, alike = true;
+    dev_fill(dev, one, 1);
+    dev_jitter(dev, false, y, one, eps, key, ROW);
+    dev_jitter(dev, false, part, view_rows(one, CUT, T - CUT), eps, key, ROW + CUT);
+    for (int64_t i = 0; i < T * H; i++) {
+        double u = ((double)*at(y, i / H, i % H) - 1) / (double)eps;
+        inside = inside && u >= -1 && u <= 1;
+        sum += u;
+        squares += u * u;
+    }
+    for (int64_t t = CUT; t < T; t++)
+        alike = alike && !memcmp(at(y, t, 0), at(part, t - CUT, 0), H * sizeof(float));
+    ok(inside, "jitter stays within 1-eps .. 1+eps");
+    double n = T * H, mean = sum / n, variance = squares / n; /* 1/3 +- sqrt(4/45/n) */
+    ok(fabs(mean) < 4 / sqrt(3 * n) && fabs(variance - 1.0 / 3) < 4 * sqrt(4.0 / 45 / n),
+       "jitter is uniform: mean %.4f, variance %.4f", mean, variance);
+    ok(alike, "jitter of a token does not depend on the rows beside it");
     release();
 }
 
@@ -295,6 +329,7 @@ int main(int argc, char **argv)
     test_choice(true);
     test_nan_logits();
     test_logit_bits();
+    test_jitter();
     test_alignment();
     test_no_weight();
     test_activations();

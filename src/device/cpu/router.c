@@ -1,4 +1,5 @@
 /* The router, all in fp32 (definitions D1, D5, D6): logits, the choice with its statistics, backward. */
+#include "base/rng.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/vmath.h"
 #include <math.h>
@@ -90,7 +91,16 @@ static void gate_row(struct route r, float *gate, const int32_t *idx, const floa
         gate[j] /= sum;
 }
 
-/* sums [2X+1] in double: assignments, softmax, lse^2. */
+static int64_t largest(const float *l, int64_t n)
+{
+    int64_t at = 0;
+    for (int64_t e = 1; e < n; e++)
+        if (l[e] > l[at])
+            at = e;
+    return at;
+}
+
+/* sums [2X+2] in double: assignments, softmax, lse^2, the largest logit squared. */
 static void add_stats(double *sums, const int32_t *idx, int64_t k, const float *l, float lse, int64_t experts)
 {
     for (int64_t j = 0; j < k; j++)
@@ -98,6 +108,8 @@ static void add_stats(double *sums, const int32_t *idx, int64_t k, const float *
     for (int64_t e = 0; e < experts; e++)
         sums[experts + e] += (double)vm_exp(l[e] - lse);
     sums[2 * experts] += (double)lse * (double)lse;
+    double most = (double)l[largest(l, experts)];
+    sums[2 * experts + 1] += most * most;
 }
 
 KERNEL static void route_row(struct route r, int32_t *idx, float *gate, double *sums, const float *l,
@@ -112,7 +124,7 @@ KERNEL static void route_row(struct route r, int32_t *idx, float *gate, double *
 void cpu_router_choose(struct dev *dev, struct route r, view idx, view gate, view stats, view logits,
                        view bias)
 {
-    int64_t experts = logits.n[2], n = 2 * experts + 1, threads = omp_get_max_threads();
+    int64_t experts = logits.n[2], n = 2 * experts + 2, threads = omp_get_max_threads();
     double *partial = cpu_scratch(dev, threads * n * (int64_t)sizeof(double));
     memset(partial, 0, (size_t)(threads * n) * sizeof *partial);
 #pragma omp parallel for schedule(static)
@@ -159,18 +171,62 @@ static void gate_bwd(struct route r, float *d, const float *l, const int32_t *id
 }
 
 KERNEL static void bwd_row(struct route r, float *d, const float *l, const int32_t *idx, const float *gate,
-                           const float *d_gate, const float *aux, float z, int64_t experts)
+                           const float *d_gate, const float *aux, float z, float max_z, int64_t experts)
 {
     softmax_bwd(d, l, aux, z, experts);
     gate_bwd(r, d, l, idx, gate, d_gate, experts);
+    int64_t top = largest(l, experts);
+    d[top] += max_z * l[top];
 }
 
 void cpu_router_bwd(struct dev *dev, struct route r, view d_logits, view logits, view idx, view gate,
-                    view d_gate, view aux, float z_coeff)
+                    view d_gate, view aux, float z, float max_z)
 {
     (void)dev;
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < logits.n[1]; t++)
         bwd_row(r, f32_row(d_logits, t), f32_row(logits, t), i32_row(idx, t), f32_row(gate, t),
-                f32_row(d_gate, t), aux.data, z_coeff, logits.n[2]);
+                f32_row(d_gate, t), aux.data, z, max_z, logits.n[2]);
+}
+
+/* ---- jitter of the router's input ---- */
+
+/* Column j has word j mod 4 of block (key, row, j/4), as a signed fraction. */
+static void jitter_row(bool acc, float *y, const float *x, int64_t n, float eps, uint64_t key, int64_t row)
+{
+    uint32_t word[4];
+    for (int64_t j = 0; j < n; j++) {
+        if (j % 4 == 0)
+            rng_block(key, (uint64_t)row, (uint64_t)j / 4, word);
+        float factor = 1 + eps * ((float)(int32_t)word[j % 4] * 0x1p-31f);
+        y[j] = (acc ? y[j] : 0) + x[j] * factor;
+    }
+}
+
+void cpu_jitter(struct dev *dev, bool acc, view y, view x, float eps, uint64_t key, int64_t row)
+{
+    (void)dev;
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < x.n[1]; t++)
+        jitter_row(acc, f32_row(y, t), f32_row(x, t), x.n[2], eps, key, row + t);
+}
+
+/* ---- gate of the shared experts: one number a token ---- */
+
+void cpu_sigmoid_fwd(struct dev *dev, view y, view x)
+{
+    (void)dev;
+    for (int64_t r = 0; r < view_rows_all(x); r++)
+        for (int64_t j = 0; j < x.n[2]; j++)
+            f32_row(y, r)[j] = 1 / (1 + vm_exp(-f32_row(x, r)[j]));
+}
+
+void cpu_sigmoid_bwd(struct dev *dev, view dx, view dy, view y)
+{
+    (void)dev;
+    for (int64_t r = 0; r < view_rows_all(y); r++)
+        for (int64_t j = 0; j < y.n[2]; j++) {
+            float s = f32_row(y, r)[j];
+            f32_row(dx, r)[j] = f32_row(dy, r)[j] * s * (1 - s);
+        }
 }

@@ -1,39 +1,65 @@
-/* The dense SwiGLU feed-forward: column-parallel gate|up, row-parallel down. One "expert" of the
- * expert op, without a routing weight. */
+/* SwiGLU feed-forward of all tokens: column-parallel gate|up, row-parallel down. One "expert" of the
+ * expert op. */
 #include "model/layers/layers.h"
 
-void ffn_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x_out)
+/* gate|up as [1, 2F, H]. */
+static view gate_up_of(const struct net *net, struct ffn f, enum kind kind)
 {
-    view w_gu = weight(net, layer, T_GATE_UP), w_d = weight(net, layer, T_DOWN);
-    w_gu = view_shape(w_gu, 1, w_gu.n[0] * w_gu.n[1], w_gu.n[2]);
-    s->gate_up = arena_save(&net->arena, F32, 1, p->n, w_gu.n[1]);
+    view v = store_view(net->store, net->model->layer[f.layer].tensor[f.gate_up], kind);
+    return view_shape(v, 1, v.n[0] * v.n[1], v.n[2]);
+}
 
+void swiglu_fwd(struct net *net, struct pass *p, struct ffn f, view x_out, view gate_up, view h, view weight_n)
+{
     int64_t mark = arena_mark(&net->arena), offs[2] = {0, p->n};
-    view h = live(p, seq_gather(net, p, norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL)));
     bool alone = net->layout.tp == 1; /* then down adds into the residual itself */
+    view all = live(p, seq_gather(net, p, h));
     view y = alone ? x_out : seq_partial(net, p, net->config->hidden);
-    dev_copy(net->dev, x_out, s->x2);
-    dev_expert_ffn_fwd(net->dev, &net->arena, live(p, y), s->gate_up, 1, offs, h, w_gu, w_d, view_none(), alone);
+    dev_expert_ffn_fwd(net->dev, &net->arena, live(p, y), gate_up, 1, offs, all, gate_up_of(net, f, WEIGHT),
+                       weight(net, f.layer, f.down), weight_n, alone);
     if (!alone)
         seq_reduce(net, p, x_out, y, true);
     arena_release(&net->arena, mark);
 }
 
+view swiglu_bwd(struct net *net, struct pass *p, struct ffn f, view d_x, view gate_up, view h, view weight_n,
+                view d_weight)
+{
+    int64_t offs[2] = {0, p->n};
+    view part = seq_partial(net, p, h.n[2]), d_h = part;
+    if (net->layout.tp > 1)
+        d_h = arena_scratch(&net->arena, F32, 1, p->c, h.n[2]);
+    int64_t mark = arena_mark(&net->arena);
+    dev_expert_ffn_bwd(net->dev, &net->arena, live(p, part), gate_up_of(net, f, GRAD), gradient(net, f.layer, f.down),
+                       d_weight, 1, offs, live(p, seq_gather(net, p, d_x)), live(p, seq_gather(net, p, h)), gate_up,
+                       gate_up_of(net, f, WEIGHT), weight(net, f.layer, f.down), weight_n, p->acc);
+    arena_release(&net->arena, mark);
+    if (net->layout.tp > 1)
+        seq_reduce(net, p, d_h, part, false);
+    return d_h;
+}
+
+static struct ffn dense(int layer)
+{
+    return (struct ffn){layer, T_GATE_UP, T_DOWN};
+}
+
+void ffn_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x_out)
+{
+    view w = gate_up_of(net, dense(layer), WEIGHT);
+    s->gate_up = arena_save(&net->arena, F32, 1, p->n, w.n[1]);
+    int64_t mark = arena_mark(&net->arena);
+    view h = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL);
+    dev_copy(net->dev, x_out, s->x2);
+    swiglu_fwd(net, p, dense(layer), x_out, s->gate_up, h, view_none());
+    arena_release(&net->arena, mark);
+}
+
 void ffn_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_x)
 {
-    view w_gu = weight(net, layer, T_GATE_UP), w_d = weight(net, layer, T_DOWN);
-    view g_gu = gradient(net, layer, T_GATE_UP), g_d = gradient(net, layer, T_DOWN);
-    int64_t rows = w_gu.n[0] * w_gu.n[1], h_n = net->config->hidden, offs[2] = {0, p->n};
     int64_t mark = arena_mark(&net->arena);
-
     view rstd, h = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, &rstd);
-    view part = seq_partial(net, p, h_n);
-    dev_expert_ffn_bwd(net->dev, &net->arena, live(p, part), view_shape(g_gu, 1, rows, h_n), g_d, view_none(), 1, offs,
-                       live(p, seq_gather(net, p, d_x)), live(p, seq_gather(net, p, h)), s->gate_up,
-                       view_shape(w_gu, 1, rows, h_n), w_d, view_none(), p->acc);
-    view d_h = part;
-    if (net->layout.tp > 1)
-        seq_reduce(net, p, d_h = arena_scratch(&net->arena, F32, 1, p->c, h_n), part, false);
+    view d_h = swiglu_bwd(net, p, dense(layer), d_x, s->gate_up, h, view_none(), view_none());
     norm_bwd(net, p, layer, T_FFN_NORM, true, d_x, d_h, s->x2, rstd);
     arena_release(&net->arena, mark);
 }

@@ -26,10 +26,11 @@ struct saved {
     view x;                       /* [c, H] input of the layer */
     view qkv, o, lse;             /* [N, (heads + 2 kv) hd], [N, heads hd], [N, heads], local heads */
     view x2;                      /* [c, H] between attention and FFN */
-    view gate_up;                 /* [N, 2F] dense */
+    view gate_up;                 /* [N, 2F] dense or shared */
+    view shared;                  /* [N] weight of the shared experts, none without a gate */
+    view shared_mine;             /* [c] of my tokens */
     view logits, idx, gate;       /* [own, X], I32 [own, k], [own, k] */
-    view aux;                     /* [X] gradient of the aux loss by every token's softmax */
-    float z_coeff;                /* gradient of the z loss by lse*softmax */
+    view aux;                     /* [domains, X] gradient of the aux loss by every token's softmax */
     struct exchange exchange;     /* MoE */
     struct region xe, we, gue;    /* [R, H], [R], [R, 2F]: rows at the experts; sizes decided by routing */
 };
@@ -53,15 +54,15 @@ struct net {
     view cos_sin;                  /* [S, hd] */
     int32_t *host_ids;             /* host scratch of dispatch: int32 [most rows], grown outside steps */
     int64_t host_ids_n;
-    float *host_stats;             /* [2X + 1] */
+    float *host_stats;             /* [micro, 3X + 2] statistics, then seeds of the aux loss; [X] loads */
     int64_t *host_counts;          /* [ETP * X] */
 };
 
 /* One pass over a micro-batch. */
 struct pass {
     int64_t n, c, own;             /* N, rows a rank, live rows here */
-    bool training;                 /* keep what backward needs */
-    bool capacity;                 /* training mode: capacity applies */
+    bool keep;                     /* what backward needs */
+    bool training;                 /* training mode: capacity, jitter and domains apply */
     bool acc;                      /* weight gradients: add */
     const struct micro_batch *batch;
     view ids, targets;             /* I32 [N] on the device */
@@ -85,6 +86,15 @@ view norm_fwd(struct net *, const struct pass *, int layer, enum slot, view x, v
 /** d_x (+)= and norm gradient (+)= from d_h, recomputing nothing: rstd as norm_fwd gave it. */
 void norm_bwd(struct net *, const struct pass *, int layer, enum slot, bool acc_dx, view d_x, view d_h, view x, view rstd);
 
+/* ---- ffn.c: a SwiGLU FFN cut over TP, of all tokens; COLLECTIVE over TP ---- */
+/** Names the two tensors of one FFN in a layer. */
+struct ffn { int layer; enum slot gate_up, down; };
+/** x_out [c, H] += weight * FFN(h [c, H]). weight [N] or none. gate_up [N, 2F] is saved. */
+void swiglu_fwd(struct net *, struct pass *, struct ffn, view x_out, view gate_up, view h, view weight);
+/** d_h [c, H] and the tensors' gradients from d_x [c, H]; d_weight [N] is this rank's share of the sum
+ *  over TP. gate_up is destroyed. Returns d_h: scratch. */
+view swiglu_bwd(struct net *, struct pass *, struct ffn, view d_x, view gate_up, view h, view weight, view d_weight);
+
 /* ---- each layer: forward beside backward in its own file. x_out, d_x [c, H]. Backward turns d_x
  * (gradient by the output) into the gradient by the input, in place. COLLECTIVE over TP; moe over
  * TP, EP and ETP. ---- */
@@ -106,6 +116,12 @@ void head_eval(struct net *, struct pass *, view x, const struct logits_sink *);
 view router_fwd(struct net *, struct pass *, int layer, struct saved *, view h);
 /** d_h [own, H] += through the logits; router gradient (+)=. d_gate [own, k]. */
 void router_bwd(struct net *, struct pass *, int layer, struct saved *, view d_h, view h, view d_gate);
+
+/* ---- shared.c: COLLECTIVE over TP; h [c, H] ---- */
+/** x_out [c, H] += the shared experts' output. */
+void shared_fwd(struct net *, struct pass *, int layer, struct saved *, view x_out, view h);
+/** d_h [own, H] += through gate and FFN; their gradients (+)=. */
+void shared_bwd(struct net *, struct pass *, int layer, struct saved *, view d_x, view h, view d_h);
 
 /* ---- capacity.c ---- */
 /** Which assignments of the micro-batch fit (D5): COLLECTIVE over TP. idx, gate [own, k] -> kept. */

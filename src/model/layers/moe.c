@@ -44,7 +44,7 @@ void moe_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
 {
     struct exchange *x = &s->exchange;
     int64_t mark = arena_mark(&net->arena);
-    view h = view_rows(norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL), 0, p->own);
+    view mine = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL), h = view_rows(mine, 0, p->own);
     exchange_plan(net, p, x, router_fwd(net, p, layer, s, h));
     send_tokens(net, s, h);
 
@@ -57,6 +57,8 @@ void moe_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
 
     dev_copy(net->dev, x_out, s->x2);
     dev_combine(net->dev, view_rows(x_out, 0, p->own), home, x->slot, true);
+    if (net->config->moe.shared > 0)
+        shared_fwd(net, p, layer, s, x_out, mine);
     arena_release(&net->arena, mark);
     p->moe++;
 }
@@ -90,6 +92,8 @@ void moe_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d
 
     view rstd, h = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, &rstd);
     router_bwd(net, p, layer, s, d_h, view_rows(h, 0, p->own), d_gate);
+    if (net->config->moe.shared > 0)
+        shared_bwd(net, p, layer, s, d_x, h, d_h);
     norm_bwd(net, p, layer, T_FFN_NORM, true, view_rows(d_x, 0, p->own), d_h, view_rows(s->x2, 0, p->own),
              view_cols(rstd, 0, p->own));
     arena_release(&net->arena, mark);

@@ -1,0 +1,56 @@
+/* Shared experts: one FFN beside the routed ones that every token goes to, with weight sigmoid(w_s x) if
+ * there is a gate. Like a routing weight it enters before the down projection, so its gradient falls out
+ * of SwiGLU's backward, as a sum over TP. */
+#include "model/layers/layers.h"
+
+static struct ffn shared(int layer)
+{
+    return (struct ffn){layer, T_SHARED_GATE_UP, T_SHARED_DOWN};
+}
+
+/* Gate of my tokens, and of all of them for the FFN's rank. */
+static void gate_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view h)
+{
+    s->shared_mine = arena_save(&net->arena, F32, 1, p->c, 1);
+    s->shared = arena_save(&net->arena, F32, 1, 1, p->n);
+    int64_t mark = arena_mark(&net->arena);
+    view logit = arena_scratch(&net->arena, F32, 1, p->c, 1);
+    dev_router_logits(net->dev, logit, h, weight(net, layer, T_SHARED_GATE));
+    dev_sigmoid_fwd(net->dev, s->shared_mine, logit);
+    dev_copy(net->dev, s->shared, view_shape(live(p, seq_gather(net, p, s->shared_mine)), 1, 1, p->n));
+    arena_release(&net->arena, mark);
+}
+
+void shared_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x_out, view h)
+{
+    view w = weight(net, layer, T_SHARED_GATE_UP);
+    s->gate_up = arena_save(&net->arena, F32, 1, p->n, w.n[0] * w.n[1]);
+    s->shared = view_none();
+    if (net->config->moe.shared_gate)
+        gate_fwd(net, p, layer, s, h);
+    swiglu_fwd(net, p, shared(layer), x_out, s->gate_up, h, s->shared);
+}
+
+/* d_weight [TP*c, 1]: my share of the gradient by every token's weight. */
+static void gate_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_weight, view h, view d_h)
+{
+    view d_mine = arena_scratch(&net->arena, F32, 1, p->c, 1);
+    seq_reduce(net, p, d_mine, d_weight, false);
+    dev_sigmoid_bwd(net->dev, d_mine, d_mine, s->shared_mine);
+    view d_logit = view_rows(d_mine, 0, p->own), mine = view_rows(h, 0, p->own);
+    dev_gemm(net->dev, true, false, d_logit, mine, p->acc, gradient(net, layer, T_SHARED_GATE));
+    dev_gemm(net->dev, false, false, d_logit, weight(net, layer, T_SHARED_GATE), true, d_h);
+}
+
+void shared_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_x, view h, view d_h)
+{
+    int64_t mark = arena_mark(&net->arena);
+    bool gated = net->config->moe.shared_gate;
+    view d_weight = gated ? seq_partial(net, p, 1) : view_none();
+    view d_all = gated ? view_shape(live(p, d_weight), 1, 1, p->n) : d_weight;
+    view d = swiglu_bwd(net, p, shared(layer), d_x, s->gate_up, h, s->shared, d_all);
+    dev_add(net->dev, d_h, view_rows(d, 0, p->own));
+    if (gated)
+        gate_bwd(net, p, layer, s, d_weight, h, d_h);
+    arena_release(&net->arena, mark);
+}
