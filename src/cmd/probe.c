@@ -1,4 +1,4 @@
-/* coppice probe DECK [--out F | --expect F] [--curve]: logits, loss and every gradient of one global
+/* coppice probe DECK [--out F] [--expect F] [--curve]: logits, loss and every gradient of one global
  * batch, or with --curve the losses of a training run and its final parameters, written as
  * safetensors or beside a reference. Tolerances: definitions D13. Names: golden references'. */
 #include <math.h>
@@ -15,6 +15,10 @@
 
 static const double LOGITS_BAR = 1e-5, GRADIENT_BAR = 1e-4, LOSS_BAR = 1e-5, CURVE_BAR = 1e-4;
 
+/* Rows of a training curve, each [steps]. */
+static const char *const curve_name[] = {"train.loss", "train.grad_norm", "train.lr"};
+enum { CURVES = sizeof curve_name / sizeof *curve_name };
+
 struct probe {
     struct session s;
     struct batch batch;
@@ -22,17 +26,20 @@ struct probe {
     struct st_file expect;
     bool opened_expect;
     float *logits; /* [my micro-batches, N, V] */
+    float *curve;  /* [CURVES, steps] */
     int worse;     /* rows beyond their bar */
 };
 
 /* ---- the table of differences ---- */
 
-static void row(struct probe *p, const char *what, double value, double reference, double difference, double bar)
+static void row(struct probe *p, const char *what, double value, double reference, double difference,
+                double bar)
 {
     bool good = difference <= bar; /* a NaN is not */
     p->worse += !good;
     if (!good || !p->s.options.quiet)
-        log_say("%-58s %14.7g %14.7g %11.2e %9.0e %s", what, value, reference, difference, bar, good ? "ok" : "FAIL");
+        log_say("%-58s %14.7g %14.7g %11.2e %9.0e %s", what, value, reference, difference, bar,
+                good ? "ok" : "FAIL");
 }
 
 static void header(const char *first)
@@ -172,22 +179,31 @@ static void declare(struct declared *d, const char *name, enum st_type type, int
     memcpy(t->shape, shape, (size_t)rank * sizeof *shape);
 }
 
-static struct declared declare_batch(const struct probe *p, const struct hf_name *names, int n)
+static void declare_batch(struct declared *d, const struct probe *p)
 {
-    struct declared d = {0};
-    int64_t one = 1, b = p->batch.micros * p->batch.micro, s = p->batch.sequence, v = p->s.shapes.target.vocab;
-    declare(&d, "logits", ST_F32, 3, (int64_t[]){b, s, v});
-    declare(&d, "tokens", ST_I64, 2, (int64_t[]){b, s});
-    declare(&d, "targets", ST_I64, 2, (int64_t[]){b, s});
+    int64_t one = 1, v = p->s.shapes.target.vocab;
+    int64_t b = p->batch.micros * p->batch.micro, s = p->batch.sequence;
+    declare(d, "logits", ST_F32, 3, (int64_t[]){b, s, v});
+    declare(d, "tokens", ST_I64, 2, (int64_t[]){b, s});
+    declare(d, "targets", ST_I64, 2, (int64_t[]){b, s});
     const char *scalar[] = {"loss", "cross_entropy", "aux_loss", "z_loss"};
     for (int i = 0; i < 4; i++)
-        declare(&d, scalar[i], ST_F32, 1, &one);
+        declare(d, scalar[i], ST_F32, 1, &one);
+}
+
+static void declare_curve(struct declared *d, const struct probe *p)
+{
+    for (int i = 0; i < CURVES; i++)
+        declare(d, curve_name[i], ST_F32, 1, &p->s.deck.run.steps);
+}
+
+static void declare_arrays(struct declared *d, const char *prefix, const struct hf_name *names, int n)
+{
     for (int i = 0; i < n; i++) {
-        char *name = mem_format("grad.%s", names[i].name);
-        declare(&d, name, ST_F32, names[i].rank, names[i].shape);
+        char *name = mem_format("%s%s", prefix, names[i].name);
+        declare(d, name, ST_F32, names[i].rank, names[i].shape);
         free(name);
     }
-    return d;
 }
 
 static status write_tokens(struct probe *p, struct st_writer *w)
@@ -213,8 +229,8 @@ static status write_tokens(struct probe *p, struct st_writer *w)
     return code;
 }
 
-/* Rank 0's part: the scalars, the tokens and the logits of all micro-batches, gathered. */
-static status write_plain(struct probe *p, struct st_writer *w)
+/* Rank 0's part: the scalars and the tokens. */
+static status write_batch(struct probe *p, struct st_writer *w)
 {
     const struct step_report *r = &p->stepper.report;
     const double scalar[] = {total_loss(p), r->loss, r->aux, r->z};
@@ -225,6 +241,15 @@ static status write_plain(struct probe *p, struct st_writer *w)
     return write_tokens(p, w);
 }
 
+static status write_curve(struct probe *p, struct st_writer *w)
+{
+    int64_t steps = p->s.deck.run.steps;
+    for (int i = 0; i < CURVES; i++)
+        TRY(st_write_f32(w, i, 0, steps, p->curve + i * steps));
+    return OK;
+}
+
+/* Of all micro-batches, gathered on rank 0. COLLECTIVE. */
 static status write_logits(struct probe *p, struct st_writer *w)
 {
     bool mine = layout_coords(&p->s.layout, p->s.rank).t == 0; /* its TP group holds the same */
@@ -240,26 +265,33 @@ static status write_logits(struct probe *p, struct st_writer *w)
     return comm_agree(p->s.comm, code);
 }
 
+/* On rank 0: what is not spread over ranks. */
 static status create_out(struct probe *p, const struct hf_name *names, int n, struct st_writer **w)
 {
-    struct declared d = declare_batch(p, names, n);
+    struct declared d = {0};
+    bool curve = p->s.options.curve;
+    (curve ? declare_curve : declare_batch)(&d, p);
+    declare_arrays(&d, curve ? "train.final." : "grad.", names, n);
     status code = st_create(w, p->s.options.out, d.list, d.n);
     for (int i = 0; i < d.n; i++)
         free((char *)(uintptr_t)d.list[i].name);
     free(d.list);
-    return code == OK ? write_plain(p, *w) : code;
+    if (code != OK)
+        return code;
+    return curve ? write_curve(p, *w) : write_batch(p, *w);
 }
 
-static status write_batch(struct probe *p)
+static status write_out(struct probe *p)
 {
     struct hf_name *names;
-    int n = names_list(&p->s.model, HF_OLD, &names), first = 7;
+    int n = names_list(&p->s.model, HF_OLD, &names);
+    bool curve = p->s.options.curve;
     struct st_writer *w = NULL;
     status code = comm_agree(p->s.comm, p->s.rank == 0 ? create_out(p, names, n, &w) : OK);
-    if (code == OK)
+    if (code == OK && !curve)
         code = write_logits(p, w);
     if (code == OK)
-        code = compare_write(p->s.comm, &p->s.store, GRAD, names, n, w, first);
+        code = compare_write(p->s.comm, &p->s.store, curve ? MASTER : GRAD, names, n, w, curve ? CURVES : 7);
     free(names);
     if (code != OK && w)
         st_abandon(w);
@@ -268,47 +300,62 @@ static status write_batch(struct probe *p)
 
 /* ---- a training curve ---- */
 
-static status curve_step(struct probe *p, int64_t step)
+static status train_step(struct probe *p, int64_t step)
 {
+    const struct optimizer_section *o = &p->s.deck.optimizer;
     const struct step_report *r = &p->stepper.report;
-    const struct { const char *name; double value; } what[] = {
-        {"train.loss", r->loss}, {"train.grad_norm", r->grad_norm}, {"train.lr", r->rate}};
-    for (int i = 0; i < 3; i++) {
-        int at = p->opened_expect ? st_find(&p->expect, what[i].name) : -1;
-        float expected;
-        if (at < 0)
-            continue;
-        TRY(st_read_f32(&p->expect, at, step, 1, &expected));
-        char *text = mem_format("%s[%lld]", what[i].name, (long long)step);
-        row(p, text, what[i].value, (double)expected, relative(what[i].value, (double)expected), CURVE_BAR);
-        free(text);
-    }
+    int64_t steps = p->s.deck.run.steps, horizon = o->horizon > 0 ? o->horizon : steps;
+    TRY(comm_agree(p->s.comm, batch_fetch(&p->batch, p->s.data, step * p->batch.micros * p->batch.micro)));
+    step_gradients(&p->stepper, &p->batch);
+    if (!step_update(&p->stepper, step + 1, schedule_rate(o, horizon, step + 1)))
+        return comm_agree(p->s.comm, fail(E_NAN, "step %lld: the loss or the gradient is not finite",
+                                          (long long)step + 1));
+    const double value[CURVES] = {r->loss, r->grad_norm, r->rate};
+    for (int i = 0; i < CURVES; i++)
+        p->curve[i * steps + step] = (float)value[i];
+    if (!p->opened_expect)
+        log_say("step %lld loss %.8f grad_norm %.8f", (long long)step + 1, r->loss, r->grad_norm);
+    return OK;
+}
+
+static status compare_curve(struct probe *p)
+{
+    int64_t steps = p->s.deck.run.steps;
+    for (int64_t step = 0; step < steps; step++)
+        for (int i = 0; i < CURVES; i++) {
+            int at = st_find(&p->expect, curve_name[i]);
+            float expected;
+            if (at < 0)
+                return fail(E_DATA, "%s: no %s in it", p->expect.path, curve_name[i]);
+            TRY(st_read_f32(&p->expect, at, step, 1, &expected));
+            double a = (double)p->curve[i * steps + step], b = (double)expected;
+            char *text = mem_format("%s[%lld]", curve_name[i], (long long)step);
+            row(p, text, a, b, relative(a, b), CURVE_BAR);
+            free(text);
+        }
+    return OK;
+}
+
+static status expect_curve(struct probe *p)
+{
+    struct comparison c;
+    header("training curve");
+    TRY(comm_agree(p->s.comm, compare_curve(p)));
+    TRY(compare_open(&c, p->s.comm, &p->s.store, MASTER, p->s.options.expect, "train.final."));
+    compare_arrays(p, &c, "train.final.", CURVE_BAR);
+    compare_close(&c);
     return OK;
 }
 
 static status run_curve(struct probe *p)
 {
-    const struct optimizer_section *o = &p->s.deck.optimizer;
-    int64_t steps = p->s.deck.run.steps, horizon = o->horizon > 0 ? o->horizon : steps;
-    header("training curve");
-    for (int64_t step = 0; step < steps; step++) {
-        int64_t first = step * p->batch.micros * p->batch.micro;
-        TRY(comm_agree(p->s.comm, batch_fetch(&p->batch, p->s.data, first)));
-        step_gradients(&p->stepper, &p->batch);
-        if (!step_update(&p->stepper, step + 1, schedule_rate(o, horizon, step + 1)))
-            return comm_agree(p->s.comm, fail(E_NAN, "step %lld: the loss or the gradient is not finite",
-                                              (long long)step + 1));
-        TRY(comm_agree(p->s.comm, curve_step(p, step)));
-        if (!p->opened_expect)
-            log_say("step %lld loss %.8f grad_norm %.8f", (long long)step + 1, p->stepper.report.loss,
-                    p->stepper.report.grad_norm);
+    double margin = (double)INFINITY;
+    p->curve = mem_new(mem_mul(CURVES, p->s.deck.run.steps), sizeof *p->curve);
+    for (int64_t step = 0; step < p->s.deck.run.steps; step++) {
+        TRY(train_step(p, step));
+        margin = fmin(margin, p->stepper.report.margin);
     }
-    if (!p->opened_expect || st_find(&p->expect, "train.loss") < 0)
-        return OK;
-    struct comparison c;
-    TRY(compare_open(&c, p->s.comm, &p->s.store, MASTER, p->s.options.expect, "train.final."));
-    compare_arrays(p, &c, "train.final.", CURVE_BAR);
-    compare_close(&c);
+    log_say("margin %.3g", margin);
     return OK;
 }
 
@@ -319,16 +366,13 @@ static status run_batch(struct probe *p)
     TRY(comm_agree(p->s.comm, batch_fetch(&p->batch, p->s.data, 0)));
     if (p->s.options.out || p->opened_expect)
         forward_logits(p);
-    p->stepper.want_margin = true;
     step_gradients(&p->stepper, &p->batch);
     double norm = optim_norm(&p->s.store, p->s.comm);
     const struct step_report *r = &p->stepper.report;
-    log_say("loss %.9f  cross_entropy %.9f  aux_loss %.9f  z_loss %.9f  grad_norm %.9f", total_loss(p), r->loss, r->aux,
-            r->z, norm);
+    log_say("loss %.9f  cross_entropy %.9f  aux_loss %.9f  z_loss %.9f  grad_norm %.9f", total_loss(p), r->loss,
+            r->aux, r->z, norm);
     log_say("dropped %.6f  margin %.3g", r->dropped_fraction, r->margin);
-    if (p->s.options.out)
-        TRY(write_batch(p));
-    return p->opened_expect ? expect_batch(p) : OK;
+    return OK;
 }
 
 static status open_probe(struct probe *p, int argc, char **argv)
@@ -342,6 +386,7 @@ static status open_probe(struct probe *p, int argc, char **argv)
     const struct batch_section *b = &s->deck.batch;
     batch_open(&p->batch, &s->layout, s->rank, b->sequences, b->micro, s->deck.data.sequence);
     stepper_open(&p->stepper, s->comm, s->group, &s->store, s->net, &s->deck.optimizer);
+    p->stepper.want_margin = true;
     if (!s->options.expect)
         return OK;
     status code = comm_agree(s->comm, st_open(&p->expect, s->options.expect));
@@ -357,8 +402,11 @@ static status run_probe(struct probe *p, int argc, char **argv)
     log_say("weights %016llx  ranks %d  data %d x tensor %d  experts %d x %d x %d", (unsigned long long)hash,
             s->layout.world, s->layout.dp, s->layout.tp, s->layout.edp, s->layout.ep, s->layout.etp);
     TRY(s->options.curve ? run_curve(p) : run_batch(p));
+    if (s->options.out)
+        TRY(write_out(p));
     if (!p->opened_expect)
         return OK;
+    TRY(s->options.curve ? expect_curve(p) : expect_batch(p));
     log_say(p->worse ? "FAILED: %d rows beyond their bar" : "PASSED", p->worse);
     return p->worse ? E_DIFFERENT : OK;
 }
@@ -372,5 +420,6 @@ int cmd_probe(int argc, char **argv)
     stepper_close(&p.stepper);
     batch_close(&p.batch);
     free(p.logits);
+    free(p.curve);
     return session_close(&p.s, code);
 }

@@ -1,0 +1,39 @@
+#!/bin/sh
+# Reference cases on several layouts: ours, and those of ../shared where it is there.
+src=${srcdir:-.}
+shared=${COPPICE_SHARED:-$src/../shared}/golden
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+count=0
+bad=0
+
+# golden FOLDER RANKS TENSOR EXPERT EXPERT_TENSOR
+golden() {
+    count=$((count + 1))
+    what="$(basename "$1") on $2 ranks, tensor $3, expert $4, expert tensor $5"
+    if [ ! -d "$1" ]; then
+        echo "ok $count - $what # SKIP there is no $1"
+    elif [ "$2" -gt 1 ] && [ "$MPIEXEC" = no ]; then
+        echo "ok $count - $what # SKIP configure found no MPI launcher"
+    elif "$src/validation/golden" "$1" --ranks "$2" --tensor "$3" --expert "$4" --expert-tensor "$5" > "$out" 2>&1; then
+        echo "ok $count - $what: $(sed -n '$s/.*: \(.*\): .*/\1/p' "$out")"
+    else
+        bad=1
+        echo "not ok $count - $what"
+        grep -E '^===|^coppice|FAIL' "$out" | sed 's/^/# /'
+    fi
+}
+
+echo 1..11
+golden "$src/validation/reference" 1 1 1 1
+golden "$src/validation/reference" 2 2 1 1
+golden "$src/validation/reference" 4 4 4 1
+golden "$src/validation/reference" 4 2 2 2
+golden "$src/validation/reference" 8 4 2 4
+golden "$shared" 1 1 1 1
+golden "$shared" 2 2 1 1
+golden "$shared" 3 1 3 1
+golden "$shared" 4 1 4 1
+golden "$shared" 4 2 4 1
+golden "$shared" 8 2 2 2
+exit $bad
