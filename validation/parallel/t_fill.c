@@ -26,10 +26,12 @@ static const struct shape { /* one upcycling */
     const char *text, *scale;
     int64_t experts, top_k, granularity;
     enum router_order order;
+    int64_t shared; /* with a gate, a balancing bias and loads */
 } shapes[] = {
-    {"E8T2", "auto", 8, 2, 1, TOPK_SOFTMAX},
-    {"E8T2, softmax first", "auto", 8, 2, 1, SOFTMAX_TOPK},
-    {"E4G2T2, all of a on down", "down", 8, 2, 2, TOPK_SOFTMAX},
+    {"E8T2", "auto", 8, 2, 1, TOPK_SOFTMAX, 0},
+    {"E8T2, softmax first", "auto", 8, 2, 1, SOFTMAX_TOPK, 0},
+    {"E4G2T2, all of a on down", "down", 8, 2, 2, TOPK_SOFTMAX, 0},
+    {"E4G2T2 and 3 shared", "auto", 8, 2, 2, TOPK_SOFTMAX, 3},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -38,6 +40,12 @@ static struct config target_of(const struct config *dense, const struct shape *s
     struct config c = *dense;
     c.moe = (struct moe){
         .experts = s->experts, .top_k = s->top_k, .granularity = s->granularity, .order = s->order};
+    if (s->shared > 0) {
+        c.moe.shared = s->shared;
+        c.moe.shared_gate = true;
+        c.moe.bias_rate = 1;
+        c.moe.aux_domain = AUX_GLOBAL;
+    }
     for (int l = 0; l < c.layers; l += 1 + (l > 0)) /* layers 0, 1, 3: one stays dense */
         c.moe.layer[l] = true;
     return c;
@@ -79,6 +87,8 @@ static void open_arrays(struct upcycled *u)
         {"q", "self_attn.q_proj.weight"}, {"k", "self_attn.k_proj.weight"}, {"v", "self_attn.v_proj.weight"},
         {"o", "self_attn.o_proj.weight"}, {"gate_up", "mlp.gate_proj.weight", "mlp.up_proj.weight"},
         {"down", "mlp.down_proj.weight"},
+        {"shared_gate_up", "mlp.gate_proj.weight", "mlp.up_proj.weight"},
+        {"shared_down", "mlp.down_proj.weight"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         for (int j = 0; j < 2 && !strcmp(names[i][0], kind_of(u->tensor)); j++) {
@@ -109,6 +119,17 @@ static float element(const struct upcycled *u, int64_t x, int64_t r, int64_t c)
         rng_normals(SEED, rng_name(u->tensor->name), (uint64_t)(r / g * h + c), 1, ROUTER_STD, &base);
         return base;
     }
+    if (!strcmp(kind, "router_bias") || !strcmp(kind, "router_load"))
+        return kind[7] == 'l';
+    if (!strcmp(kind, "shared_gate")) {
+        float base;
+        rng_normals(SEED, rng_name(u->tensor->name), (uint64_t)c, 1, ROUTER_STD, &base);
+        return base;
+    }
+    if (!strcmp(kind, "shared_gate_up")) /* shared expert r/F is shard r/F mod G */
+        return u->file[x][(r / u->width % g * u->width + r % u->width) * h + c];
+    if (!strcmp(kind, "shared_down"))
+        return u->file[0][r * u->ffn + c / u->width % g * u->width + c % u->width];
     if (!strcmp(kind, "gate_up")) {
         int64_t expert = x / 2, row = u->moe ? expert % g * u->width + r : r;
         double scale = u->moe ? scale_of(u->shape, false) : 1;
@@ -331,6 +352,7 @@ int main(void)
     }
     test_layouts(SAME, "Mixtral as it is", &moe, NULL, NULL);
     test_layouts(RANDOM, "random", &moe, NULL, NULL);
+    target = target_of(&dense, &shapes[2]);
     test_bytes(&target, &dense);
     test_scales(target_of(&dense, &shapes[0]));
     test_failure(&moe);
