@@ -39,6 +39,12 @@ def parameters(c, seed):
             for e in range(m["experts"]):
                 for x, shape in (("w1", (F_, H)), ("w2", (H, F_)), ("w3", (F_, H))):
                     w(f"{n}.block_sparse_moe.experts.{e}.{x}.weight", *shape)
+            if m.get("shared"):
+                S = m["shared"] * F_
+                for x, shape in (("gate", (S, H)), ("up", (S, H)), ("down", (H, S))):
+                    w(f"{n}.mlp.shared_expert.{x}_proj.weight", *shape)
+            if m.get("shared_gate"):
+                w(f"{n}.mlp.shared_expert_gate.weight", 1, H)
         else:
             for x, shape in (("gate", (F_, H)), ("up", (F_, H)), ("down", (H, F_))):
                 w(f"{n}.mlp.{x}_proj.weight", *shape)
@@ -61,7 +67,8 @@ def hf_config(c):
         j.update(num_local_experts=m["experts"], num_experts_per_tok=m["top_k"], router_aux_loss_coef=m.get("aux_coeff", 0.0), output_router_logits=False, sliding_window=None)
         all_layers = list(m["layers"]) == list(range(c["num_hidden_layers"]))
         same = m["router"] == "topk-softmax" or m.get("renormalise")
-        expressible = all_layers and same and not m.get("capacity_factor") and not c.get("qkv_bias")
+        ours = any(m.get(k) for k in ("capacity_factor", "shared", "jitter"))
+        expressible = all_layers and same and not ours and not c.get("qkv_bias")
         if not all_layers: j["coppice_moe_layers"] = m["layers"]
     return j, expressible
 
@@ -92,7 +99,7 @@ def train(c, p, t, g):
         targets[lose] = -100
     m = t.get("micro", t["batch"])
     M = t["batch"] // m
-    moe = c.get("moe") or {}
+    state = oracle.state_of(c)
     losses, norms, lrs, margin = [], [], [], 1e9
     for s in range(t["steps"]):
         u = s + 1
@@ -101,17 +108,20 @@ def train(c, p, t, g):
         for gr in opt.param_groups: gr["lr"] = lr
         opt.zero_grad()
         counted = int((targets[s] != -100).sum())
-        total = 0.0
+        total, counts = 0.0, 0
         for i in range(M):  # micro-batch i holds sequences i*m ... i*m+m-1
             x, y = tokens[s, i * m:(i + 1) * m, :-1], targets[s, i * m:(i + 1) * m]
-            _, ce, _, extra = oracle.loss_of(c, p, x, y)
+            state["sample"] = s * t["batch"] + i * m
+            _, ce, _, extra = oracle.loss_of(c, p, x, y, state)
             n = int((y != -100).sum())
             ce_sum = ce * n if n else ce * 0
-            (ce_sum / counted + (moe.get("aux_coeff", 0) * extra["aux_loss"] + moe.get("z_coeff", 0) * extra["z_loss"]) / M).backward()
+            (ce_sum / counted + oracle.losses(c, extra) / M).backward()
+            if extra["counts"]: counts = counts + torch.stack(extra["counts"]).double()
             total += float(ce_sum.detach()) / counted
             margin = min(margin, extra["margin"])
         norms.append(float(torch.nn.utils.clip_grad_norm_(list(p.values()), t["clip"])))
         opt.step()
+        if c.get("moe"): oracle.update_state(c, state, counts)
         losses.append(total); lrs.append(float(lr))
     out = {"train.tokens": tokens.numpy(), "train.targets": np.ascontiguousarray(targets.numpy()), "train.loss": np.array(losses, np.float32), "train.grad_norm": np.array(norms, np.float32), "train.lr": np.array(lrs, np.float32)}
     out.update({"train.final." + k: np32(v) for k, v in p.items()})
@@ -149,7 +159,7 @@ def make(name, spec, out, shift):
     e = {"tokens": tokens.numpy(), "targets": targets.numpy(), "logits": np32(logits), "loss": np32(loss.reshape(1)), "cross_entropy": np32(ce.reshape(1))}
     e.update({"grad." + k: np32(v.grad) for k, v in q.items()})
     if c.get("moe"):
-        e.update(aux_loss=np32(extra["aux_loss"].reshape(1)), z_loss=np32(extra["z_loss"].reshape(1)))
+        e.update({k: np32(extra[k].reshape(1)) for k in ("aux_loss", "z_loss") + ("max_z_loss",) * ("max_z_coeff" in c["moe"])})
         for i, l in enumerate(c["moe"]["layers"]):
             e[f"router_logits.{l}"] = np32(extra["router_logits"][i]); e[f"expert_counts.{l}"] = extra["counts"][i].numpy()
     e.update(trained)
