@@ -60,6 +60,8 @@ status store_open(struct store *s, const struct model *m, const struct layout *l
     float *at = s->base;
     for (int b = 0; b < m->n_buckets; b++)
         at = bucket_open(s, b, training, at);
+    s->owned = mem_new(m->n_tensors, sizeof *s->owned);
+    s->n_owned = model_shards(m, l, rank, MASTER, s->owned, m->n_tensors);
     return OK;
 }
 
@@ -68,6 +70,7 @@ void store_close(struct store *s)
     if (s->base)
         dev_free(s->dev, s->base, s->bytes);
     free(s->bucket);
+    free(s->owned);
     *s = (struct store){0};
 }
 
@@ -123,20 +126,21 @@ uint64_t tensor_hash(const char *name, const int64_t dim[3], const piece *part, 
 uint64_t store_hash(const struct store *s, enum kind kind)
 {
     const struct model *m = s->model;
-    struct shard *shard = mem_new(m->n_tensors, sizeof *shard);
-    int n = model_shards(m, &s->layout, s->rank, kind, shard, m->n_tensors);
     uint64_t sum = 0;
     float *host = NULL;
     int64_t room = 0;
-    for (int i = 0; i < n; i++) {
-        const struct tensor *t = &m->tensor[shard[i].tensor];
-        if (shard[i].part.n > room)
-            host = mem_grow(host, room = shard[i].part.n, sizeof *host);
-        dev_download(s->dev, host, view_of(store_at(s, &shard[i]), F32, 1, 1, shard[i].part.n));
-        sum += tensor_hash(t->name, t->dim, &shard[i].part, host);
+    for (int i = 0; i < s->n_owned; i++) {
+        struct shard shard = s->owned[i];
+        const struct tensor *t = &m->tensor[shard.tensor];
+        shard.kind = kind;
+        if (kind != MASTER && !t->trained)
+            continue;
+        if (shard.part.n > room)
+            host = mem_grow(host, room = shard.part.n, sizeof *host);
+        dev_download(s->dev, host, view_of(store_at(s, &shard), F32, 1, 1, shard.part.n));
+        sum += tensor_hash(t->name, t->dim, &shard.part, host);
     }
     free(host);
-    free(shard);
     return sum;
 }
 

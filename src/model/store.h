@@ -19,6 +19,8 @@ struct store {
     int rank;
     struct dev *dev;
     struct bucket *bucket;
+    struct shard *owned;    /* what this rank owns: MASTER's shards; of trained tensors the moments lie alike */
+    int n_owned;
     void *base;
     int64_t bytes;          /* device memory held */
 };

@@ -1,8 +1,5 @@
 #include "train/balance.h"
 
-#include <stdlib.h>
-#include "base/mem.h"
-
 static double mean_of(const double *n, int64_t experts)
 {
     double sum = 0;
@@ -25,12 +22,11 @@ static void update_shard(struct store *s, const struct shard *shard, enum slot s
     int64_t first = shard->part.box.lo[2] + shard->part.lo; /* a vector, so a piece of it is a range */
     view mine = view_of(store_at(s, shard), F32, 1, 1, shard->part.n);
     double mean = mean_of(counts, m->experts);
-    float *value = mem_new(shard->part.n, sizeof *value);
+    float value[MAX_EXPERTS];
     dev_download(s->dev, value, mine);
     for (int64_t i = 0; i < shard->part.n; i++)
         value[i] = next_value(slot, value[i], counts[first + i], mean, m->bias_rate);
     dev_upload(s->dev, mine, value);
-    free(value);
 }
 
 /* Which of the MoE layers, counted from 0, a layer of the table is. */
@@ -45,14 +41,12 @@ static int64_t moe_index(const struct model *m, int layer)
 void balance_update(struct store *s, const double *counts)
 {
     const struct model *m = s->model;
-    struct shard *shard = mem_new(m->n_tensors, sizeof *shard);
-    int n = model_shards(m, &s->layout, s->rank, MASTER, shard, m->n_tensors);
-    for (int i = 0; i < n; i++) {
-        int tensor = shard[i].tensor, layer = m->tensor[tensor].layer;
-        const double *of_layer = counts + moe_index(m, layer) * m->config.moe.experts;
-        if (!m->tensor[tensor].trained)
-            update_shard(s, &shard[i], tensor == m->layer[layer].tensor[T_ROUTER_BIAS] ? T_ROUTER_BIAS : T_ROUTER_LOAD,
-                         of_layer);
+    for (int i = 0; i < s->n_owned; i++) {
+        const struct shard *shard = &s->owned[i];
+        int layer = m->tensor[shard->tensor].layer;
+        bool bias = shard->tensor == m->layer[layer].tensor[T_ROUTER_BIAS];
+        if (!m->tensor[shard->tensor].trained)
+            update_shard(s, shard, bias ? T_ROUTER_BIAS : T_ROUTER_LOAD,
+                         counts + moe_index(m, layer) * m->config.moe.experts);
     }
-    free(shard);
 }

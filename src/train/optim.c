@@ -1,8 +1,6 @@
 #include "train/optim.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include "base/mem.h"
 
 double optim_norm(const struct store *s, struct comm *comm)
 {
@@ -33,9 +31,7 @@ void optim_update(struct store *s, const struct optimizer_section *o, double rat
     struct adamw hyper = {.lr = (float)rate, .beta1 = (float)b1, .beta2 = (float)b2, .eps = (float)o->eps,
                           .decay = (float)o->weight_decay, .bias1 = (float)(1 - pow(b1, (double)u)),
                           .bias2 = (float)(1 - pow(b2, (double)u))};
-    struct shard *shard = mem_new(s->model->n_tensors, sizeof *shard);
-    int n = model_shards(s->model, &s->layout, s->rank, MOMENT1, shard, s->model->n_tensors);
-    for (int i = 0; i < n; i++)
-        update_shard(s, shard[i], hyper, (float)scale);
-    free(shard);
+    for (int i = 0; i < s->n_owned; i++)
+        if (s->model->tensor[s->owned[i].tensor].trained)
+            update_shard(s, s->owned[i], hyper, (float)scale);
 }

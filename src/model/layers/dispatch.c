@@ -155,21 +155,24 @@ void exchange_plan(struct net *net, struct pass *p, struct exchange *x, view kep
     x->pick = view_cols(pick, 0, x->kept);
 }
 
-view exchange_send(struct net *net, struct exchange *x, struct region *out, view rows)
+view exchange_send(struct net *net, struct exchange *x, struct region *out, view rows, int64_t per_row)
 {
+    int64_t n = rows.n[2], mark = arena_mark(&net->arena);
+    view to = region_view(out, F32, 1, x->rows, n); /* rows = kept where nothing moves */
+    view sorted = moves(net) ? arena_scratch(&net->arena, F32, 1, x->kept, n) : to;
+    dev_gather_rows(net->dev, sorted, rows, x->pick, per_row);
     if (!moves(net))
-        return rows;
-    int64_t n = rows.n[2];
+        return to;
     view middle = region_view(&net->tmp[TMP_MIDDLE], F32, 1, x->middle, n);
-    group_all_to_all(net->group[G_EP], COMPUTE, middle, x->recv, rows, x->send);
+    group_all_to_all(net->group[G_EP], COMPUTE, middle, x->recv, sorted, x->send);
     view all = middle;
     if (net->layout.etp > 1) {
         all = region_view(&net->tmp[TMP_GATHERED], F32, 1, x->rows, n);
         group_all_gather_v(net->group[G_ETP], COMPUTE, all, x->shares, middle);
     }
-    view sorted = region_view(out, F32, 1, x->rows, n);
-    dev_gather_rows(net->dev, sorted, all, region_view(&x->order, I32, 1, 1, x->rows), 1);
-    return sorted;
+    dev_gather_rows(net->dev, to, all, region_view(&x->order, I32, 1, 1, x->rows), 1);
+    arena_release(&net->arena, mark);
+    return to;
 }
 
 view exchange_return(struct net *net, struct exchange *x, view rows)

@@ -56,6 +56,7 @@ struct net {
     int64_t host_ids_n;
     float *host_stats;             /* [micro, 3X + 2] statistics, then seeds of the aux loss; [X] loads */
     int64_t *host_counts;          /* [ETP * X] */
+    void *host_capacity;           /* capacity.c's, where there is a capacity */
 };
 
 /* One pass over a micro-batch. */
@@ -124,6 +125,8 @@ void shared_fwd(struct net *, struct pass *, int layer, struct saved *, view x_o
 void shared_bwd(struct net *, struct pass *, int layer, struct saved *, view d_x, view h, view d_h);
 
 /* ---- capacity.c ---- */
+/** Host memory for micro-batches of `tokens`: allocated once, not in steps. */
+int64_t capacity_bytes(const struct config *, int64_t tokens);
 /** Which assignments of the micro-batch fit (D5): COLLECTIVE over TP. idx, gate [own, k] -> kept. */
 void capacity_keep(struct net *, struct pass *, view kept, view idx, view gate);
 
@@ -132,9 +135,8 @@ void exchange_open(struct exchange *, struct net *);
 void exchange_close(struct exchange *);
 /** Who sends how many rows where, from the kept choice. slot and pick are saved if the pass trains. */
 void exchange_plan(struct net *, struct pass *, struct exchange *, view kept);
-/** Rows in source order [kept, n] to expert order [R, n] (into `out`, or returns `rows` itself where
- *  nothing moves). */
-view exchange_send(struct net *, struct exchange *, struct region *out, view rows);
+/** Rows of tokens to expert order [R, n] in `out`: kept assignment n*k + j takes row (n*k + j)/per_row. */
+view exchange_send(struct net *, struct exchange *, struct region *out, view rows, int64_t per_row);
 /** The adjoint: rows of the experts [R, n], summed over ETP, back to source order: scratch [kept, n]. */
 view exchange_return(struct net *, struct exchange *, view rows);
 

@@ -14,45 +14,20 @@ static int64_t experts_here(const struct net *net)
     return net->config->moe.experts / net->layout.ep;
 }
 
-/* x is what the tokens have; sorted rows in source order. */
-static view sorted_rows(struct net *net, struct exchange *x, view rows, int64_t per_row)
-{
-    view sorted = arena_scratch(&net->arena, F32, 1, x->kept, rows.n[2]);
-    dev_gather_rows(net->dev, sorted, rows, x->pick, per_row);
-    return sorted;
-}
-
-/* Rows at the experts that backward needs again: kept in a region of the layer. */
-static view keep_rows(struct net *net, struct region *region, view rows)
-{
-    view kept = region_view(region, F32, rows.n[0], rows.n[1], rows.n[2]);
-    if (kept.data != rows.data)
-        dev_copy(net->dev, kept, rows);
-    return kept;
-}
-
-static void send_tokens(struct net *net, struct saved *s, view h)
-{
-    struct exchange *x = &s->exchange;
-    int64_t k = net->config->moe.top_k;
-    keep_rows(net, &s->xe, exchange_send(net, x, &s->xe, sorted_rows(net, x, h, k)));
-    view gates = view_shape(s->gate, 1, s->gate.n[1] * k, 1);
-    keep_rows(net, &s->we, exchange_send(net, x, &s->we, sorted_rows(net, x, gates, 1)));
-}
-
 void moe_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x_out)
 {
     struct exchange *x = &s->exchange;
     int64_t mark = arena_mark(&net->arena);
     view mine = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL), h = view_rows(mine, 0, p->own);
     exchange_plan(net, p, x, router_fwd(net, p, layer, s, h));
-    send_tokens(net, s, h);
+    view xe = exchange_send(net, x, &s->xe, h, net->config->moe.top_k);
+    view we = exchange_send(net, x, &s->we, view_shape(s->gate, 1, view_size(s->gate), 1), 1);
 
     view w_gu = stack_gate_up(weight(net, layer, T_GATE_UP)), w_d = weight(net, layer, T_DOWN);
-    view xe = region_view(&s->xe, F32, 1, x->rows, h.n[2]), we = region_view(&s->we, F32, 1, 1, x->rows);
     view gu = region_view(&s->gue, F32, 1, x->rows, w_gu.n[1]);
     view y = region_view(&net->tmp[TMP_Y], F32, 1, x->rows, h.n[2]);
-    dev_expert_ffn_fwd(net->dev, &net->arena, y, gu, experts_here(net), x->offs, xe, w_gu, w_d, we, false);
+    dev_expert_ffn_fwd(net->dev, &net->arena, y, gu, experts_here(net), x->offs, xe, w_gu, w_d,
+                       view_shape(we, 1, 1, x->rows), false);
     view home = exchange_return(net, x, y);
 
     dev_copy(net->dev, x_out, s->x2);
@@ -70,7 +45,7 @@ static view experts_bwd(struct net *net, struct pass *p, int layer, struct saved
     view w_gu = stack_gate_up(weight(net, layer, T_GATE_UP)), g_gu = stack_gate_up(gradient(net, layer, T_GATE_UP));
     view xe = region_view(&s->xe, F32, 1, x->rows, d_y.n[2]), we = region_view(&s->we, F32, 1, 1, x->rows);
     view gu = region_view(&s->gue, F32, 1, x->rows, w_gu.n[1]);
-    view d_ye = exchange_send(net, x, &net->tmp[TMP_Y], sorted_rows(net, x, d_y, net->config->moe.top_k));
+    view d_ye = exchange_send(net, x, &net->tmp[TMP_Y], d_y, net->config->moe.top_k);
     view d_xe = region_view(&net->tmp[TMP_DX], F32, 1, x->rows, d_y.n[2]);
     dev_expert_ffn_bwd(net->dev, &net->arena, d_xe, g_gu, gradient(net, layer, T_DOWN), d_weight, experts_here(net),
                        x->offs, d_ye, xe, gu, w_gu, weight(net, layer, T_DOWN), we, p->acc);
