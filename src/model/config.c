@@ -28,17 +28,17 @@ struct layout_needs config_needs(const struct config *c)
     return (struct layout_needs){c->heads, c->kv_heads, config_moe_layers(c) ? c->moe.experts : 0};
 }
 
-#define REQUIRE(good, ...)                  \
-    do {                                    \
-        if (!(good))                        \
+#define REQUIRE(good, ...)                    \
+    do {                                      \
+        if (!(good))                          \
             return fail(E_DECK, __VA_ARGS__); \
     } while (0)
 
 static status check_moe(const struct config *c)
 {
     const struct moe *m = &c->moe;
-    REQUIRE(m->experts <= MAX_EXPERTS, "model.moe.experts: %lld: at most %d are supported", (long long)m->experts,
-            MAX_EXPERTS);
+    REQUIRE(m->experts <= MAX_EXPERTS, "model.moe.experts: %lld: at most %d are supported",
+            (long long)m->experts, MAX_EXPERTS);
     REQUIRE(m->top_k >= 1 && m->top_k <= m->experts, "model.moe.top_k: %lld: needs 1 to experts (%lld)",
             (long long)m->top_k, (long long)m->experts);
     REQUIRE(m->granularity >= 1 && c->ffn % m->granularity == 0,
@@ -58,23 +58,27 @@ static status check_moe(const struct config *c)
 
 status config_check(const struct config *c)
 {
-    const struct { const char *key; int64_t value; } sizes[] = {
-        {"hidden", c->hidden}, {"ffn", c->ffn},           {"layers", c->layers},
-        {"heads", c->heads},   {"kv_heads", c->kv_heads}, {"head_dim", c->head_dim},
-        {"vocab", c->vocab},
+    const struct {
+        const char *key;
+        int64_t value;
+    } sizes[] = {
+        {"hidden", c->hidden},     {"ffn", c->ffn},           {"layers", c->layers}, {"heads", c->heads},
+        {"kv_heads", c->kv_heads}, {"head_dim", c->head_dim}, {"vocab", c->vocab},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        REQUIRE(sizes[i].value > 0, "model.%s: not given (name a model with model.like, or spell the shape out)",
-                sizes[i].key);
+        REQUIRE(sizes[i].value > 0,
+                "model.%s: not given (name a model with model.like, or spell the shape out)", sizes[i].key);
         REQUIRE(sizes[i].value < INT64_C(1) << 31, "model.%s: %lld is too large", sizes[i].key,
                 (long long)sizes[i].value);
     }
-    REQUIRE(c->layers <= MAX_LAYERS, "model.layers: %lld: at most %d are supported", (long long)c->layers, MAX_LAYERS);
-    REQUIRE(c->heads % c->kv_heads == 0, "model.kv_heads: %lld does not divide heads: %lld", (long long)c->kv_heads,
-            (long long)c->heads);
+    REQUIRE(c->layers <= MAX_LAYERS, "model.layers: %lld: at most %d are supported", (long long)c->layers,
+            MAX_LAYERS);
+    REQUIRE(c->heads % c->kv_heads == 0, "model.kv_heads: %lld does not divide heads: %lld",
+            (long long)c->kv_heads, (long long)c->heads);
     REQUIRE(c->head_dim % 2 == 0, "model.head_dim: %lld is odd; rotary positions need an even one",
             (long long)c->head_dim);
-    REQUIRE(c->norm_eps > 0 && c->norm_eps < 1, "model.norm_eps: %g: needs a small positive number", c->norm_eps);
+    REQUIRE(c->norm_eps > 0 && c->norm_eps < 1, "model.norm_eps: %g: needs a small positive number",
+            c->norm_eps);
     REQUIRE(c->rope.theta > 1, "model.rope_theta: %g: needs a number above 1", c->rope.theta);
     return c->moe.experts > 0 ? check_moe(c) : OK;
 }
@@ -82,8 +86,8 @@ status config_check(const struct config *c)
 bool config_same_trunk(const struct config *a, const struct config *b)
 {
     return a->hidden == b->hidden && a->ffn == b->ffn && a->layers == b->layers && a->heads == b->heads &&
-           a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->vocab == b->vocab && a->tied == b->tied &&
-           a->qkv_bias == b->qkv_bias;
+           a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->vocab == b->vocab &&
+           a->tied == b->tied && a->qkv_bias == b->qkv_bias;
 }
 
 char *config_text(const struct config *c, char out[96])
@@ -93,10 +97,11 @@ char *config_text(const struct config *c, char out[96])
         return out;
     int64_t g = c->moe.granularity;
     if (g > 1)
-        n += snprintf(out + n, 96 - (size_t)n, " -> E%lldG%lldT%lld", (long long)(c->moe.experts / g), (long long)g,
-                      (long long)c->moe.top_k);
+        n += snprintf(out + n, 96 - (size_t)n, " -> E%lldG%lldT%lld", (long long)(c->moe.experts / g),
+                      (long long)g, (long long)c->moe.top_k);
     else
-        n += snprintf(out + n, 96 - (size_t)n, " -> E%lldT%lld", (long long)c->moe.experts, (long long)c->moe.top_k);
+        n += snprintf(out + n, 96 - (size_t)n, " -> E%lldT%lld", (long long)c->moe.experts,
+                      (long long)c->moe.top_k);
     if (c->moe.shared > 0)
         n += snprintf(out + n, 96 - (size_t)n, " + %lld shared", (long long)c->moe.shared);
     if (config_moe_layers(c) < c->layers)
@@ -113,7 +118,8 @@ static int64_t parameters(const struct config *c, bool active)
         int64_t x = config_experts(c, l);
         n += 2 * h + h * (q + 2 * kv) + q * h + (c->qkv_bias ? q + 2 * kv : 0);
         int64_t experts = (active ? c->moe.top_k : x) + c->moe.shared;
-        n += x ? x * h + 3 * experts * h * config_expert_ffn(c) + (c->moe.shared_gate ? h : 0) : 3 * h * c->ffn;
+        n += x ? x * h + 3 * experts * h * config_expert_ffn(c) + (c->moe.shared_gate ? h : 0)
+               : 3 * h * c->ffn;
     }
     return n;
 }
@@ -130,7 +136,8 @@ int64_t config_active_parameters(const struct config *c)
 
 double config_flops_per_token(const struct config *c, int64_t sequence)
 {
-    double h = (double)c->hidden, q = (double)(c->heads * c->head_dim), kv = (double)(c->kv_heads * c->head_dim);
+    double h = (double)c->hidden, q = (double)(c->heads * c->head_dim),
+           kv = (double)(c->kv_heads * c->head_dim);
     double sum = 6 * h * (double)c->vocab;
     for (int64_t l = 0; l < c->layers; l++) {
         int64_t experts = c->moe.top_k + c->moe.shared;

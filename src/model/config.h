@@ -30,11 +30,11 @@ struct moe {
     enum capacity_rule capacity_rule;
     enum capacity_policy capacity_policy;
     double aux_coeff, z_coeff, max_z_coeff; /* c_a, c_z, and of the squared largest logit */
-    enum aux_domain aux_domain; /* over what f_e is taken; global: the previous step's batch */
-    double jitter;         /* eps: training multiplies the router's input by 1-eps .. 1+eps; 0 = none */
-    double bias_rate;      /* u of loss-free balancing; 0 = no bias */
-    int64_t shared;        /* shared experts: one FFN of width shared * F beside the routed ones */
-    bool shared_gate;      /* its output times sigmoid(w_s x) */
+    enum aux_domain aux_domain;             /* of f_e; global: the previous step's batch */
+    double jitter;          /* eps: training multiplies the router's input by 1-eps .. 1+eps; 0 = none */
+    double bias_rate;       /* u of loss-free balancing; 0 = no bias */
+    int64_t shared;         /* shared experts: one FFN of width shared * F beside the routed ones */
+    bool shared_gate;       /* its output times sigmoid(w_s x) */
     bool layer[MAX_LAYERS]; /* which layers are MoE */
 };
 

@@ -128,7 +128,8 @@ static void open_host(struct net *net)
     int64_t x = net->config->moe.experts;
     net->host_stats = mem_new(mem_mul(net->shape.micro, 3 * x + 2) + x, sizeof *net->host_stats);
     net->host_counts = mem_new(2 * mem_mul(net->layout.etp, x) + x + 1, sizeof *net->host_counts);
-    net->host_capacity = mem_new(capacity_bytes(net->config, mem_mul(net->shape.micro, net->shape.sequence)), 1);
+    net->host_capacity =
+        mem_new(capacity_bytes(net->config, mem_mul(net->shape.micro, net->shape.sequence)), 1);
 }
 
 static status open_rope(struct net *net)

@@ -10,32 +10,32 @@
 struct net;
 
 struct net_shape {
-    int64_t sequence;   /* S */
-    int64_t micro;      /* m: sequences in a micro-batch; N = m*S */
-    int64_t micros;     /* M: micro-batches in the global batch (divides aux and z) */
-    double imbalance;   /* rows at an expert's rank that are planned for, over the balanced number */
-    bool training;      /* room for backward */
-    uint64_t seed;      /* of the jitter */
+    int64_t sequence; /* S */
+    int64_t micro;    /* m: sequences in a micro-batch; N = m*S */
+    int64_t micros;   /* M: micro-batches in the global batch (divides aux and z) */
+    double imbalance; /* rows at an expert's rank that are planned for, over the balanced number */
+    bool training;    /* room for backward */
+    uint64_t seed;    /* of the jitter */
 };
 
 /* A micro-batch as this rank's TP group sees it: all N tokens (host arrays, borrowed). */
 struct micro_batch {
-    int64_t tokens;            /* N, or 0 for a rank without one */
-    const int32_t *ids;        /* [N] */
-    const int32_t *targets;    /* [N], -1 = not counted; NULL: none */
-    double inv_counted;        /* 1/C of the global batch; 0 if C = 0 */
-    int64_t sample;            /* number of its first sequence, counted from the run's beginning (D8) */
+    int64_t tokens;         /* N, or 0 for a rank without one */
+    const int32_t *ids;     /* [N] */
+    const int32_t *targets; /* [N], -1 = not counted; NULL: none */
+    double inv_counted;     /* 1/C of the global batch; 0 if C = 0 */
+    int64_t sample;         /* number of its first sequence, counted from the run's beginning (D8) */
 };
 
 /* What one micro-batch adds (host doubles). Sums over this rank's share only, each thing counted
  * once per TP group at t = 0, so that a sum over the world is right (D10). */
 struct net_report {
-    double nll;                /* sum of counted cross-entropies */
-    double aux, z, max_z;      /* sum over layers of A, Z and mean largest logit^2, before coefficients */
-    double dropped;            /* assignments dropped by capacity */
-    double *load;              /* [moe layers * X] assignments before dropping, added; may be NULL */
-    bool want_margin;          /* look for margins too (costs a download of the logits) */
-    double margin;             /* smallest routing or capacity margin seen; start it at +inf */
+    double nll;           /* sum of counted cross-entropies */
+    double aux, z, max_z; /* sum over layers of A, Z and mean largest logit^2, before coefficients */
+    double dropped;       /* assignments dropped by capacity */
+    double *load;         /* [moe layers * X] assignments before dropping, added; may be NULL */
+    bool want_margin;     /* look for margins too (costs a download of the logits) */
+    double margin;        /* smallest routing or capacity margin seen; start it at +inf */
 };
 
 /* Where logits go, chunk by chunk of a micro-batch: rows [row, row+rows) of [N, V], host memory that is
@@ -46,17 +46,20 @@ struct logits_sink {
 };
 
 /** Sizes come from a dry run. Collective only in that all ranks must call it. */
-status net_open(struct net **, const struct store *, struct group *const group[GROUPS], const struct net_shape *) MUST_USE;
+status net_open(struct net **, const struct store *, struct group *const group[GROUPS],
+                const struct net_shape *) MUST_USE;
 void net_close(struct net *);
-int64_t net_bytes(const struct net *);                 /* activation memory held */
+int64_t net_bytes(const struct net *); /* activation memory held */
 
 /** Forward and backward of one micro-batch; acc = false for the first of a batch (gradients are
  *  overwritten), true for later ones. Adds to *report. Nothing is reduced over groups that hold
  *  equal slabs: store_reduce_grads does that once per batch. */
 void net_train(struct net *, const struct micro_batch *, bool acc, struct net_report *report);
 /** Forward only, dropless. Adds the counted cross-entropies to report->nll. sink NULL: no logits. */
-void net_eval(struct net *, const struct micro_batch *, struct net_report *report, const struct logits_sink *sink);
+void net_eval(struct net *, const struct micro_batch *, struct net_report *report,
+              const struct logits_sink *sink);
 /** Logits of the training mode (capacity and jitter apply), for probe: forward only. */
-void net_probe(struct net *, const struct micro_batch *, struct net_report *report, const struct logits_sink *sink);
+void net_probe(struct net *, const struct micro_batch *, struct net_report *report,
+               const struct logits_sink *sink);
 
 #endif

@@ -80,7 +80,8 @@ view store_view(const struct store *s, int tensor, enum kind kind)
         return view_none();
     slab box = model_slab(s->model, &s->layout, s->rank, tensor);
     float *base = s->bucket[s->model->bucket_of[tensor]].mem[kind];
-    return view_of(base + model_tensor_at(s->model, &s->layout, s->rank, tensor), F32, box.n[0], box.n[1], box.n[2]);
+    return view_of(base + model_tensor_at(s->model, &s->layout, s->rank, tensor), F32, box.n[0], box.n[1],
+                   box.n[2]);
 }
 
 float *store_at(const struct store *s, const struct shard *shard)

@@ -9,8 +9,8 @@
 struct bucket {
     enum group_id over;
     bool trained;
-    int64_t size, part;     /* elements; WEIGHT and GRAD hold part*P >= size, padding is 0 */
-    float *mem[KINDS];      /* MASTER points into WEIGHT; NULL where the store has none */
+    int64_t size, part; /* elements; WEIGHT and GRAD hold part*P >= size, padding is 0 */
+    float *mem[KINDS];  /* MASTER points into WEIGHT; NULL where the store has none */
 };
 
 struct store {
@@ -19,14 +19,15 @@ struct store {
     int rank;
     struct dev *dev;
     struct bucket *bucket;
-    struct shard *owned;    /* what this rank owns: MASTER's shards; of trained tensors the moments lie alike */
+    struct shard *owned; /* what this rank owns: MASTER's shards; of trained tensors the moments lie alike */
     int n_owned;
     void *base;
-    int64_t bytes;          /* device memory held */
+    int64_t bytes; /* device memory held */
 };
 
 /** Local: allocate (touched once). training = false: weights only. */
-status store_open(struct store *, const struct model *, const struct layout *, int rank, struct dev *, bool training) MUST_USE;
+status store_open(struct store *, const struct model *, const struct layout *, int rank, struct dev *,
+                  bool training) MUST_USE;
 void store_close(struct store *);
 /** Bytes that store_open would take, for any (layout, rank): pure. */
 int64_t store_bytes(const struct model *, const struct layout *, int rank, bool training);

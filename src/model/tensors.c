@@ -58,13 +58,20 @@ static bool size_of(const struct config *c, enum slot slot, int64_t x, int64_t d
     int64_t f = x ? config_expert_ffn(c) : c->ffn, e = x ? x : 1;
     int64_t bias = c->qkv_bias ? 1 : 0, shared = x ? c->moe.shared : 0;
     const int64_t sizes[SLOTS][3] = {
-        [T_EMBED] = {1, c->vocab, h},  [T_HEAD] = {c->tied ? 0 : 1, c->vocab, h},
-        [T_NORM] = {1, 1, h},          [T_ATTN_NORM] = {1, 1, h},
-        [T_Q] = {1, q, h},             [T_K] = {1, kv, h},
-        [T_V] = {1, kv, h},            [T_Q_BIAS] = {bias, 1, q},
-        [T_K_BIAS] = {bias, 1, kv},    [T_V_BIAS] = {bias, 1, kv},
-        [T_O] = {1, h, q},             [T_FFN_NORM] = {1, 1, h},
-        [T_GATE_UP] = {2 * e, f, h},   [T_DOWN] = {e, h, f},
+        [T_EMBED] = {1, c->vocab, h},
+        [T_HEAD] = {c->tied ? 0 : 1, c->vocab, h},
+        [T_NORM] = {1, 1, h},
+        [T_ATTN_NORM] = {1, 1, h},
+        [T_Q] = {1, q, h},
+        [T_K] = {1, kv, h},
+        [T_V] = {1, kv, h},
+        [T_Q_BIAS] = {bias, 1, q},
+        [T_K_BIAS] = {bias, 1, kv},
+        [T_V_BIAS] = {bias, 1, kv},
+        [T_O] = {1, h, q},
+        [T_FFN_NORM] = {1, 1, h},
+        [T_GATE_UP] = {2 * e, f, h},
+        [T_DOWN] = {e, h, f},
         [T_ROUTER] = {x ? 1 : 0, x, h},
         [T_ROUTER_BIAS] = {c->moe.bias_rate > 0, 1, x},
         [T_ROUTER_LOAD] = {c->moe.aux_domain == AUX_GLOBAL, 1, x},
@@ -224,7 +231,8 @@ static struct shard cut_shard(struct shard s, int64_t at, int64_t n, int64_t lo,
     return s;
 }
 
-int model_shards(const struct model *m, const struct layout *l, int rank, enum kind kind, struct shard *out, int max)
+int model_shards(const struct model *m, const struct layout *l, int rank, enum kind kind, struct shard *out,
+                 int max)
 {
     int n = 0;
     bool whole = kind == WEIGHT || kind == GRAD;

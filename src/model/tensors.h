@@ -10,19 +10,20 @@
 enum kind { WEIGHT, GRAD, MASTER, MOMENT1, MOMENT2, KINDS };
 
 struct tensor {
-    char name[64];     /* "embed", "layers.3.gate_up", ... */
-    int64_t dim[3];    /* global, logical sizes: [expert, row, column] */
+    char name[64];  /* "embed", "layers.3.gate_up", ... */
+    int64_t dim[3]; /* global, logical sizes: [expert, row, column] */
     enum cut by[3];
-    int layer;         /* index into model.layer */
-    bool decay;        /* AdamW's weight decay: matrices yes, norms and biases no */
-    bool trained;      /* false: no gradient and no moments; train/balance sets it after a step */
-    double init_std;   /* random start: N(0, std); 0 = ones (norms) or zeros (biases, see one) */
-    bool one;          /* starts as ones */
+    int layer;       /* index into model.layer */
+    bool decay;      /* AdamW's weight decay: matrices yes, norms and biases no */
+    bool trained;    /* false: no gradient and no moments; train/balance sets it after a step */
+    double init_std; /* random start: N(0, std); 0 = ones (norms) or zeros (biases, see one) */
+    bool one;        /* starts as ones */
 };
 
 /* What a layer's tensors are for: index into layer.tensor, -1 = absent. */
+/* clang-format off */
 enum slot {
-    T_EMBED, T_HEAD, T_NORM,                       /* HEAD layer: final norm and head (tied: T_HEAD is the embedding) */
+    T_EMBED, T_HEAD, T_NORM,                       /* HEAD: final norm, head (tied: the embedding) */
     T_ATTN_NORM, T_Q, T_K, T_V, T_Q_BIAS, T_K_BIAS, T_V_BIAS, T_O,
     T_FFN_NORM, T_GATE_UP, T_DOWN, T_ROUTER,       /* gate_up and down: dense FFN or experts */
     T_SHARED_GATE_UP, T_SHARED_DOWN, T_SHARED_GATE, /* shared experts, as one FFN */
@@ -30,6 +31,7 @@ enum slot {
     T_ROUTER_LOAD,                                 /* n_e / mean of the last step's global batch */
     SLOTS
 };
+/* clang-format on */
 
 struct layer {
     enum { EMBED, BLOCK, MOE_BLOCK, HEAD } type;
@@ -73,14 +75,15 @@ int64_t model_tensor_at(const struct model *, const struct layout *, int rank, i
 struct shard {
     int tensor;
     enum kind kind;
-    piece part;    /* global position */
+    piece part; /* global position */
     int bucket;
-    int64_t at;    /* first element inside the buffer of that kind: for WEIGHT and GRAD from the
-                      bucket's start; for MASTER and the moments from the start of the owned part */
+    int64_t at; /* first element inside the buffer of that kind: for WEIGHT and GRAD from the
+                   bucket's start; for MASTER and the moments from the start of the owned part */
 };
 /** The shards of `rank` for a kind: WEIGHT, GRAD: one per tensor (its whole slab). MASTER, MOMENT1,
  *  MOMENT2: what it owns by ZeRO-1 (moments only of trained tensors). Returns their number; writes
  *  at most max. At most n_tensors. */
-int model_shards(const struct model *, const struct layout *, int rank, enum kind, struct shard *out, int max);
+int model_shards(const struct model *, const struct layout *, int rank, enum kind, struct shard *out,
+                 int max);
 
 #endif

@@ -24,7 +24,10 @@ static struct columns columns_of(const struct net *net, view qkv)
  * two (Q; K and V). Each covers columns [at, at+n) of the fused buffer. */
 struct fused {
     int n;
-    struct { view w; int64_t at, n; } part[2];
+    struct {
+        view w;
+        int64_t at, n;
+    } part[2];
 };
 
 static struct fused fused_views(const struct net *net, int layer, enum kind kind, enum slot q, enum slot k)

@@ -30,7 +30,8 @@ struct choices {
 int64_t capacity_bytes(const struct config *c, int64_t tokens)
 {
     int64_t one = sizeof(struct candidate) + sizeof(float) + sizeof(int32_t);
-    return c->moe.capacity_ppm > 0 ? tokens * c->moe.top_k * one + c->moe.experts * (int64_t)sizeof(int64_t) : 0;
+    return c->moe.capacity_ppm > 0 ? tokens * c->moe.top_k * one + c->moe.experts * (int64_t)sizeof(int64_t)
+                                   : 0;
 }
 
 static struct choices choices_of(const struct net *net, int64_t tokens)
@@ -57,8 +58,8 @@ static void list_candidates(struct choices *c, int64_t n, int64_t experts)
 }
 
 /* What does not fit gets the choice -1; returns how many of those lie in [mine, mine_end). */
-static int64_t drop(const struct config *config, struct choices *c, int64_t tokens, int64_t mine, int64_t mine_end,
-                    double *margin)
+static int64_t drop(const struct config *config, struct choices *c, int64_t tokens, int64_t mine,
+                    int64_t mine_end, double *margin)
 {
     int64_t dropped = 0, cap = config_capacity(config, tokens), first = 0;
     for (int64_t e = 0; e < config->moe.experts; first = c->end[e++]) {
@@ -99,7 +100,8 @@ void capacity_keep(struct net *net, struct pass *p, view kept, view idx, view ga
         dev_download(net->dev, c.idx, all_idx);
         dev_download(net->dev, c.weight, all_gate);
         list_candidates(&c, p->n * k, net->config->moe.experts);
-        p->report->dropped += (double)drop(net->config, &c, p->n, first, first + p->own * k, &p->report->margin);
+        p->report->dropped +=
+            (double)drop(net->config, &c, p->n, first, first + p->own * k, &p->report->margin);
         dev_upload(net->dev, kept, c.idx + first);
     }
     arena_release(&net->arena, mark);

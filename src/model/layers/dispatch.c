@@ -104,7 +104,8 @@ static void write_order(struct net *net, struct exchange *x, const int32_t *cnt)
 /* Exchange the counts of my assignments [X]: over EP, then over ETP. */
 static void exchange_counts(struct net *net, struct exchange *x, view counts)
 {
-    int64_t ep = net->layout.ep, etp = net->layout.etp, experts = net->config->moe.experts, here = experts / ep;
+    int64_t ep = net->layout.ep, etp = net->layout.etp, experts = net->config->moe.experts,
+            here = experts / ep;
     int64_t mark = arena_mark(&net->arena);
     view received = arena_scratch(&net->arena, I32, 1, ep, here);
     view all = arena_scratch(&net->arena, I32, 1, ep * etp, here);

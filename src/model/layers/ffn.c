@@ -9,7 +9,8 @@ static view gate_up_of(const struct net *net, struct ffn f, enum kind kind)
     return view_shape(v, 1, v.n[0] * v.n[1], v.n[2]);
 }
 
-void swiglu_fwd(struct net *net, struct pass *p, struct ffn f, view x_out, view gate_up, view h, view weight_n)
+void swiglu_fwd(struct net *net, struct pass *p, struct ffn f, view x_out, view gate_up, view h,
+                view weight_n)
 {
     int64_t mark = arena_mark(&net->arena), offs[2] = {0, p->n};
     bool alone = net->layout.tp == 1; /* then down adds into the residual itself */
@@ -30,9 +31,10 @@ view swiglu_bwd(struct net *net, struct pass *p, struct ffn f, view d_x, view ga
     if (net->layout.tp > 1)
         d_h = arena_scratch(&net->arena, F32, 1, p->c, h.n[2]);
     int64_t mark = arena_mark(&net->arena);
-    dev_expert_ffn_bwd(net->dev, &net->arena, live(p, part), gate_up_of(net, f, GRAD), gradient(net, f.layer, f.down),
-                       d_weight, 1, offs, live(p, seq_gather(net, p, d_x)), live(p, seq_gather(net, p, h)), gate_up,
-                       gate_up_of(net, f, WEIGHT), weight(net, f.layer, f.down), weight_n, p->acc);
+    dev_expert_ffn_bwd(net->dev, &net->arena, live(p, part), gate_up_of(net, f, GRAD),
+                       gradient(net, f.layer, f.down), d_weight, 1, offs, live(p, seq_gather(net, p, d_x)),
+                       live(p, seq_gather(net, p, h)), gate_up, gate_up_of(net, f, WEIGHT),
+                       weight(net, f.layer, f.down), weight_n, p->acc);
     arena_release(&net->arena, mark);
     if (net->layout.tp > 1)
         seq_reduce(net, p, d_h, part, false);

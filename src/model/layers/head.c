@@ -46,7 +46,8 @@ static void report_nll(struct net *net, struct pass *p, view nll)
         p->report->nll += dev_sum(net->dev, nll);
 }
 
-static void chunk_train(struct net *net, struct pass *p, int64_t from, int64_t rows, view h, view d_h, bool acc)
+static void chunk_train(struct net *net, struct pass *p, int64_t from, int64_t rows, view h, view d_h,
+                        bool acc)
 {
     int64_t mark = arena_mark(&net->arena);
     view w = weight(net, head_layer(net), T_HEAD), target = view_cols(p->targets, from, rows);
@@ -57,7 +58,8 @@ static void chunk_train(struct net *net, struct pass *p, int64_t from, int64_t r
     report_nll(net, p, nll);
     dev_ce_grad(net->dev, logits, lse, target, rows_of_vocabulary(net).lo, (float)p->batch->inv_counted);
     dev_gemm(net->dev, false, false, logits, w, false, view_rows(d_h, from, rows));
-    dev_gemm(net->dev, true, false, logits, view_rows(h, from, rows), acc, gradient(net, head_layer(net), T_HEAD));
+    dev_gemm(net->dev, true, false, logits, view_rows(h, from, rows), acc,
+             gradient(net, head_layer(net), T_HEAD));
     arena_release(&net->arena, mark);
 }
 
@@ -102,7 +104,8 @@ static void chunk_eval(struct net *net, struct pass *p, int64_t from, int64_t ro
     int64_t mark = arena_mark(&net->arena);
     view logits = arena_scratch(&net->arena, F32, 1, rows, rows_of_vocabulary(net).n);
     view lse = arena_scratch(&net->arena, F32, 1, 1, rows), nll = arena_scratch(&net->arena, F32, 1, 1, rows);
-    dev_gemm(net->dev, false, true, view_rows(h, from, rows), weight(net, head_layer(net), T_HEAD), false, logits);
+    dev_gemm(net->dev, false, true, view_rows(h, from, rows), weight(net, head_layer(net), T_HEAD), false,
+             logits);
     chunk_stats(net, lse, nll, logits, view_cols(p->targets, from, rows));
     report_nll(net, p, nll);
     if (sink)

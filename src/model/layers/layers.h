@@ -10,29 +10,29 @@
 
 /* What routing decides, and how rows travel from their tokens to their experts and back (D5). */
 struct exchange {
-    int64_t kept;          /* assignments of my tokens that travel: rows in source order */
-    int64_t middle;        /* rows received over EP */
-    int64_t rows;          /* R: rows of my experts (middle of all ETP ranks) */
-    int64_t *send, *recv;  /* [EP] rows to and from each member */
-    int64_t *shares;       /* [ETP] middle of each member */
-    int64_t *offs;         /* [experts here + 1] rows of each expert, in expert order */
-    view slot, pick;       /* I32 [own, k], [kept]: see dev_route_plan */
-    struct region order;   /* I32 [R]: gathered position of expert-ordered row r */
-    struct region back;    /* I32 [R]: the inverse */
+    int64_t kept;         /* assignments of my tokens that travel: rows in source order */
+    int64_t middle;       /* rows received over EP */
+    int64_t rows;         /* R: rows of my experts (middle of all ETP ranks) */
+    int64_t *send, *recv; /* [EP] rows to and from each member */
+    int64_t *shares;      /* [ETP] middle of each member */
+    int64_t *offs;        /* [experts here + 1] rows of each expert, in expert order */
+    view slot, pick;      /* I32 [own, k], [kept]: see dev_route_plan */
+    struct region order;  /* I32 [R]: gathered position of expert-ordered row r */
+    struct region back;   /* I32 [R]: the inverse */
 };
 
 /* What forward keeps for backward, per layer. Embed and head use x only. */
 struct saved {
-    view x;                       /* [c, H] input of the layer */
-    view qkv, o, lse;             /* [N, (heads + 2 kv) hd], [N, heads hd], [N, heads], local heads */
-    view x2;                      /* [c, H] between attention and FFN */
-    view gate_up;                 /* [N, 2F] dense or shared */
-    view shared;                  /* [N] weight of the shared experts, none without a gate */
-    view shared_mine;             /* [c] of my tokens */
-    view logits, idx, gate;       /* [own, X], I32 [own, k], [own, k] */
-    view aux;                     /* [domains, X] gradient of the aux loss by every token's softmax */
-    struct exchange exchange;     /* MoE */
-    struct region xe, we, gue;    /* [R, H], [R], [R, 2F]: rows at the experts; sizes decided by routing */
+    view x;                    /* [c, H] input of the layer */
+    view qkv, o, lse;          /* [N, (heads + 2 kv) hd], [N, heads hd], [N, heads], local heads */
+    view x2;                   /* [c, H] between attention and FFN */
+    view gate_up;              /* [N, 2F] dense or shared */
+    view shared;               /* [N] weight of the shared experts, none without a gate */
+    view shared_mine;          /* [c] of my tokens */
+    view logits, idx, gate;    /* [own, X], I32 [own, k], [own, k] */
+    view aux;                  /* [domains, X] gradient of the aux loss by every token's softmax */
+    struct exchange exchange;  /* MoE */
+    struct region xe, we, gue; /* [R, H], [R], [R, 2F]: rows at the experts; sizes decided by routing */
 };
 
 /* Buffers whose size a routing decides, shared by all layers. */
@@ -48,27 +48,27 @@ struct net {
     struct dev *dev;
     struct net_shape shape;
     struct arena arena;
-    struct saved *saved;           /* [layers of the table]; forward-only nets use saved[0] for all blocks */
+    struct saved *saved; /* [layers of the table]; forward alone uses saved[1] for all blocks */
     struct region tmp[TEMPORARIES];
     float *cos_sin_base;
-    view cos_sin;                  /* [S, hd] */
-    int32_t *host_ids;             /* host scratch of dispatch: int32 [most rows], grown outside steps */
+    view cos_sin;      /* [S, hd] */
+    int32_t *host_ids; /* host scratch of dispatch: int32 [most rows], it only grows */
     int64_t host_ids_n;
-    float *host_stats;             /* [micro, 3X + 2] statistics, then seeds of the aux loss; [X] loads */
-    int64_t *host_counts;          /* [ETP * X] */
-    void *host_capacity;           /* capacity.c's, where there is a capacity */
+    float *host_stats;    /* [micro, 3X + 2] statistics, then seeds of the aux loss; [X] loads */
+    int64_t *host_counts; /* [ETP * X] */
+    void *host_capacity;  /* capacity.c's, where there is a capacity */
 };
 
 /* One pass over a micro-batch. */
 struct pass {
-    int64_t n, c, own;             /* N, rows a rank, live rows here */
-    bool keep;                     /* what backward needs */
-    bool training;                 /* training mode: capacity, jitter and domains apply */
-    bool acc;                      /* weight gradients: add */
+    int64_t n, c, own; /* N, rows a rank, live rows here */
+    bool keep;         /* what backward needs */
+    bool training;     /* training mode: capacity, jitter and domains apply */
+    bool acc;          /* weight gradients: add */
     const struct micro_batch *batch;
-    view ids, targets;             /* I32 [N] on the device */
+    view ids, targets; /* I32 [N] on the device */
     struct net_report *report;
-    int moe;                       /* MoE layers met so far: index into report->load */
+    int moe; /* MoE layers met so far: index into report->load */
 };
 
 /* ---- linear.c: parallel communication of linear layers; COLLECTIVE over TP ---- */
@@ -80,21 +80,26 @@ view seq_partial(struct net *, const struct pass *, int64_t n);
 void seq_reduce(struct net *, const struct pass *, view out, view partial, bool acc);
 /** The first N rows of a gathered view. */
 view live(const struct pass *, view gathered);
-view weight(const struct net *, int layer, enum slot);   /* as a stack [n0, n1, n2] */
+view weight(const struct net *, int layer, enum slot); /* as a stack [n0, n1, n2] */
 view gradient(const struct net *, int layer, enum slot);
 /** h [c, H] = norm of x by a layer's norm weights; returns scratch, and rstd [c] if asked. */
 view norm_fwd(struct net *, const struct pass *, int layer, enum slot, view x, view *rstd);
 /** d_x (+)= and norm gradient (+)= from d_h, recomputing nothing: rstd as norm_fwd gave it. */
-void norm_bwd(struct net *, const struct pass *, int layer, enum slot, bool acc_dx, view d_x, view d_h, view x, view rstd);
+void norm_bwd(struct net *, const struct pass *, int layer, enum slot, bool acc_dx, view d_x, view d_h,
+              view x, view rstd);
 
 /* ---- ffn.c: a SwiGLU FFN cut over TP, of all tokens; COLLECTIVE over TP ---- */
 /** Names the two tensors of one FFN in a layer. */
-struct ffn { int layer; enum slot gate_up, down; };
+struct ffn {
+    int layer;
+    enum slot gate_up, down;
+};
 /** x_out [c, H] += weight * FFN(h [c, H]). weight [N] or none. gate_up [N, 2F] is saved. */
 void swiglu_fwd(struct net *, struct pass *, struct ffn, view x_out, view gate_up, view h, view weight);
 /** d_h [c, H] and the tensors' gradients from d_x [c, H]; d_weight [N] is this rank's share of the sum
  *  over TP. gate_up is destroyed. Returns d_h: scratch. */
-view swiglu_bwd(struct net *, struct pass *, struct ffn, view d_x, view gate_up, view h, view weight, view d_weight);
+view swiglu_bwd(struct net *, struct pass *, struct ffn, view d_x, view gate_up, view h, view weight,
+                view d_weight);
 
 /* ---- each layer: forward beside backward in its own file. x_out, d_x [c, H]. Backward turns d_x
  * (gradient by the output) into the gradient by the input, in place. COLLECTIVE over TP; moe over

@@ -65,8 +65,8 @@ view norm_fwd(struct net *net, const struct pass *p, int layer, enum slot slot, 
     return h;
 }
 
-void norm_bwd(struct net *net, const struct pass *p, int layer, enum slot slot, bool acc_dx, view d_x, view d_h,
-              view x, view rstd)
+void norm_bwd(struct net *net, const struct pass *p, int layer, enum slot slot, bool acc_dx, view d_x,
+              view d_h, view x, view rstd)
 {
     dev_rmsnorm_bwd(net->dev, acc_dx, d_x, p->acc, gradient(net, layer, slot), d_h, x, rstd,
                     weight(net, layer, slot));

@@ -42,13 +42,15 @@ void moe_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
 static view experts_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_y, view d_weight)
 {
     struct exchange *x = &s->exchange;
-    view w_gu = stack_gate_up(weight(net, layer, T_GATE_UP)), g_gu = stack_gate_up(gradient(net, layer, T_GATE_UP));
+    view w_gu = stack_gate_up(weight(net, layer, T_GATE_UP)),
+         g_gu = stack_gate_up(gradient(net, layer, T_GATE_UP));
     view xe = region_view(&s->xe, F32, 1, x->rows, d_y.n[2]), we = region_view(&s->we, F32, 1, 1, x->rows);
     view gu = region_view(&s->gue, F32, 1, x->rows, w_gu.n[1]);
     view d_ye = exchange_send(net, x, &net->tmp[TMP_Y], d_y, net->config->moe.top_k);
     view d_xe = region_view(&net->tmp[TMP_DX], F32, 1, x->rows, d_y.n[2]);
-    dev_expert_ffn_bwd(net->dev, &net->arena, d_xe, g_gu, gradient(net, layer, T_DOWN), d_weight, experts_here(net),
-                       x->offs, d_ye, xe, gu, w_gu, weight(net, layer, T_DOWN), we, p->acc);
+    dev_expert_ffn_bwd(net->dev, &net->arena, d_xe, g_gu, gradient(net, layer, T_DOWN), d_weight,
+                       experts_here(net), x->offs, d_ye, xe, gu, w_gu, weight(net, layer, T_DOWN), we,
+                       p->acc);
     return d_xe;
 }
 
@@ -63,7 +65,8 @@ void moe_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d
     dev_combine(net->dev, d_h, exchange_return(net, x, d_xe), x->slot, false);
     view d_gate = arena_scratch(&net->arena, F32, 1, p->own, k);
     view d_rows = exchange_return(net, x, view_shape(d_weight, 1, x->rows, 1));
-    dev_gather_rows(net->dev, view_shape(d_gate, 1, p->own * k, 1), d_rows, view_shape(x->slot, 1, 1, p->own * k), 1);
+    dev_gather_rows(net->dev, view_shape(d_gate, 1, p->own * k, 1), d_rows,
+                    view_shape(x->slot, 1, 1, p->own * k), 1);
 
     view rstd, h = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, &rstd);
     router_bwd(net, p, layer, s, d_h, view_rows(h, 0, p->own), d_gate);

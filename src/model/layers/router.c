@@ -33,7 +33,8 @@ static struct range domain_rows(const struct net *net, const struct pass *p, int
 
 /* A of a domain of n tokens from its statistics, and what every token's softmax receives. load [X]: X*f_e
  * of the previous step, NULL: of the domain itself. */
-static double aux_loss(const struct moe *m, const float *stats, double n, const float *load, double coeff, float *seed)
+static double aux_loss(const struct moe *m, const float *stats, double n, const float *load, double coeff,
+                       float *seed)
 {
     double aux = 0;
     for (int64_t e = 0; e < m->experts; e++) {
@@ -123,8 +124,8 @@ static void jitter(struct net *net, const struct pass *p, int layer, bool acc, v
     char purpose[40];
     snprintf(purpose, sizeof purpose, "jitter of layer %d", layer - 1);
     int64_t first = p->batch->sample * net->shape.sequence + p->c * net->at.t;
-    dev_jitter(net->dev, acc, y, x, (float)net->config->moe.jitter, rng_mix(net->shape.seed) ^ rng_name(purpose),
-               first);
+    dev_jitter(net->dev, acc, y, x, (float)net->config->moe.jitter,
+               rng_mix(net->shape.seed) ^ rng_name(purpose), first);
 }
 
 static bool jitters(const struct net *net, const struct pass *p)
@@ -148,8 +149,9 @@ static void choose(struct net *net, struct pass *p, int layer, struct saved *s)
     view stats = arena_scratch(&net->arena, F32, 1, parts, 2 * x + 2);
     for (int64_t i = 0; i < parts; i++) {
         struct range r = domain_rows(net, p, i);
-        dev_router_choose(net->dev, route_of(net), view_rows(s->idx, r.lo, r.n), view_rows(s->gate, r.lo, r.n),
-                          view_rows(stats, i, 1), view_rows(s->logits, r.lo, r.n), weight(net, layer, T_ROUTER_BIAS));
+        dev_router_choose(net->dev, route_of(net), view_rows(s->idx, r.lo, r.n),
+                          view_rows(s->gate, r.lo, r.n), view_rows(stats, i, 1),
+                          view_rows(s->logits, r.lo, r.n), weight(net, layer, T_ROUTER_BIAS));
     }
     group_all_reduce(net->group[G_TP], COMPUTE, stats);
     losses(net, p, s, layer, stats);
@@ -180,9 +182,10 @@ static void logits_bwd(struct net *net, struct pass *p, struct saved *s, view d_
     double two = p->n > 0 ? 2 / ((double)net->shape.micros * (double)p->n) : 0;
     for (int64_t i = 0; i < s->aux.n[1]; i++) {
         struct range r = domain_rows(net, p, i);
-        dev_router_bwd(net->dev, route_of(net), view_rows(d_logits, r.lo, r.n), view_rows(s->logits, r.lo, r.n),
-                       view_rows(s->idx, r.lo, r.n), view_rows(s->gate, r.lo, r.n), view_rows(d_gate, r.lo, r.n),
-                       view_rows(s->aux, i, 1), (float)(m->z_coeff * two), (float)(m->max_z_coeff * two));
+        dev_router_bwd(net->dev, route_of(net), view_rows(d_logits, r.lo, r.n),
+                       view_rows(s->logits, r.lo, r.n), view_rows(s->idx, r.lo, r.n),
+                       view_rows(s->gate, r.lo, r.n), view_rows(d_gate, r.lo, r.n), view_rows(s->aux, i, 1),
+                       (float)(m->z_coeff * two), (float)(m->max_z_coeff * two));
     }
 }
 

@@ -32,7 +32,8 @@ void shared_fwd(struct net *net, struct pass *p, int layer, struct saved *s, vie
 }
 
 /* d_weight [TP*c, 1]: my share of the gradient by every token's weight. */
-static void gate_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_weight, view h, view d_h)
+static void gate_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_weight, view h,
+                     view d_h)
 {
     view d_mine = arena_scratch(&net->arena, F32, 1, p->c, 1);
     seq_reduce(net, p, d_mine, d_weight, false);
