@@ -154,8 +154,11 @@ static status measure_and_open(struct net *net)
     dev_set_dry(net->dev, true);
     net->arena = (struct arena){.dev = net->dev};
     net_probe(net, &full, &report, &nowhere);
-    if (net->shape.training)
+    if (net->shape.training) {
         net_train(net, &full, false, &report);
+        store_reduce_grads(net->store, net->group);
+        store_gather_weights(net->store, net->group);
+    }
     dev_set_dry(net->dev, false);
     int64_t peak = net->arena.peak;
     TRY(arena_open(&net->arena, net->dev, peak));

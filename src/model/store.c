@@ -151,7 +151,7 @@ static view bucket_view(const struct bucket *b, enum kind kind, int64_t parts)
     return view_of(b->mem[kind], F32, 1, parts, b->part);
 }
 
-void store_gather_weights(struct store *s, struct group *const group[GROUPS])
+void store_gather_weights(const struct store *s, struct group *const group[GROUPS])
 {
     for (int b = 0; b < s->model->n_buckets; b++) {
         struct bucket *k = &s->bucket[b];
@@ -160,7 +160,7 @@ void store_gather_weights(struct store *s, struct group *const group[GROUPS])
     }
 }
 
-void store_reduce_grads(struct store *s, struct group *const group[GROUPS])
+void store_reduce_grads(const struct store *s, struct group *const group[GROUPS])
 {
     for (int b = s->model->n_buckets - 1; b >= 0; b--) { /* backward's order */
         struct bucket *k = &s->bucket[b];

@@ -43,8 +43,8 @@ uint64_t store_hash(const struct store *, enum kind);
 /** The hash of one run of elements, shared with files and exports: values of `part` in order. */
 uint64_t tensor_hash(const char *name, const int64_t dim[3], const piece *part, const float *values);
 /** COLLECTIVE: working weights of all ranks from their owners' masters (all-gather per bucket). */
-void store_gather_weights(struct store *, struct group *const group[GROUPS]);
+void store_gather_weights(const struct store *, struct group *const group[GROUPS]);
 /** COLLECTIVE: sum gradients over each bucket's group; owners hold the result in their part. */
-void store_reduce_grads(struct store *, struct group *const group[GROUPS]);
+void store_reduce_grads(const struct store *, struct group *const group[GROUPS]);
 
 #endif
