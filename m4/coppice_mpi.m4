@@ -18,6 +18,15 @@ AC_CACHE_CHECK([which MPI $CC builds for], [coppice_cv_mpi], [
 AS_IF([test "$coppice_cv_mpi" = none],
     [COPPICE_MISSING([MPI 3: CC=$CC does not build MPI programs (set CC to the MPI compiler wrapper, e.g. CC=mpicc)],
                      [libopenmpi-dev openmpi-bin], [openmpi-devel, then: module load mpi], [openmpi])])
+# The launcher beside the wrapper, with its suffix: mpicc.mpich, mpiexec.mpich. Another MPI's would start
+# single ranks.
+AS_IF([test -z "$MPIEXEC"], [
+    set dummy $CC
+    coppice_launcher=`echo "$[2]" | sed -n 's|mpi[[^/.]]*cc|mpiexec|p'`
+    AS_IF([test -n "$coppice_launcher" && command -v "$coppice_launcher" > /dev/null 2>&1],
+        [MPIEXEC=$coppice_launcher])])
 AC_CHECK_PROGS([MPIEXEC], [mpiexec mpirun srun], [no])
+# MPI_STATUSES_IGNORE of MPICH is the address 1, which GCC takes for an array without room.
+AS_CASE([$coppice_cv_mpi], [MPICH], [COPPICE_ADD_CFLAGS([-Wno-stringop-overflow])])
 AS_CASE([$coppice_cv_mpi,${MPIEXEC_FLAGS+given}], ["Open MPI"*,], [MPIEXEC_FLAGS="--oversubscribe --bind-to none"])
 ])
