@@ -69,16 +69,21 @@ void cpu_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a
         scale(m, n, beta, c, ldc);
 }
 
-/* A weight gradient (a transposed, K = tokens) goes by chunks of K: 184 -> 226 GFLOP/s at K = 2048 on a
- * Xeon with AVX-512, no difference on Zen 5. */
+/* Two cuts, both fixed so that bits are. A weight gradient (a transposed, K = tokens) goes by chunks of K:
+ * 184 -> 226 GFLOP/s at K = 2048 on a Xeon with AVX-512, no difference on Zen 5. A wide output (logits) goes
+ * by chunks of columns, which stay in the last cache: 162 -> 181 GFLOP/s with 256 rows on Zen 5. */
 void cpu_gemm(struct dev *dev, bool ta, bool tb, view a, view b, bool acc, view c)
 {
-    enum { CHUNK = 512 };
+    enum { CHUNK = 512, COLUMNS = 4096 };
     (void)dev;
     int64_t m = c.n[1], n = c.n[2], k = ta ? a.n[1] : a.n[2], done = 0;
     for (; ta && !tb && k - done > CHUNK; done += CHUNK)
         cpu_sgemm(true, false, m, n, CHUNK, f32_row(a, done), a.ld, f32_row(b, done), b.ld, acc || done > 0,
                   c.data, c.ld);
-    cpu_sgemm(ta, tb, m, n, k - done, f32_row(a, done), a.ld, f32_row(b, done), b.ld, acc || done > 0, c.data,
-              c.ld);
+    int64_t from = 0;
+    for (; tb && n - from > 2 * COLUMNS; from += COLUMNS)
+        cpu_sgemm(ta, true, m, COLUMNS, k, a.data, a.ld, f32_row(b, from), b.ld, acc, (float *)c.data + from,
+                  c.ld);
+    cpu_sgemm(ta, tb, m, n - from, k - done, f32_row(a, done), a.ld, f32_row(b, done + from), b.ld,
+              acc || done > 0, (float *)c.data + from, c.ld);
 }

@@ -9,6 +9,11 @@ static view gate_up_of(const struct net *net, struct ffn f, enum kind kind)
     return view_shape(v, 1, v.n[0] * v.n[1], v.n[2]);
 }
 
+view gate_up_save(struct net *net, const struct pass *p, int64_t n)
+{
+    return view_cols(arena_save(&net->arena, F32, 1, p->n, view_pitch(n)), 0, n);
+}
+
 void swiglu_fwd(struct net *net, struct pass *p, struct ffn f, view x_out, view gate_up, view h,
                 view weight_n)
 {
@@ -49,7 +54,7 @@ static struct ffn dense(int layer)
 void ffn_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x_out)
 {
     view w = gate_up_of(net, dense(layer), WEIGHT);
-    s->gate_up = arena_save(&net->arena, F32, 1, p->n, w.n[1]);
+    s->gate_up = gate_up_save(net, p, w.n[1]);
     int64_t mark = arena_mark(&net->arena);
     view h = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL);
     dev_copy(net->dev, x_out, s->x2);

@@ -94,6 +94,8 @@ struct ffn {
     int layer;
     enum slot gate_up, down;
 };
+/** Room for gate_up [N, n]. */
+view gate_up_save(struct net *, const struct pass *, int64_t n);
 /** x_out [c, H] += weight * FFN(h [c, H]). weight [N] or none. gate_up [N, 2F] is saved. */
 void swiglu_fwd(struct net *, struct pass *, struct ffn, view x_out, view gate_up, view h, view weight);
 /** d_h [c, H] and the tensors' gradients from d_x [c, H]; d_weight [N] is this rank's share of the sum

@@ -24,7 +24,7 @@ static void gate_fwd(struct net *net, struct pass *p, int layer, struct saved *s
 void shared_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x_out, view h)
 {
     view w = weight(net, layer, T_SHARED_GATE_UP);
-    s->gate_up = arena_save(&net->arena, F32, 1, p->n, w.n[0] * w.n[1]);
+    s->gate_up = gate_up_save(net, p, w.n[0] * w.n[1]);
     s->shared = view_none();
     if (net->config->moe.shared_gate)
         gate_fwd(net, p, layer, s, h);
