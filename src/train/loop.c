@@ -107,6 +107,7 @@ static status one_step(struct trainer *t, struct report *r)
     double start = clock_seconds();
     TRY(comm_agree(t->comm, batch_fetch(&t->fetched, t->data, t->state.samples)));
     r->fetching += clock_lap(&start);
+    profile_step_begin(&r->profile, t->dev);
     step_gradients(&t->stepper, &t->fetched);
     int64_t update = t->state.step + 1;
     bool finite = step_update(&t->stepper, update, schedule_rate(t->optimizer, t->state.horizon, update));
@@ -114,6 +115,7 @@ static status one_step(struct trainer *t, struct report *r)
     r->stepping += r->step_seconds;
     for (int i = 0; i < PHASES; i++)
         r->seconds[i] += t->stepper.report.seconds[i];
+    profile_step_end(&r->profile, t->comm, t->dev, r->step_seconds);
     if (!finite)
         return comm_agree(t->comm, fail(E_NAN, "step %lld: the loss (%g) or the gradient norm (%g) is not finite; "
                                                "weights are as before this step", (long long)update,
@@ -174,10 +176,12 @@ static status run_steps(struct trainer *t, struct report *r)
 status loop_run(struct trainer *t)
 {
     struct report r = {.started = clock_seconds(), .first_step = t->state.step};
+    profile_open(&r.profile, t->run->profile);
     stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
     batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro, t->sequence);
     status code = run_steps(t, &r);
     batch_close(&t->fetched);
     stepper_close(&t->stepper);
+    profile_close(&r.profile);
     return code;
 }

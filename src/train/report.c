@@ -229,6 +229,37 @@ static void show_traffic(const struct trainer *t)
     free(line);
 }
 
+/* Time by op, slowest first, and what the steps reach of the ceiling that was sampled between them.
+ * COLLECTIVE. */
+static void show_profile(const struct report *r, const struct trainer *t)
+{
+    const struct profile *p = &r->profile;
+    if (!p->on || p->steps < 2)
+        return;
+    double step = profile_median_step(p), ceiling = profile_ceiling(p, t->comm), n = (double)(p->steps - 1);
+    double flops = config_flops_per_token(&t->store->model->config, t->sequence) * tokens_a_step(t) / step;
+    json_t *ops = json_array();
+    log_say("profile   op of rank 0     calls/step    ms/step   %% of step    GFLOP/s     GB/s");
+    for (int i = 0; i < p->ops; i++) {
+        const struct dev_profile_row *o = &p->op[i];
+        log_say("          %-14s %12.0f %10.1f %11.1f %10.0f %8.1f", o->op, (double)o->calls / n,
+                1e3 * o->seconds / n, 100 * o->seconds / n / step, 1e-9 * o->flops / o->seconds,
+                1e-9 * o->bytes / o->seconds);
+        json_array_append_new(ops, json_pack("{sssIsfsfsf}", "op", o->op, "calls", (json_int_t)o->calls, "seconds",
+                                             o->seconds, "flops", o->flops, "bytes", o->bytes));
+    }
+    log_say("          median of %lld steps: %.0f ms, %.0f tokens/s, %.3f model TFLOP/s = %.1f %% of the ceiling "
+            "between them, %.0f GFLOP/s", (long long)p->steps - 1, 1e3 * step, tokens_a_step(t) / step,
+            1e-12 * flops, 100 * flops / (1e9 * ceiling), ceiling);
+    json_t *j = json_pack("{sIsfsfsfsfso}", "steps", (json_int_t)(p->steps - 1), "step_ms", 1e3 * step,
+                          "tokens_per_s", tokens_a_step(t) / step, "model_tflops", 1e-12 * flops,
+                          "ceiling_gflops", ceiling, "ops", ops);
+    if (!writes(t))
+        json_decref(j);
+    else if (folder_write_json(t->folder, "profile.json", j) != OK)
+        log_warn("%s", status_text());
+}
+
 void report_end(struct report *r, struct trainer *t, const char *word)
 {
     double all = clock_seconds() - r->started;
@@ -244,6 +275,7 @@ void report_end(struct report *r, struct trainer *t, const char *word)
                 100 * flops / (1e9 * t->ceiling));
         show_phases(r, t, all);
         show_traffic(t);
+        show_profile(r, t);
     }
     if (isfinite(t->valid))
         log_say("valid     loss %.4f -> %.4f nats/token", t->start_valid, t->valid);

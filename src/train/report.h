@@ -3,6 +3,7 @@
 #ifndef TRAIN_REPORT_H
 #define TRAIN_REPORT_H
 #include "train/loop.h"
+#include "train/profile.h"
 
 struct report {
     double started;             /* clock at the first step of this leg */
@@ -12,6 +13,7 @@ struct report {
     int64_t first_step;         /* of this leg */
     int64_t rows;               /* console rows since the header */
     double step_seconds;        /* the last step's */
+    struct profile profile;
 };
 
 /** After a step: to the console if it is due, always to metrics.jsonl. Local on rank 0. */

@@ -1,0 +1,95 @@
+#include "train/profile.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+
+void profile_open(struct profile *p, bool on)
+{
+    *p = (struct profile){.on = on};
+}
+
+void profile_close(struct profile *p)
+{
+    free(p->step_seconds);
+    free(p->ceiling);
+}
+
+void profile_step_begin(struct profile *p, struct dev *dev)
+{
+    if (p->on)
+        dev_profile(dev, p->steps > 0);
+}
+
+static struct dev_profile_row *row_of(struct profile *p, const char *op)
+{
+    for (int i = 0; i < p->ops; i++)
+        if (strcmp(p->op[i].op, op) == 0)
+            return &p->op[i];
+    if (p->ops == PROFILE_OPS)
+        bug("more than %d kinds of op", PROFILE_OPS);
+    p->op[p->ops].op = op;
+    return &p->op[p->ops++];
+}
+
+static void add_ops(struct profile *p, struct dev *dev)
+{
+    struct dev_profile_row row[PROFILE_OPS];
+    int n = dev_profile_rows(dev, row, PROFILE_OPS);
+    for (int i = 0; i < n; i++) {
+        struct dev_profile_row *sum = row_of(p, row[i].op);
+        sum->calls += row[i].calls;
+        sum->seconds += row[i].seconds;
+        sum->flops += row[i].flops;
+        sum->bytes += row[i].bytes;
+    }
+}
+
+void profile_step_end(struct profile *p, struct comm *comm, struct dev *dev, double seconds)
+{
+    if (!p->on || p->steps++ == 0)
+        return;
+    add_ops(p, dev);
+    dev_profile(dev, false);
+    int64_t n = p->steps - 1;
+    if (n > p->room) {
+        p->room = 2 * n;
+        p->step_seconds = mem_grow(p->step_seconds, p->room, sizeof *p->step_seconds);
+        p->ceiling = mem_grow(p->ceiling, 2 * p->room, sizeof *p->ceiling);
+    }
+    p->step_seconds[n - 1] = seconds;
+    comm_barrier(comm);
+    for (int i = 1; i <= 2; i++)
+        p->ceiling[2 * n - i] = dev_ceiling_sample(dev);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(const double *value, int64_t n)
+{
+    if (n < 1)
+        return (double)NAN;
+    double *sorted = mem_new(n, sizeof *sorted);
+    memcpy(sorted, value, (size_t)n * sizeof *sorted);
+    qsort(sorted, (size_t)n, sizeof *sorted, ascending);
+    double middle = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+    free(sorted);
+    return middle;
+}
+
+double profile_median_step(const struct profile *p)
+{
+    return median(p->step_seconds, p->steps - 1);
+}
+
+double profile_ceiling(const struct profile *p, struct comm *comm)
+{
+    double sum = median(p->ceiling, 2 * (p->steps - 1));
+    comm_sum_f64(comm, &sum, 1);
+    return sum;
+}

@@ -1,0 +1,27 @@
+/* run.profile: time and FLOPs of every kind of op in the steps of a leg, and the GEMM ceiling sampled
+ * between them. The leg's first step warms up and does not count. Does nothing where it is off. */
+#ifndef TRAIN_PROFILE_H
+#define TRAIN_PROFILE_H
+#include "base/status.h"
+#include "comm/comm.h"
+#include "device/dev.h"
+
+enum { PROFILE_OPS = 64 };
+struct profile {
+    bool on;
+    int64_t steps, room;                     /* steps seen, the first one too */
+    double *step_seconds;                    /* [steps - 1] */
+    double *ceiling;                         /* GFLOP/s of this rank, 2 * (steps - 1) samples */
+    struct dev_profile_row op[PROFILE_OPS];  /* of this rank, sums over steps */
+    int ops;
+};
+
+void profile_open(struct profile *, bool on);
+void profile_close(struct profile *);
+/** Around a step. COLLECTIVE where it is on: between steps all ranks sample the ceiling together. */
+void profile_step_begin(struct profile *, struct dev *);
+void profile_step_end(struct profile *, struct comm *, struct dev *, double seconds);
+double profile_median_step(const struct profile *); /* seconds; NAN before the second step */
+double profile_ceiling(const struct profile *, struct comm *); /* COLLECTIVE: median, GFLOP/s of all ranks; NAN */
+
+#endif
