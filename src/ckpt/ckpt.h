@@ -5,7 +5,7 @@
  * digest (XXH3-64) taken from memory. index.h5 lists every extent with its global position, file,
  * offset and digest, and has a digest of its own; the loader trusts only that, so any layout can
  * read. The folder is written as step_N.tmp and renamed when all ranks agreed.
- * E_SPACE: cannot write; E_NOCKPT: damaged, or of another model. (Crash-proof commit comes later.) */
+ * E_SPACE: cannot write; E_NOCKPT: damaged; E_DECK: of another model. (Crash-proof commit comes later.) */
 #ifndef CKPT_CKPT_H
 #define CKPT_CKPT_H
 #include "comm/comm.h"
@@ -40,8 +40,11 @@ status ckpt_save(struct comm *, const struct store *, const struct ckpt_state *,
                  int64_t writers, int64_t *bytes) MUST_USE;
 /** COLLECTIVE: newest usable checkpoint under run_dir/ckpt (index good, files there and long enough; digests
  *  are verified by loading); others are warned of. *path caller frees; NULL and OK if there is none at all,
- *  E_NOCKPT if there are some but none is usable. */
+ *  E_NOCKPT if there are some, set aside or not, but none is usable. */
 status ckpt_find(struct comm *, const char *run_dir, char **path) MUST_USE;
+/** COLLECTIVE: a checkpoint that loading found damaged becomes step_N.bad, with a warning that repeats the
+ *  error record; ckpt_find then gives the next older one. E_SPACE. */
+status ckpt_set_aside(struct comm *, const char *dir) MUST_USE;
 /** Local: a checkpoint's folder from its own path or that of a run folder (its newest usable one).
  *  E_NOCKPT. *dir caller frees. */
 status ckpt_resolve(const char *path, char **dir) MUST_USE;
@@ -54,7 +57,7 @@ status ckpt_load(struct comm *, struct store *, struct group *const group[GROUPS
                  const char *dir) MUST_USE;
 /** Local: MASTER of a checkpoint as a source (arrays named as tensors), for export and inspect. */
 status ckpt_source(struct source **, const char *dir) MUST_USE;
-/** Delete all but the newest `keep` (>= 1) checkpoints and what broken saves left. Rank 0 only, best
+/** Delete all but the newest `keep` (>= 1) usable checkpoints and what broken saves left. Rank 0 only, best
  *  effort. */
 void ckpt_prune(const char *run_dir, int64_t keep);
 

@@ -56,6 +56,7 @@ static status find_local(const char *run_dir, char **path)
         free(dir);
     }
     free(step);
+    n += folder_bad(run_dir);
     if (*path || n == 0)
         return OK;
     return fail(E_NOCKPT,
@@ -80,6 +81,13 @@ status ckpt_find(struct comm *c, const char *run_dir, char **path)
     return OK;
 }
 
+status ckpt_set_aside(struct comm *c, const char *dir)
+{
+    if (comm_rank(c) == 0)
+        log_warn("checkpoint not usable, set aside as %s.bad: %s", dir, status_text());
+    return comm_agree(c, comm_rank(c) == 0 ? folder_set_aside(dir) : OK);
+}
+
 status ckpt_resolve(const char *path, char **dir)
 {
     char *index = mem_format("%s/index.h5", path);
@@ -96,11 +104,14 @@ status ckpt_resolve(const char *path, char **dir)
 
 void ckpt_prune(const char *run_dir, int64_t keep)
 {
-    int64_t *step;
+    int64_t *step, good = 0;
     int n = folder_steps(run_dir, &step);
-    for (int64_t i = keep < 1 ? n : keep; i < n; i++) {
+    for (int i = 0; i < n; i++) {
         char *dir = folder_path(run_dir, step[i], "");
-        folder_remove(dir);
+        if (good >= keep && good > 0)
+            folder_remove(dir);
+        else
+            good += usable(dir) == OK; /* a damaged one does not count as kept */
         free(dir);
     }
     free(step);

@@ -152,6 +152,23 @@ int folder_steps(const char *run_dir, int64_t **step)
     return list(run_dir, "", step);
 }
 
+int folder_bad(const char *run_dir)
+{
+    int64_t *step;
+    int n = list(run_dir, ".bad", &step);
+    free(step);
+    return n;
+}
+
+status folder_set_aside(const char *dir)
+{
+    char *bad = mem_format("%s.bad", dir);
+    folder_remove(bad); /* of an earlier time */
+    status s = rename(dir, bad) == 0 ? OK : cannot("rename", dir);
+    free(bad);
+    return s;
+}
+
 static void sweep(const char *run_dir, const char *suffix)
 {
     int64_t *step;

@@ -17,10 +17,10 @@ static status check_tensor(const struct ckpt_index *x, const char *dir, const st
 {
     int i = tensor_in(x, t->name);
     if (i < 0)
-        return fail(E_NOCKPT, "%s: is of another model: it has no tensor %s", dir, t->name);
+        return fail(E_DECK, "%s: is of another model: it has no tensor %s", dir, t->name);
     const int64_t *a = x->tensor[i].dim, *b = t->dim;
     if (memcmp(a, b, sizeof t->dim) != 0)
-        return fail(E_NOCKPT,
+        return fail(E_DECK,
                     "%s: is of another model: its %s is %lld x %lld x %lld, the deck's %lld x %lld x %lld",
                     dir, t->name, (long long)a[0], (long long)a[1], (long long)a[2], (long long)b[0],
                     (long long)b[1], (long long)b[2]);
@@ -34,7 +34,7 @@ static status check_model(const struct ckpt_index *x, const char *dir, const str
         TRY(check_tensor(x, dir, &m->tensor[i]));
     for (int i = 0; i < x->n_tensors; i++)
         if (model_find(m, x->tensor[i].name) < 0)
-            return fail(E_NOCKPT, "%s: is of another model: its tensor %s is not in the deck's", dir,
+            return fail(E_DECK, "%s: is of another model: its tensor %s is not in the deck's", dir,
                         x->tensor[i].name);
     return OK;
 }

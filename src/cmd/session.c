@@ -87,15 +87,19 @@ static status make_plan(struct session *s)
     const struct shapes *h = &s->shapes;
     if (h->start == START_RANDOM)
         return plan_random(&s->plan, &s->model, seed);
+    struct source *source = NULL;
+    TRY(shapes_source(h, &source));
     if (h->start == START_SAME)
-        return plan_same(&s->plan, &s->model, h->dir);
-    if (h->start == START_CHECKPOINT)
-        return fail(E_DECK, "start: %s is a checkpoint; export it (coppice export) and start from the export", h->dir);
+        return plan_same(&s->plan, &s->model, source);
     struct upcycle upcycle = {.router_std = s->deck.start.upcycle.router_std};
-    TRY(upcycle_scales(&h->target, s->deck.start.upcycle.weight_scale, &upcycle));
+    status code = upcycle_scales(&h->target, s->deck.start.upcycle.weight_scale, &upcycle);
+    if (code != OK) {
+        source_close(source);
+        return code;
+    }
     struct model dense;
     model_open(&dense, &h->source, &s->layout);
-    status code = plan_upcycle(&s->plan, &s->model, &dense, h->dir, &upcycle, seed);
+    code = plan_upcycle(&s->plan, &s->model, &dense, source, &upcycle, seed);
     model_close(&dense);
     return code;
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "ckpt/ckpt.h"
 #include "format/hf_config.h"
 #include "weights/shape.h"
 
@@ -31,6 +32,23 @@ static status read_hf(struct config *c, const char *dir, const struct deck *deck
                  hf.sliding_window, hf.sliding_window);
     hf_config_free(&hf);
     return s;
+}
+
+/* The shape of a Hugging Face directory, a checkpoint or a run folder. */
+static status read_shape(struct config *c, const char *path, const struct deck *deck)
+{
+    struct ckpt_index index;
+    char *dir = NULL;
+    if (exists(path, "config.json"))
+        return read_hf(c, path, deck);
+    TRY(ckpt_resolve(path, &dir));
+    status code = ckpt_index_read(&index, dir);
+    free(dir);
+    if (code != OK)
+        return code;
+    *c = index.config;
+    ckpt_index_free(&index);
+    return OK;
 }
 
 static void set_int(int64_t *to, int64_t value)
@@ -148,14 +166,12 @@ static status decide_start(struct shapes *s, const char *from, const struct deck
         s->start = START_RANDOM;
         return OK;
     }
-    s->dir = mem_text(from);
-    if (exists(from, "index.h5")) {
-        s->start = START_CHECKPOINT;
-        return OK;
-    }
-    if (!exists(from, "config.json"))
-        return fail(E_DATA, "%s: neither a Hugging Face directory (config.json) nor a checkpoint (index.h5)", from);
-    TRY(read_hf(&s->source, from, deck));
+    TRY(read_shape(&s->source, from, deck));
+    s->checkpoint = !exists(from, "config.json");
+    if (s->checkpoint)
+        TRY(ckpt_resolve(from, &s->dir));
+    else
+        s->dir = mem_text(from);
     s->source.moe.order = s->target.moe.order; /* config.json cannot say it */
     TRY(config_check(&s->source));
     if (!config_same_trunk(&s->source, &s->target))
@@ -175,14 +191,19 @@ status shapes_read(struct shapes *s, const struct deck *deck)
 {
     const char *from = deck->start.from ? deck->start.from : deck->model.like, *like = deck->model.like;
     *s = (struct shapes){.target = {.norm_eps = 1e-5, .rope = {.theta = 10000}, .max_positions = 2048}};
-    if (!like && deck->model.hidden < 0 && from && strcmp(from, "random") && exists(from, "config.json"))
+    if (!like && deck->model.hidden < 0 && from && strcmp(from, "random"))
         like = from;
     if (like)
-        TRY(read_hf(&s->target, like, deck));
+        TRY(read_shape(&s->target, like, deck));
     TRY(apply_deck(&s->target, deck));
     TRY(config_check(&s->target));
     s->source = s->target;
     return decide_start(s, from, deck);
+}
+
+status shapes_source(const struct shapes *s, struct source **source)
+{
+    return s->checkpoint ? ckpt_source(source, s->dir) : source_open_hf(source, s->dir);
 }
 
 void shapes_free(struct shapes *s)

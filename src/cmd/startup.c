@@ -149,6 +149,13 @@ static void guest_close(struct guest *g)
     groups_close(g->group);
 }
 
+static status guest_plan(struct guest *g, const struct session *s)
+{
+    struct source *source = NULL;
+    TRY(shapes_source(&s->shapes, &source));
+    return plan_same(&g->plan, &g->model, source);
+}
+
 static status guest_open(struct guest *g, struct session *s)
 {
     struct layout_needs needs = config_needs(&s->shapes.source);
@@ -156,7 +163,7 @@ static status guest_open(struct guest *g, struct session *s)
     TRY(groups_open(g->group, s->comm, s->dev, &g->layout));
     model_open(&g->model, &s->shapes.source, &g->layout);
     TRY(comm_agree(s->comm, store_open(&g->store, &g->model, &g->layout, s->rank, s->dev, false)));
-    TRY(comm_agree(s->comm, plan_same(&g->plan, &g->model, s->shapes.dir)));
+    TRY(comm_agree(s->comm, guest_plan(g, s)));
     return weights_fill(&g->store, s->comm, &g->plan, &g->bytes);
 }
 

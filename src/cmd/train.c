@@ -25,14 +25,7 @@ struct job {
 
 static status open_folder(struct job *j)
 {
-    const char *dir = j->s.deck.run.dir;
-    if (j->s.rank != 0)
-        return OK;
-    TRY(folder_open(&j->folder, dir, j->s.options.fresh));
-    char *log = mem_format("%s/run.log", dir);
-    status code = log_file(log);
-    free(log);
-    return code;
+    return j->s.rank == 0 ? folder_open(&j->folder, j->s.options.fresh) : OK;
 }
 
 /* May this deck continue what the checkpoint's deck began? */
@@ -91,19 +84,38 @@ static void borrow(struct job *j)
     t->start_valid = t->valid = (double)NAN;
 }
 
+/* Load the newest checkpoint; what proves damaged is set aside and the next older one is tried. */
+static status load_newest(struct job *j)
+{
+    for (;;) {
+        status code = ckpt_load(j->s.comm, &j->s.store, j->s.group, &j->index, j->checkpoint);
+        if (code != E_NOCKPT)
+            return code;
+        TRY(ckpt_set_aside(j->s.comm, j->checkpoint));
+        ckpt_index_free(&j->index);
+        free(j->checkpoint);
+        j->index = (struct ckpt_index){0};
+        j->checkpoint = NULL;
+        TRY(find_checkpoint(j));
+    }
+}
+
 static status continue_run(struct job *j)
 {
     struct ckpt_state *state = &j->trainer.state;
     double start = clock_seconds();
     char took[32];
-    TRY(ckpt_load(j->s.comm, &j->s.store, j->s.group, &j->index, j->checkpoint));
+    TRY(load_newest(j));
     state->step = j->index.state.step;
     state->samples = j->index.state.samples;
     state->tokens = j->index.state.tokens;
     state->horizon = j->index.state.horizon;
     state->leg = j->index.state.leg + 1;
-    log_say("continue  %s, step %lld of %lld | loaded in %s", j->checkpoint, (long long)state->step,
-            (long long)j->trainer.steps, text_time(took, clock_lap(&start)));
+    log_say("continue  %s, step %lld of %lld | loaded in %s | hashes %016llx %016llx %016llx", j->checkpoint,
+            (long long)state->step, (long long)j->trainer.steps, text_time(took, clock_lap(&start)),
+            (unsigned long long)j->index.hash[MASTER], (unsigned long long)j->index.hash[MOMENT1],
+            (unsigned long long)j->index.hash[MOMENT2]);
+    j->trainer.start_valid = folder_recorded(&j->folder, "status.json", "start_valid_loss");
     return OK;
 }
 
@@ -137,6 +149,7 @@ static status prepare(struct job *j, int argc, char **argv)
 {
     struct session *s = &j->s;
     TRY(session_open(s, argc, argv, "set fresh"));
+    j->folder = folder_at(s->deck.run.dir);
     j->opened_folder = true;
     TRY(comm_agree(s->comm, open_folder(j)));
     TRY(find_checkpoint(j));
@@ -172,13 +185,12 @@ static status run_job(struct job *j, int argc, char **argv)
 int cmd_train(int argc, char **argv)
 {
     static struct job j;
-    j.folder.lock = -1;
     status code = run_job(&j, argc, argv);
     free(j.trainer.state.deck);
     ckpt_index_free(&j.index);
     free(j.checkpoint);
     startup_close(&j.origin);
-    if (j.opened_folder && j.s.rank == 0)
+    if (j.opened_folder)
         folder_close(&j.folder);
     return session_close(&j.s, code);
 }

@@ -65,70 +65,127 @@ static status move_aside(const char *dir)
     return code;
 }
 
-/* Does the holder of this lock live? Says who it is. */
-static bool holder_lives(const char *path, char **who)
+/* When a process started, in the kernel's ticks since boot: with its number, a name that is not used
+ * again. 0 if there is no such process. */
+static long long started(long pid)
 {
+    char *path = mem_format("/proc/%ld/stat", pid), text[512] = "";
+    FILE *file = fopen(path, "re");
+    size_t n = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    const char *at = n > 0 ? strrchr(text, ')') : NULL; /* the name before it may hold anything */
+    long long ticks = 0;
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (at)
+        ticks = strtoll(at, NULL, 10);
+    if (file)
+        fclose(file);
+    free(path);
+    return ticks;
+}
+
+static const char *job_of(void)
+{
+    const char *job = getenv("SLURM_JOB_ID");
+    return job ? job : "-";
+}
+
+/* Is the writer of a lock alive? On this host its process tells, elsewhere the heartbeat. */
+static bool is_alive(const json_t *lock, const char *host, long pid, time_t touched)
+{
+    char here[64];
+    long long since = (long long)json_integer_value(json_object_get(lock, "started"));
+    if (host && strcmp(host, host_name(here)) != 0)
+        return time(NULL) - touched < STALE_SECONDS;
+    if (pid <= 0 || (kill((pid_t)pid, 0) != 0 && errno != EPERM))
+        return false;
+    return since == 0 || started(pid) == 0 || started(pid) == since;
+}
+
+/* Who holds the lock of a run folder, in words (the caller's); NULL if nobody does. */
+static char *holder(const struct folder *f, bool *lives)
+{
+    enum { LIMIT = 4096 };
+    char *path = inside(f, "run.lock"), *who = NULL;
     struct stat s;
     json_t *lock = NULL;
-    char here[64];
-    if (stat(path, &s) != 0 || json_read_file(&lock, path, 4096) != OK) {
-        *who = mem_text("an unreadable lock");
-        return false;
+    *lives = false;
+    if (stat(path, &s) == 0 && json_read_file(&lock, path, LIMIT) == OK) {
+        const char *host = json_string_value(json_object_get(lock, "host"));
+        const char *job = json_string_value(json_object_get(lock, "job"));
+        long pid = (long)json_integer_value(json_object_get(lock, "pid"));
+        who = mem_format("job %s, process %ld on %s", job ? job : "-", pid, host ? host : "?");
+        *lives = is_alive(lock, host, pid, s.st_mtime);
+    } else if (access(path, F_OK) == 0) {
+        who = mem_text("an unreadable lock");
     }
-    const char *host = json_string_value(json_object_get(lock, "host"));
-    const char *job = json_string_value(json_object_get(lock, "job"));
-    long pid = (long)json_integer_value(json_object_get(lock, "pid"));
-    *who = mem_format("job %s, process %ld on %s", job ? job : "-", pid, host ? host : "?");
-    bool same_host = host && !strcmp(host, host_name(here));
-    bool lives = same_host ? pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM)
-                           : time(NULL) - s.st_mtime < STALE_SECONDS;
     json_decref(lock);
-    return lives;
+    free(path);
+    return who;
+}
+
+static status in_use(const struct folder *f, const char *who)
+{
+    return fail(E_DECK, "%s: this run folder is in use by %s; wait for it, stop it (touch %s/stop) or set another "
+                        "run.dir", f->dir, who, f->dir);
 }
 
 static status write_lock(struct folder *f, const char *path)
 {
     char host[64];
-    const char *job = getenv("SLURM_JOB_ID");
     f->lock = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
     if (f->lock < 0)
         return fail(errno == EEXIST ? E_DECK : E_SPACE, "%s: cannot be made: %s", path, strerror(errno));
-    if (dprintf(f->lock, "{\"host\":\"%s\",\"pid\":%ld,\"job\":\"%s\",\"since\":%lld}\n", host_name(host), (long)getpid(),
-                job ? job : "-", (long long)time(NULL)) < 0)
+    long pid = (long)getpid();
+    if (dprintf(f->lock, "{\"host\":\"%s\",\"pid\":%ld,\"started\":%lld,\"job\":\"%s\",\"since\":%lld}\n",
+                host_name(host), pid, started(pid), job_of(), (long long)time(NULL)) < 0)
         return fail(E_SPACE, "%s: cannot be written: %s", path, strerror(errno));
     f->beat = clock_seconds();
     return OK;
 }
 
-static status take_lock(struct folder *f)
+struct folder folder_at(const char *dir)
 {
-    char *path = inside(f, "run.lock"), *who = NULL;
-    status code = OK;
-    if (access(path, F_OK) == 0) {
-        if (holder_lives(path, &who))
-            code = fail(E_DECK, "%s: this run folder is in use by %s; wait for it, stop it (touch %s/stop) or set "
-                                "another run.dir", f->dir, who, f->dir);
-        else {
-            log_say("lock      taken over from %s, which is gone", who);
-            unlink(path);
-        }
-    }
-    if (code == OK)
-        code = write_lock(f, path);
-    free(who);
-    free(path);
-    return code;
+    return (struct folder){.dir = mem_text(dir), .lock = -1};
 }
 
-status folder_open(struct folder *f, const char *dir, bool fresh)
+static status make_folder(const struct folder *f)
 {
-    *f = (struct folder){.dir = mem_text(dir), .lock = -1};
-    if (fresh)
-        TRY(move_aside(dir));
     char *ckpt = inside(f, "ckpt");
     status code = make_dirs(ckpt);
     free(ckpt);
-    return code == OK ? take_lock(f) : code;
+    return code;
+}
+
+/* The log begins after the lock, so that a refused job writes nothing into another's. */
+static status lock_and_log(struct folder *f, const char *gone)
+{
+    char *lock = inside(f, "run.lock"), *log = inside(f, "run.log");
+    if (gone)
+        unlink(lock);
+    status code = write_lock(f, lock);
+    if (code == OK)
+        code = log_file(log);
+    if (code == OK && gone)
+        log_say("lock      taken over from %s, which is gone", gone);
+    free(lock);
+    free(log);
+    return code;
+}
+
+status folder_open(struct folder *f, bool fresh)
+{
+    bool lives;
+    char *who = holder(f, &lives);
+    status code = lives ? in_use(f, who) : OK;
+    if (code == OK && fresh)
+        code = move_aside(f->dir);
+    if (code == OK)
+        code = make_folder(f);
+    if (code == OK)
+        code = lock_and_log(f, fresh ? NULL : who);
+    free(who);
+    return code;
 }
 
 void folder_close(struct folder *f)
@@ -195,7 +252,7 @@ int signals_seen(void)
 
 status folder_append(const struct folder *f, const char *name, json_t *line, const char *schema)
 {
-    char *path = inside(f, name), *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    char *path = inside(f, name), *text = json_dumps(line, JSON_COMPACT);
     bool is_new = access(path, F_OK) != 0;
     FILE *file = fopen(path, "a");
     status code = OK;
@@ -216,6 +273,19 @@ status folder_write_json(const struct folder *f, const char *name, json_t *value
     json_decref(value);
     free(path);
     return code;
+}
+
+double folder_recorded(const struct folder *f, const char *name, const char *member)
+{
+    enum { LIMIT = 1 << 20 };
+    char *path = inside(f, name);
+    json_t *whole = NULL, *value = NULL;
+    if (access(path, F_OK) == 0 && json_read_file(&whole, path, LIMIT) == OK)
+        value = json_object_get(whole, member);
+    double number = json_is_number(value) ? json_number_value(value) : (double)NAN;
+    json_decref(whole);
+    free(path);
+    return number;
 }
 
 status folder_write_text(const struct folder *f, const char *name, const char *text)

@@ -13,10 +13,13 @@ struct folder {
     double beat;       /* when the lock was last touched */
 };
 
+/** Every rank: a name, nothing is touched. folder_close frees it. */
+struct folder folder_at(const char *dir);
 /** Rank 0: make RUN and RUN/ckpt; with `fresh` an old RUN is moved to RUN.<time> first. Takes run.lock:
- *  E_DECK naming the other job if it is alive; a stale one is taken over with a line. */
-status folder_open(struct folder *, const char *dir, bool fresh) MUST_USE;
-/** Remove the lock. */
+ *  E_DECK naming the other job if it is alive; a stale one is taken over with a line. From then on what
+ *  is said goes to RUN/run.log too. */
+status folder_open(struct folder *, bool fresh) MUST_USE;
+/** Every rank: remove the lock if this rank holds it. */
 void folder_close(struct folder *);
 /** Touch the lock now and then. */
 void folder_heartbeat(struct folder *);
@@ -27,6 +30,8 @@ void folder_obeyed(const struct folder *);
 status folder_append(const struct folder *, const char *name, json_t *line, const char *schema) MUST_USE;
 /** Write RUN/NAME whole, through a temporary name. Takes the reference. */
 status folder_write_json(const struct folder *, const char *name, json_t *value) MUST_USE;
+/** A number of RUN/NAME, a JSON object; NAN if there is no such file, member or number. */
+double folder_recorded(const struct folder *, const char *name, const char *member);
 status folder_write_text(const struct folder *, const char *name, const char *text) MUST_USE;
 /** A number for JSON: null if it is not finite. */
 json_t *folder_number(double);

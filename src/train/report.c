@@ -117,7 +117,11 @@ status report_valid(struct trainer *t, const char *set, double loss, double mean
     if (last) {
         char tokens[32];
         json_object_set_new(line, "valid_loss", folder_number(mean));
-        log_say("  valid %7s  %6.4f  (start %.4f)", text_count(tokens, (double)t->state.tokens), mean, t->start_valid);
+        text_count(tokens, (double)t->state.tokens);
+        if (isfinite(t->start_valid))
+            log_say("  valid %7s  %6.4f  (start %.4f)", tokens, mean, t->start_valid);
+        else
+            log_say("  valid %7s  %6.4f", tokens, mean);
     }
     return folder_append(t->folder, "metrics.jsonl", line, METRICS_SCHEMA);
 }
@@ -277,9 +281,13 @@ void report_end(struct report *r, struct trainer *t, const char *word)
         show_traffic(t);
         show_profile(r, t);
     }
-    if (isfinite(t->valid))
+    if (isfinite(t->valid) && isfinite(t->start_valid))
         log_say("valid     loss %.4f -> %.4f nats/token", t->start_valid, t->valid);
     show_memory(t);
     if (log_warnings() > 0)
-        log_say("warnings  %d (above)", log_warnings());
+        log_say("warnings  %d", log_warnings());
+    for (int i = 0; i < log_warnings(); i++)
+        log_say("          %s", log_warning(i));
+    if (!strcmp(word, "DONE"))
+        log_say("next      coppice export %s --out DIR", t->folder->dir);
 }

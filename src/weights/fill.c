@@ -45,10 +45,26 @@ status plan_random(struct fill_plan *p, const struct model *target, uint64_t see
     return OK;
 }
 
-static status open_named(struct source **source, const struct model *m, const char *dir, struct map *maps)
+/* A checkpoint's arrays have our names and sizes. */
+static status own_maps(const struct model *m, const struct source *source, struct map *maps)
 {
-    TRY(source_open_hf(source, dir));
-    return names_maps(m, *source, maps);
+    for (int i = 0; i < m->n_tensors; i++) {
+        const struct tensor *t = &m->tensor[i];
+        int array = source_find(source, t->name);
+        if (array < 0 && !t->trained)
+            continue; /* state of a routing that the source does not have: starts fresh */
+        if (array < 0 || memcmp(source->array[array].dim, t->dim, sizeof t->dim) != 0)
+            return fail(E_DATA, "%s: %s %s", source->path, t->name,
+                        array < 0 ? "is missing" : "has another size than in the deck's model");
+        maps[i] = map_whole(FILE_SOURCE, array, t->dim);
+    }
+    return OK;
+}
+
+static status file_maps(const struct model *m, struct source *source, struct map *maps)
+{
+    bool own = source_find(source, m->tensor[0].name) >= 0;
+    return own ? own_maps(m, source, maps) : names_maps(m, source, maps);
 }
 
 /* Does a tensor come from the generator? State of the routing where the file has none; upcycling also
@@ -81,10 +97,11 @@ static void plan_fresh(struct fill_plan *p, const struct model *target, const st
     free(list);
 }
 
-status plan_same(struct fill_plan *p, const struct model *target, const char *dir)
+status plan_same(struct fill_plan *p, const struct model *target, struct source *source)
 {
     plan_new(p, target);
-    status s = open_named(&p->source[FILE_SOURCE], target, dir, p->map);
+    p->source[FILE_SOURCE] = source;
+    status s = file_maps(target, source, p->map);
     if (s == OK)
         plan_fresh(p, target, NULL, 0);
     else
@@ -104,26 +121,28 @@ static void plan_experts(struct fill_plan *p, const struct model *target, const 
     }
 }
 
-static status check_dense(const struct config *target, const struct config *dense, const char *dir)
+static status check_dense(const struct config *target, const struct config *dense, const char *path)
 {
     char is[96], wants[96];
     if (config_moe_layers(dense) > 0)
-        return fail(E_DECK, "start.from: %s: upcycling starts from a dense model, this one has experts", dir);
+        return fail(E_DECK, "start.from: %s: upcycling starts from a dense model, this one has experts", path);
     if (!config_same_trunk(target, dense))
         return fail(E_DECK,
                     "start.from: %s (%s) has another shape than the model that trains (%s): all sizes "
                     "but the experts' must agree",
-                    dir, config_text(dense, is), config_text(target, wants));
+                    path, config_text(dense, is), config_text(target, wants));
     return OK;
 }
 
 status plan_upcycle(struct fill_plan *p, const struct model *target, const struct model *dense,
-                    const char *dir, const struct upcycle *up, uint64_t seed)
+                    struct source *source, const struct upcycle *up, uint64_t seed)
 {
-    TRY(check_dense(&target->config, &dense->config, dir));
     struct map *names = mem_new(dense->n_tensors, sizeof *names);
     plan_new(p, target);
-    status s = open_named(&p->source[FILE_SOURCE], dense, dir, names);
+    p->source[FILE_SOURCE] = source;
+    status s = check_dense(&target->config, &dense->config, source->path);
+    if (s == OK)
+        s = file_maps(dense, source, names);
     if (s == OK) {
         plan_experts(p, target, dense, names, up);
         plan_fresh(p, target, up, seed);

@@ -1,5 +1,5 @@
-/* Weights of a store from where the deck says they come: random, a Hugging Face directory as it
- * is, or a dense one upcycled on the way (names o grow o upcycle -> slab). Each rank reads only the
+/* Weights of a store from where the deck says they come: random, a Hugging Face directory or a
+ * checkpoint as it is, or a dense one upcycled on the way (names o grow o upcycle -> slab). Each rank reads only the
  * bytes of its slabs; no weight passes between ranks. */
 #ifndef WEIGHTS_FILL_H
 #define WEIGHTS_FILL_H
@@ -16,12 +16,13 @@ struct fill_plan { /* of a target model: map[n_tensors] over sources[]; free wit
 
 /** Plan for random weights (D8): N(0, 0.02), o and down / sqrt(2 layers), norms 1, biases 0. */
 status plan_random(struct fill_plan *, const struct model *target, uint64_t seed) MUST_USE;
-/** Plan for weights of the same shape from a Hugging Face directory. Local. E_DATA. */
-status plan_same(struct fill_plan *, const struct model *target, const char *dir) MUST_USE;
-/** Plan for a dense Hugging Face model upcycled to `target` (D9; virtual groups; router from the seed
- *  by global index). `dense` is the source's table. Local. E_DECK if the trunks differ, E_DATA. */
+/** Plan for weights of the same shape from a source with Hugging Face names or with our own (a
+ *  checkpoint), which the plan takes, also on failure. Local. E_DATA. */
+status plan_same(struct fill_plan *, const struct model *target, struct source *) MUST_USE;
+/** Plan for a dense model, from such a source, upcycled to `target` (D9; virtual groups; router from the
+ *  seed by global index). `dense` is the source's table. Local. E_DECK if the trunks differ, E_DATA. */
 status plan_upcycle(struct fill_plan *, const struct model *target, const struct model *dense,
-                    const char *dir, const struct upcycle *, uint64_t seed) MUST_USE;
+                    struct source *, const struct upcycle *, uint64_t seed) MUST_USE;
 void plan_free(struct fill_plan *);
 /** Bytes that `rank` must read: sum over its tensors of the union of source bytes each needs. */
 int64_t plan_bytes(const struct fill_plan *, const struct model *, const struct layout *, int rank);

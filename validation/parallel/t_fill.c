@@ -206,6 +206,13 @@ static struct filled fill(const struct model *m, const struct layout *l, const s
 
 enum start { UPCYCLE, SAME, RANDOM };
 
+static status plan_dir(struct fill_plan *plan, const struct model *m, const char *dir)
+{
+    struct source *file;
+    TRY(source_open_hf(&file, dir));
+    return plan_same(plan, m, file);
+}
+
 static status plan_for(struct fill_plan *plan, enum start start, const struct model *m,
                        const struct config *dense, const struct shape *shape)
 {
@@ -215,10 +222,12 @@ static status plan_for(struct fill_plan *plan, enum start start, const struct mo
     if (start == RANDOM)
         return plan_random(plan, m, SEED);
     if (start == SAME)
-        return plan_same(plan, m, the.moe_dir);
+        return plan_dir(plan, m, the.moe_dir);
     TRY(upcycle_scales(&m->config, shape->scale, &up));
+    struct source *file;
+    TRY(source_open_hf(&file, the.dense_dir));
     model_open(&source, dense, &one);
-    status s = plan_upcycle(plan, m, &source, the.dense_dir, &up, SEED);
+    status s = plan_upcycle(plan, m, &source, file, &up, SEED);
     model_close(&source);
     return s;
 }
@@ -301,7 +310,7 @@ static void test_failure(const struct config *c)
     struct fill_plan plan;
     model_open(&m, c, &one);
     bool last = comm_rank(the.comm) == comm_size(the.comm) - 1;
-    status s = plan_same(&plan, &m, last ? "/nowhere" : the.moe_dir);
+    status s = plan_dir(&plan, &m, last ? "/nowhere" : the.moe_dir);
     if (s == OK)
         plan_free(&plan);
     s = comm_agree(the.comm, s);
