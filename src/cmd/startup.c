@@ -186,7 +186,7 @@ static status guest_loss(struct guest *g, struct session *s, double *mean)
         double loss;
         TRY(valid_loss(&loss, s->comm, g->net, &g->layout, s->rank, s->data, i, s->deck.eval.tokens, micro, sequence));
         if (sets > 1)
-            log_say("dense     valid loss %.4f on %s", loss, data_valid_name(s->data, i));
+            log_say("dense     valid loss %.5f on %s", loss, data_valid_name(s->data, i));
         sum += loss;
     }
     *mean = sets > 0 ? sum / sets : (double)NAN;
@@ -204,7 +204,7 @@ static void show_loss(const struct session *s, double loss, int64_t bytes)
         log_say("dense     no validation data: its loss is not known | read %s a rank", read);
         return;
     }
-    log_say("dense     valid loss %.4f nats/token (perplexity %.2f; guessing is %.2f) | read %s a rank", loss, exp(loss),
+    log_say("dense     valid loss %.5f nats/token (perplexity %.2f; guessing is %.2f) | read %s a rank", loss, exp(loss),
             guess, read);
     if (loss > 0.6 * guess)
         log_warn("the dense model predicts this data badly: check that the tokens were made with its tokenizer, and "
