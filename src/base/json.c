@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,9 @@ status json_parse(json_t **out, const char *where, const char *text, int64_t n)
 static status read_file(const char *path, int64_t limit, char **text, int64_t *size)
 {
     struct stat about;
-    FILE *f = fopen(path, "re");
+    /* O_NONBLOCK: opening a pipe that somebody put there must not hang. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
     if (!f)
         return fail(E_DATA, "%s: cannot be read: %s", path, strerror(errno));
     if (fstat(fileno(f), &about) != 0 || !S_ISREG(about.st_mode)) {
