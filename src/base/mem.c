@@ -87,15 +87,16 @@ void mem_append(char **text, const char *format, ...)
     free(more);
 }
 
-static int64_t huge_pages(int64_t bytes)
+static int64_t whole_pages(int64_t bytes)
 {
-    return mem_add(bytes, HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    return mem_add(bytes, PAGE - 1) / PAGE * PAGE;
 }
 
-/* Map one huge page more than asked for, then give back what lies before and behind the aligned part. */
+/* Map one huge page more than asked for, then give back what lies before and behind the aligned part. The
+ * last pages are small ones: rounding up would cost a step's many buffers a hundred MB. */
 void *mem_map(int64_t bytes)
 {
-    int64_t size = huge_pages(bytes);
+    int64_t size = whole_pages(bytes);
     if (size == 0)
         return NULL;
     char *base = mmap(NULL, (size_t)mem_add(size, HUGE_PAGE), PROT_READ | PROT_WRITE,
@@ -112,7 +113,7 @@ void *mem_map(int64_t bytes)
 
 void mem_unmap(void *p, int64_t bytes)
 {
-    if (p && munmap(p, (size_t)huge_pages(bytes)) != 0)
+    if (p && munmap(p, (size_t)whole_pages(bytes)) != 0)
         bug("mem_unmap: %p was not mapped with %lld bytes", p, (long long)bytes);
 }
 
@@ -144,6 +145,12 @@ static int64_t number_in_file(const char *path, const char *key)
             value = -1;
     fclose(f);
     return value;
+}
+
+int64_t mem_rss(void)
+{
+    int64_t kib = number_in_file("/proc/self/status", "VmRSS:");
+    return kib < 0 ? 0 : kib * 1024;
 }
 
 /* What the control group (version 2) of a job or a container leaves; -1 if it sets no limit. */

@@ -29,6 +29,8 @@ void mem_unmap(void *p, int64_t bytes);
 void mem_touch(void *p, int64_t bytes);
 /** Peak resident memory of this process in bytes. */
 int64_t mem_peak_rss(void);
+/** Resident bytes of this process now; 0 if unknown. */
+int64_t mem_rss(void);
 /** Memory of the machine that is free for use, in bytes. */
 int64_t mem_free_bytes(void);
 

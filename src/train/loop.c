@@ -176,6 +176,7 @@ static status run_steps(struct trainer *t, struct report *r)
 status loop_run(struct trainer *t)
 {
     struct report r = {.started = clock_seconds(), .first_step = t->state.step};
+    r.predicted = t->program + t->store->bytes + net_bytes(t->net);
     profile_open(&r.profile, t->run->profile);
     stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
     batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro, t->sequence);

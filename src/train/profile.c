@@ -46,12 +46,19 @@ static void add_ops(struct profile *p, struct dev *dev)
     }
 }
 
+static int by_time(const void *a, const void *b)
+{
+    const struct dev_profile_row *x = a, *y = b;
+    return (x->seconds < y->seconds) - (x->seconds > y->seconds);
+}
+
 void profile_step_end(struct profile *p, struct comm *comm, struct dev *dev, double seconds)
 {
     if (!p->on || p->steps++ == 0)
         return;
     add_ops(p, dev);
     dev_profile(dev, false);
+    qsort(p->op, (size_t)p->ops, sizeof *p->op, by_time);
     int64_t n = p->steps - 1;
     if (n > p->room) {
         p->room = 2 * n;

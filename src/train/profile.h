@@ -12,7 +12,7 @@ struct profile {
     int64_t steps, room;                     /* steps seen, the first one too */
     double *step_seconds;                    /* [steps - 1] */
     double *ceiling;                         /* GFLOP/s of this rank, 2 * (steps - 1) samples */
-    struct dev_profile_row op[PROFILE_OPS];  /* of this rank, sums over steps */
+    struct dev_profile_row op[PROFILE_OPS];  /* of this rank, sums over steps, slowest first */
     int ops;
 };
 

@@ -191,7 +191,7 @@ static void show_phases(const struct report *r, const struct trainer *t, double 
 }
 
 /* COLLECTIVE. */
-static void show_memory(const struct trainer *t)
+static void show_memory(const struct report *r, const struct trainer *t)
 {
     int n = comm_size(t->comm);
     int64_t mine = mem_peak_rss(), most = 0, *all = mem_new(n, sizeof *all);
@@ -203,12 +203,16 @@ static void show_memory(const struct trainer *t)
         free(line);
         line = longer;
     }
-    log_say("memory    peak of each rank:%s%s", line, n > 16 ? " ..." : "");
+    int64_t predicted = r->predicted;
+    comm_max_i64(t->comm, &predicted, 1);
+    log_say("memory    peak of each rank:%s%s | predicted at most %s", line, n > 16 ? " ..." : "",
+            text_bytes(text, (double)predicted));
     if (writes(t)) {
         json_t *ranks = json_array();
         for (int i = 0; i < n; i++)
             json_array_append_new(ranks, json_integer(all[i]));
-        if (report_event(t, "memory", json_pack("{so}", "peak_rss_bytes", ranks)) != OK)
+        if (report_event(t, "memory", json_pack("{sosI}", "peak_rss_bytes", ranks, "predicted_bytes",
+                                               (json_int_t)predicted)) != OK)
             log_warn("%s", status_text());
     }
     free(line);
@@ -283,7 +287,7 @@ void report_end(struct report *r, struct trainer *t, const char *word)
     }
     if (isfinite(t->valid) && isfinite(t->start_valid))
         log_say("valid     loss %.4f -> %.4f nats/token", t->start_valid, t->valid);
-    show_memory(t);
+    show_memory(r, t);
     if (log_warnings() > 0)
         log_say("warnings  %d", log_warnings());
     for (int i = 0; i < log_warnings(); i++)

@@ -14,6 +14,7 @@ struct report {
     int64_t rows;               /* console rows since the header */
     double step_seconds;        /* the last step's */
     struct profile profile;
+    int64_t predicted;          /* peak memory of this rank before the first step: program, store, net as planned */
 };
 
 /** After a step: to the console if it is due, always to metrics.jsonl. Local on rank 0. */
