@@ -5,7 +5,6 @@
 #include "base/host.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "weights/upcycle.h"
 
 /* ---- deck, shapes, layout ---- */
 
@@ -81,34 +80,11 @@ status session_open_store(struct session *s, bool training)
     return comm_agree(s->comm, store_open(&s->store, &s->model, &s->layout, s->rank, s->dev, training));
 }
 
-static status make_plan(struct session *s)
-{
-    uint64_t seed = (uint64_t)s->deck.run.seed;
-    const struct shapes *h = &s->shapes;
-    if (h->start == START_RANDOM)
-        return plan_random(&s->plan, &s->model, seed);
-    struct source *source = NULL;
-    TRY(shapes_source(h, &source));
-    if (h->start == START_SAME)
-        return plan_same(&s->plan, &s->model, source);
-    struct upcycle upcycle = {.router_std = s->deck.start.upcycle.router_std};
-    status code = upcycle_scales(&h->target, s->deck.start.upcycle.weight_scale, &upcycle);
-    if (code != OK) {
-        source_close(source);
-        return code;
-    }
-    struct model dense;
-    model_open(&dense, &h->source, &s->layout);
-    code = plan_upcycle(&s->plan, &s->model, &dense, source, &upcycle, seed);
-    model_close(&dense);
-    return code;
-}
-
 status session_fill(struct session *s, int64_t *bytes)
 {
     int64_t read = 0;
     s->opened_plan = true;
-    TRY(comm_agree(s->comm, make_plan(s)));
+    TRY(comm_agree(s->comm, shapes_plan(&s->shapes, &s->deck, &s->model, &s->plan)));
     TRY(weights_fill(&s->store, s->comm, &s->plan, &read));
     if (bytes)
         *bytes = read;

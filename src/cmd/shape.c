@@ -159,6 +159,18 @@ static status apply_deck(struct config *c, const struct deck *deck)
     return apply_moe(c, deck);
 }
 
+/* Can the source become the target's trunk? */
+static status read_grow(struct shapes *s, const char *from, const struct deck *deck)
+{
+    TRY(grow_parse(&s->grow, deck->start.grow.method, deck->start.grow.depth, deck->start.grow.scope));
+    if (grow_check(&s->target, &s->source, &s->grow) == OK)
+        return OK;
+    char *why = mem_text(status_text());
+    status code = fail(E_DECK, "%s: %s", from, why);
+    free(why);
+    return code;
+}
+
 /* What the weights come from, given the target. */
 static status decide_start(struct shapes *s, const char *from, const struct deck *deck)
 {
@@ -174,16 +186,15 @@ static status decide_start(struct shapes *s, const char *from, const struct deck
         s->dir = mem_text(from);
     s->source.moe.order = s->target.moe.order; /* config.json cannot say it */
     TRY(config_check(&s->source));
-    if (!config_same_trunk(&s->source, &s->target))
-        return fail(E_DECK, "%s: its shape differs from the model's; growing a model is not supported yet: leave the "
-                            "sizes out of the deck, or start: random", from);
     bool from_moe = s->source.moe.experts > 0, to_moe = s->target.moe.experts > 0;
+    bool grows = !config_same_trunk(&s->source, &s->target);
+    TRY(read_grow(s, from, deck));
     if (from_moe && (!to_moe || s->source.moe.experts != s->target.moe.experts ||
                      s->source.moe.granularity != s->target.moe.granularity ||
                      memcmp(s->source.moe.layer, s->target.moe.layer, sizeof s->source.moe.layer)))
         return fail(E_DECK, "%s: it has %lld experts already; they cannot be changed: set model.moe.experts and "
                             "layers to what it has", from, (long long)s->source.moe.experts);
-    s->start = to_moe && !from_moe ? START_UPCYCLE : START_SAME;
+    s->start = to_moe && !from_moe ? START_UPCYCLE : grows ? START_GROW : START_SAME;
     return OK;
 }
 
@@ -191,7 +202,7 @@ status shapes_read(struct shapes *s, const struct deck *deck)
 {
     const char *from = deck->start.from ? deck->start.from : deck->model.like, *like = deck->model.like;
     *s = (struct shapes){.target = {.norm_eps = 1e-5, .rope = {.theta = 10000}, .max_positions = 2048}};
-    if (!like && deck->model.hidden < 0 && from && strcmp(from, "random"))
+    if (!like && from && strcmp(from, "random"))
         like = from;
     if (like)
         TRY(read_shape(&s->target, like, deck));
@@ -204,6 +215,32 @@ status shapes_read(struct shapes *s, const struct deck *deck)
 status shapes_source(const struct shapes *s, struct source **source)
 {
     return s->checkpoint ? ckpt_source(source, s->dir) : source_open_hf(source, s->dir);
+}
+
+static status plan_dense(const struct shapes *s, const struct deck *deck, const struct model *target,
+                         struct source *source, struct fill_plan *plan)
+{
+    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
+    struct upcycle up = {.router_std = deck->start.upcycle.router_std};
+    struct model dense;
+    status code = upcycle_scales(&s->target, deck->start.upcycle.weight_scale, &up);
+    if (code != OK) {
+        source_close(source);
+        return code;
+    }
+    model_open(&dense, &s->source, &one);
+    code = plan_upcycle(plan, target, &dense, source, &s->grow, &up, (uint64_t)deck->run.seed);
+    model_close(&dense);
+    return code;
+}
+
+status shapes_plan(const struct shapes *s, const struct deck *deck, const struct model *target, struct fill_plan *plan)
+{
+    struct source *source = NULL;
+    if (s->start == START_RANDOM)
+        return plan_random(plan, target, (uint64_t)deck->run.seed);
+    TRY(shapes_source(s, &source));
+    return s->start == START_SAME ? plan_same(plan, target, source) : plan_dense(s, deck, target, source, plan);
 }
 
 void shapes_free(struct shapes *s)

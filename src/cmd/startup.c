@@ -98,13 +98,16 @@ static void warn_overlap(const struct session *s)
 static void show_model(const struct session *s)
 {
     const struct config *c = &s->shapes.target, *from = &s->shapes.source;
-    char shape[96], a[32], b[32], active[32];
+    char shape[96], grown[96], a[32], b[32], active[32];
     config_text(c, shape);
     text_count(b, (double)config_parameters(c));
     text_count(active, (double)config_active_parameters(c));
-    if (s->shapes.start == START_UPCYCLE)
-        log_say("model     dense %s: %s -> %s parameters, %s active", shape, text_count(a, (double)config_parameters(from)),
-                b, active);
+    text_count(a, (double)config_parameters(from));
+    if (!config_same_trunk(c, from))
+        log_say("model     dense %s: %s, grown by %s to %s: %s parameters, %s active", config_text(from, grown), a,
+                s->deck.start.grow.method, shape, b, active);
+    else if (s->shapes.start == START_UPCYCLE)
+        log_say("model     dense %s: %s -> %s parameters, %s active", shape, a, b, active);
     else
         log_say("model     %s: %s parameters, %s active", shape, b, active);
 }
@@ -231,7 +234,8 @@ static status certificate_tokens(struct session *s, struct origin *o)
     free(ids);
     free(targets);
     const struct config *c = &s->shapes.target;
-    certificate_open(&o->certificate, s->comm, windows * length, length, c->vocab, upcycle_is_exact(c, &o->upcycle));
+    certificate_open(&o->certificate, s->comm, windows * length, length, c->vocab,
+                     plan_is_exact(c, &s->shapes.source, &s->shapes.grow, &o->upcycle));
     return code;
 }
 
@@ -247,7 +251,7 @@ static status guest_logits(struct guest *g, struct session *s, struct origin *o)
 status startup_source(struct session *s, struct origin *o)
 {
     o->valid = (double)NAN;
-    if (s->shapes.start != START_UPCYCLE)
+    if (s->shapes.start != START_UPCYCLE && s->shapes.start != START_GROW)
         return OK;
     struct guest g = {0};
     o->certify = true;
@@ -295,6 +299,18 @@ static status write_certificate(const struct session *s, const struct folder *f,
     return folder_write_json(f, "certificate.json", j);
 }
 
+/* Growth and router, in words. Caller frees. */
+static char *how_made(const struct session *s)
+{
+    const struct moe *m = &s->shapes.target.moe;
+    bool grown = !config_same_trunk(&s->shapes.target, &s->shapes.source);
+    const char *method = grown ? s->deck.start.grow.method : "";
+    if (m->experts == 0)
+        return mem_format("grown by %s", method);
+    return mem_format("%s%s%s, granularity %lld", method, grown ? ", " : "",
+                      m->order == TOPK_SOFTMAX ? "topk-softmax" : "softmax-topk", (long long)m->granularity);
+}
+
 status startup_certify(struct session *s, const struct folder *f, struct origin *o)
 {
     struct certificate *c = &o->certificate;
@@ -307,14 +323,14 @@ status startup_certify(struct session *s, const struct folder *f, struct origin 
     net_close(net);
     TRY(code);
     TRY(comm_agree(s->comm, write_certificate(s, f, c)));
-    log_say("CERTIFICATE %s   %lld tokens: max|dlogit| %.1e %s %.1e, KL %.1e   (theory: %s; %s, granularity %lld)",
+    char *how = how_made(s);
+    log_say("CERTIFICATE %s   %lld tokens: max|dlogit| %.1e %s %.1e, KL %.1e   (theory: %s; %s)",
             c->pass ? (c->equal ? "PASS" : "NOT JUDGED") : "FAIL", (long long)c->tokens, c->max_difference,
-            c->max_difference <= c->tolerance ? "<=" : ">", c->tolerance, c->kl, c->equal ? "equal" : "approximate",
-            s->shapes.target.moe.order == TOPK_SOFTMAX ? "topk-softmax" : "softmax-topk",
-            (long long)s->shapes.target.moe.granularity);
+            c->max_difference <= c->tolerance ? "<=" : ">", c->tolerance, c->kl, c->equal ? "equal" : "approximate", how);
+    free(how);
     if (!c->pass)
-        return comm_agree(s->comm, fail(E_BUG, "the upcycled model's logits differ from the dense model's where theory "
-                                               "says they are equal: max|dlogit| %.3e > %.3e; nothing was trained; "
+        return comm_agree(s->comm, fail(E_BUG, "the model's logits differ from the dense model's where theory says they "
+                                               "are equal: max|dlogit| %.3e > %.3e; nothing was trained; "
                                                "please report this with certificate.json", c->max_difference,
                                         c->tolerance));
     return OK;

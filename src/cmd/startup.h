@@ -9,7 +9,7 @@
 /* Carried from the source model's phase to the target's. */
 struct origin {
     double valid;                /* mean validation loss of the source, NAN if unknown */
-    bool certify;                /* an upcycle: logits are compared */
+    bool certify;                /* an upcycle or growth: logits are compared */
     struct upcycle upcycle;
     struct certificate certificate;
     int32_t *ids;                /* [certificate.tokens] */
@@ -20,12 +20,12 @@ void startup_banner(const struct session *, int64_t leg);
 double startup_ceiling(const struct session *);
 /** Machine, layout with its map, warnings, model and data. */
 status startup_machine(const struct session *, double ceiling) MUST_USE;
-/** Of an upcycle: the source model, weights only, on a layout of its own; its validation loss and
+/** Of an upcycle or growth: the source model, weights only, on a layout of its own; its validation loss and
  *  logits; freed again. Otherwise nothing. */
 status startup_source(struct session *, struct origin *) MUST_USE;
 /** Fill the target's store and say what was read. */
 status startup_fill(struct session *) MUST_USE;
-/** Of an upcycle: the certificate, written to the run folder; E_DATA if it fails where theory says
+/** Of an upcycle or growth: the certificate, written to the run folder; E_DATA if it fails where theory says
  *  equal. Frees what the source phase kept. */
 status startup_certify(struct session *, const struct folder *, struct origin *) MUST_USE;
 void startup_close(struct origin *);

@@ -123,12 +123,12 @@ static void check_shape(struct check *c)
     }
     const char *from = c->d->start.from;
     bool from_path = from && strcmp(from, "random") != 0;
-    if (!m->like && *missing && !(from_path && m->hidden < 0)) /* a directory has a shape of its own */
+    if (!m->like && *missing && !from_path) /* a directory has a shape of its own */
         complain(c, "model.like", NULL, "give it, or the shape spelled out (missing in model: %s)", missing);
     else if (!m->like && !from)
         complain(c, "start.from", NULL,
                  "say where the weights come from: a Hugging Face directory, or random");
-    if (m->head_dim < 0 && m->hidden > 0 && m->heads > 0 && m->hidden % m->heads)
+    if (!m->like && !from_path && m->head_dim < 0 && m->hidden > 0 && m->heads > 0 && m->hidden % m->heads)
         complain(c, "model.heads", "model.hidden",
                  "%lld does not divide model.hidden: %lld; give model.head_dim", (long long)m->heads,
                  (long long)m->hidden);

@@ -58,6 +58,9 @@ struct model_section { /* unset: -1, NULL; spelled-out keys override `like` */
 struct start_section {
     char *from; /* NULL = model.like; "random"; a directory or checkpoint (absolute) */
     struct {
+        char *method, *depth, *scope; /* none | fpi | aki | aki-pro; NULL unset | stack | interpolate; all | neurons */
+    } grow;
+    struct {
         double router_std;
         char *weight_scale;
     } upcycle; /* weight_scale: auto | down | none | a decimal */

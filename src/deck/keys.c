@@ -133,6 +133,17 @@ static const struct key table[] = {
      "Where the weights come from: a Hugging Face directory, or random. A dense model becomes a MoE "
      "model on the way. `start: random` and `start: PATH` are short for it. Not given: model.like.",
      "random", RESTART_NO},
+    {"start.grow.method", K_CHOICE, AT(start.grow.method), 0, 0, NULL, "none",
+     "How a smaller dense model is grown to the sizes under `model`, before it is upcycled. fpi: new units "
+     "are copies, and what reads them divides (the logits stay when hidden grows by a whole factor and no "
+     "layers are added). aki: new units are the next layer's. aki-pro: aki with depth: interpolate. Used "
+     "only where the sizes differ.", "none|fpi|aki|aki-pro", RESTART_NO},
+    {"start.grow.depth", K_CHOICE, AT(start.grow.depth), 0, 0, NULL, NULL,
+     "Layer l of L2 grown from L1 is layer l mod L1 (stack) or floor(l*L1/L2) (interpolate). Not given: "
+     "stack; aki-pro: interpolate.", "stack|interpolate", RESTART_NO},
+    {"start.grow.scope", K_CHOICE, AT(start.grow.scope), 0, 0, NULL, "all",
+     "aki: which new units are the next layer's: all rows, or those of neurons (FFN and heads) only, so "
+     "that o and down copy their own layer's.", "all|neurons", RESTART_NO},
     {"start.upcycle.router_std", K_REAL, AT(start.upcycle.router_std), 0, 100, NULL, "0.02",
      "Standard deviation of the new routers' weights.", NULL, RESTART_NO},
     {"start.upcycle.weight_scale", K_DECIMAL, AT(start.upcycle.weight_scale), 0, 1e6, NULL, "auto",

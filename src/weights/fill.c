@@ -109,49 +109,55 @@ status plan_same(struct fill_plan *p, const struct model *target, struct source 
     return s;
 }
 
-static void plan_experts(struct fill_plan *p, const struct model *target, const struct model *dense,
-                         const struct map *names, const struct upcycle *up)
+/* outer, which is not needed any more, over what inner maps from. */
+static struct map compose_over(struct map outer, const struct map *inner)
 {
-    for (int i = 0; i < target->n_tensors; i++) {
-        if (is_new(p, target, i, up))
-            continue;
-        struct map over_dense = upcycle_map(target, dense, i, up);
-        p->map[i] = map_compose(&over_dense, names);
-        map_free(&over_dense);
-    }
+    struct map m = map_compose(&outer, inner);
+    map_free(&outer);
+    return m;
 }
 
-static status check_dense(const struct config *target, const struct config *dense, const char *path)
+static void maps_free(struct map *maps, int n)
 {
-    char is[96], wants[96];
-    if (config_moe_layers(dense) > 0)
-        return fail(E_DECK, "start.from: %s: upcycling starts from a dense model, this one has experts", path);
-    if (!config_same_trunk(target, dense))
-        return fail(E_DECK,
-                    "start.from: %s (%s) has another shape than the model that trains (%s): all sizes "
-                    "but the experts' must agree",
-                    path, config_text(dense, is), config_text(target, wants));
-    return OK;
+    for (int i = 0; i < n; i++)
+        map_free(&maps[i]);
+    free(maps);
 }
 
-status plan_upcycle(struct fill_plan *p, const struct model *target, const struct model *dense,
-                    struct source *source, const struct upcycle *up, uint64_t seed)
+/* names -> grown dense model -> target. */
+static void plan_dense(struct fill_plan *p, const struct model *target, const struct model *dense,
+                       const struct map *names, const struct grow *grow, const struct upcycle *up)
+{
+    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
+    struct config trunk = grow_trunk(&target->config);
+    struct model grown;
+    model_open(&grown, &trunk, &one);
+    struct map *maps = mem_new(grown.n_tensors, sizeof *maps);
+    for (int i = 0; i < grown.n_tensors; i++)
+        maps[i] = compose_over(grow_map(&grown, dense, i, grow), names);
+    for (int i = 0; i < target->n_tensors; i++)
+        if (!is_new(p, target, i, up))
+            p->map[i] = compose_over(upcycle_map(target, &grown, i, up), maps);
+    maps_free(maps, grown.n_tensors);
+    model_close(&grown);
+}
+
+status plan_upcycle(struct fill_plan *p, const struct model *target, const struct model *dense, struct source *source,
+                    const struct grow *grow, const struct upcycle *up, uint64_t seed)
 {
     struct map *names = mem_new(dense->n_tensors, sizeof *names);
     plan_new(p, target);
     p->source[FILE_SOURCE] = source;
-    status s = check_dense(&target->config, &dense->config, source->path);
+    status s = grow_check(&target->config, &dense->config, grow);
     if (s == OK)
         s = file_maps(dense, source, names);
     if (s == OK) {
-        plan_experts(p, target, dense, names, up);
+        plan_dense(p, target, dense, names, grow, up);
         plan_fresh(p, target, up, seed);
     } else {
         plan_free(p);
     }
-    for (int i = 0; i < dense->n_tensors; i++)
-        map_free(&names[i]);
-    free(names);
+    maps_free(names, dense->n_tensors);
     return s;
 }
 

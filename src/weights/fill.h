@@ -5,6 +5,7 @@
 #define WEIGHTS_FILL_H
 #include "comm/comm.h"
 #include "model/store.h"
+#include "weights/grow.h"
 #include "weights/map.h"
 #include "weights/upcycle.h"
 
@@ -19,10 +20,11 @@ status plan_random(struct fill_plan *, const struct model *target, uint64_t seed
 /** Plan for weights of the same shape from a source with Hugging Face names or with our own (a
  *  checkpoint), which the plan takes, also on failure. Local. E_DATA. */
 status plan_same(struct fill_plan *, const struct model *target, struct source *) MUST_USE;
-/** Plan for a dense model, from such a source, upcycled to `target` (D9; virtual groups; router from the
- *  seed by global index). `dense` is the source's table. Local. E_DECK if the trunks differ, E_DATA. */
-status plan_upcycle(struct fill_plan *, const struct model *target, const struct model *dense,
-                    struct source *, const struct upcycle *, uint64_t seed) MUST_USE;
+/** Plan for a dense model, from such a source, grown to the trunk of `target` where the shapes differ and
+ *  upcycled where `target` has experts (D9; virtual groups; router from the seed by global index). `dense` is
+ *  the source's table. Local. E_DECK if it cannot grow to the target, E_DATA. */
+status plan_upcycle(struct fill_plan *, const struct model *target, const struct model *dense, struct source *,
+                    const struct grow *, const struct upcycle *, uint64_t seed) MUST_USE;
 void plan_free(struct fill_plan *);
 /** Bytes that `rank` must read: sum over its tensors of the union of source bytes each needs. */
 int64_t plan_bytes(const struct fill_plan *, const struct model *, const struct layout *, int rank);

@@ -23,7 +23,7 @@ static double number_of(const char *text)
 
 status upcycle_scales(const struct config *target, const char *text, struct upcycle *up)
 {
-    bool down = !strcmp(text, "down"), none = !strcmp(text, "none");
+    bool down = !strcmp(text, "down"), none = !strcmp(text, "none") || target->moe.experts == 0;
     double a = none ? 1 : down || !strcmp(text, "auto") ? auto_scale(&target->moe) : number_of(text);
     if (a == 0)
         return fail(E_DECK, "start.upcycle.weight_scale: %s: needs auto, down, none or a positive number",

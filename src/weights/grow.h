@@ -1,0 +1,28 @@
+/* Growth of a dense model as maps (definitions D9): wider by copying units (FPI) or by units of the next
+ * layer (AKI), deeper by repeating layers. The grown model is the inner model of an upcycle. Pure. */
+#ifndef WEIGHTS_GROW_H
+#define WEIGHTS_GROW_H
+#include "model/tensors.h"
+#include "weights/map.h"
+
+enum grow_method { GROW_NONE, GROW_FPI, GROW_AKI };
+
+struct grow {
+    enum grow_method method;
+    bool interpolate;  /* layer l takes floor(l*L1/L2), not l mod L1 */
+    bool neurons_only; /* AKI: FFN neurons and heads take the next layer, rows of the residual stream do not */
+};
+
+/** From the words of the deck: method none|fpi|aki|aki-pro; depth stack|interpolate or NULL (stack; aki-pro:
+ *  interpolate); scope all|neurons. E_DECK if they contradict each other. */
+status grow_parse(struct grow *, const char *method, const char *depth, const char *scope) MUST_USE;
+/** Can `dense` become the trunk of `target`? E_DECK with the reason. */
+status grow_check(const struct config *target, const struct config *dense, const struct grow *) MUST_USE;
+/** Does growth leave the logits as they are? FPI of the hidden size by a whole factor, no layers added. */
+bool grow_is_exact(const struct config *target, const struct config *dense, const struct grow *);
+/** The dense model that `target` is upcycled from: its trunk without experts. */
+struct config grow_trunk(const struct config *target);
+/** Map of a tensor of the grown dense model over the tensors of `dense` (`array` = index of a tensor). */
+struct map grow_map(const struct model *grown, const struct model *dense, int tensor, const struct grow *);
+
+#endif
