@@ -1,5 +1,5 @@
-/* coppice export RUN|CKPT --out DIR [--dtype float32|bfloat16]: a checkpoint as a Hugging Face
- * directory. No MPI. */
+/* coppice export RUN|CKPT [--out DIR] [--dtype float32|bfloat16]: a checkpoint as a Hugging Face
+ * directory, by default ./NAME-hf. No MPI. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 
 enum { SHARD_GB = 5 };
 
-static status export_checkpoint(const char *dir, const struct options *o)
+static status export_checkpoint(const char *dir, const char *out, const struct options *o)
 {
     struct ckpt_index index;
     struct source *source = NULL;
@@ -23,22 +23,36 @@ static status export_checkpoint(const char *dir, const struct options *o)
     const char *type = o->dtype ? o->dtype : "float32";
     status code = ckpt_source(&source, dir);
     if (code == OK)
-        code = export_hf(source, &index.config, o->out, type, (int64_t)SHARD_GB * 1000000000);
+        code = export_hf(source, &index.config, out, type, (int64_t)SHARD_GB * 1000000000);
     source_close(source);
     if (code == OK)
         log_say("exported  %s, step %lld (%s, %s parameters) -> %s (%s)", dir, (long long)index.state.step, shape,
-                parameters, o->out, type);
+                parameters, out, type);
     ckpt_index_free(&index);
     return code;
 }
 
+/* NAME-hf in the current folder. Caller frees. */
+static char *default_out(const char *path)
+{
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && path[begin - 1] != '/')
+        begin--;
+    return mem_format("%.*s-hf", (int)(end - begin), path + begin);
+}
+
 static status run_export(const struct options *o)
 {
-    if (o->n_files != 1 || !o->out)
-        return fail(E_DECK, "coppice export needs a run folder or a checkpoint, and --out DIR");
+    if (o->n_files != 1)
+        return fail(E_DECK, "coppice export needs one run folder or checkpoint");
     char *dir = NULL;
     TRY(ckpt_resolve(o->files[0], &dir));
-    status code = export_checkpoint(dir, o);
+    char *out = o->out ? mem_text(o->out) : default_out(o->files[0]);
+    status code = export_checkpoint(dir, out, o);
+    free(out);
     free(dir);
     return code;
 }

@@ -71,12 +71,26 @@ static status check_arrays(const struct config *c, struct source *source)
     return code;
 }
 
+/* Can each be read as numbers? Its first element tells. */
+static status check_types(struct source *source)
+{
+    const slab first = {.n = {1, 1, 1}};
+    int64_t bytes = 0;
+    for (int i = 0; i < source->n; i++) {
+        float value;
+        TRY(source_read(source, i, first, &value, &bytes));
+    }
+    return OK;
+}
+
 static status inspect_weights(const char *dir, const struct config *c)
 {
     struct source *source = NULL;
     TRY(source_open_hf(&source, dir));
     show_arrays(source);
     status code = check_arrays(c, source);
+    if (code == OK)
+        code = check_types(source);
     source_close(source);
     return code;
 }

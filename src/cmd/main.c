@@ -13,7 +13,7 @@ static const struct command {
     {"train", cmd_train, "DECK... [--set a.b=c] [--fresh]", "train, or continue where the run folder stands"},
     {"probe", cmd_probe, "DECK... [--out F | --expect F] [--curve]", "logits, loss and every gradient of one batch"},
     {"inspect", cmd_inspect, "PATH", "what a model directory or a checkpoint is"},
-    {"export", cmd_export, "CKPT --out DIR [--dtype bfloat16]", "write a checkpoint as a Hugging Face directory"},
+    {"export", cmd_export, "RUN | CKPT [--out DIR] [--dtype bfloat16]", "write a checkpoint as a Hugging Face directory"},
     {"deck", cmd_deck, "new | check DECK... | show DECK... | keys", "decks: write, check, resolve; all keys"},
     {"env", cmd_env, "", "build, libraries, machine, limits, variables"},
     {"help", cmd_help, "[COMMAND]", "this, or more about one command"},

@@ -33,6 +33,37 @@ static status make_layout(struct session *s)
     return code;
 }
 
+static const char *line_end(const char *line)
+{
+    return line + strcspn(line, "\n");
+}
+
+static status differs(const struct session *s, const char *mine, const char *first)
+{
+    while (line_end(mine) - mine == line_end(first) - first && !strncmp(mine, first, (size_t)(line_end(mine) - mine))) {
+        mine = line_end(mine) + 1;
+        first = line_end(first) + 1;
+    }
+    return fail(E_DECK, "rank %d reads another deck than rank 0: \"%.*s\" where rank 0 has \"%.*s\"", s->rank,
+                (int)(line_end(mine) - mine), mine, (int)(line_end(first) - first), first);
+}
+
+/* Nodes may see different files under one name, and a launcher may pass different arguments. COLLECTIVE. */
+static status same_deck(struct session *s)
+{
+    char *mine = deck_resolved(&s->deck), *first = mine;
+    int64_t bytes = (int64_t)strlen(mine) + 1;
+    comm_bcast(s->comm, &bytes, sizeof bytes, 0);
+    if (s->rank != 0)
+        first = mem_new(bytes, 1);
+    comm_bcast(s->comm, first, bytes, 0);
+    status code = strcmp(mine, first) != 0 ? differs(s, mine, first) : OK;
+    if (first != mine)
+        free(first);
+    free(mine);
+    return comm_agree(s->comm, code);
+}
+
 status session_open(struct session *s, int argc, char **argv, const char *allowed)
 {
     *s = (struct session){0};
@@ -42,6 +73,7 @@ status session_open(struct session *s, int argc, char **argv, const char *allowe
     TRY(comm_agree(s->comm, options_parse(&s->options, argc, argv, allowed)));
     log_open(s->rank == 0, s->options.quiet);
     TRY(comm_agree(s->comm, read_inputs(s)));
+    TRY(same_deck(s));
     return comm_agree(s->comm, make_layout(s));
 }
 
@@ -62,10 +94,26 @@ static status open_device(struct session *s)
     return dev_open(&s->dev, d->type, comm_node_rank(s->comm), &options);
 }
 
+/* A file of batches says how many sequences a step has. */
+static status check_batches(const struct session *s)
+{
+    int64_t sequences, sequence, wanted = s->deck.batch.sequences;
+    data_file_shape(s->data, &sequences, &sequence);
+    if (sequences == 0 || sequences == wanted)
+        return OK;
+    return fail(E_DECK, "%s: batch.sequences: %lld, but the batches of %s have %lld",
+                deck_origin(&s->deck, "batch.sequences"), (long long)wanted, s->deck.data.batches, (long long)sequences);
+}
+
+static status open_data(struct session *s)
+{
+    TRY(data_open(&s->data, &s->deck.data, (uint64_t)s->deck.run.seed, s->shapes.target.vocab));
+    return check_batches(s);
+}
+
 status session_open_device(struct session *s)
 {
-    uint64_t seed = (uint64_t)s->deck.run.seed;
-    TRY(comm_agree(s->comm, data_open(&s->data, &s->deck.data, seed, s->shapes.target.vocab)));
+    TRY(comm_agree(s->comm, open_data(s)));
     TRY(comm_agree(s->comm, open_device(s)));
     s->opened_groups = true;
     return groups_open(s->group, s->comm, s->dev, &s->layout);

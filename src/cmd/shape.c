@@ -41,6 +41,9 @@ static status read_shape(struct config *c, const char *path, const struct deck *
     char *dir = NULL;
     if (exists(path, "config.json"))
         return read_hf(c, path, deck);
+    if (!exists(path, "."))
+        return fail(E_DATA, "%s: there is no such folder; a model is a Hugging Face folder, a checkpoint or a run folder",
+                    path);
     TRY(ckpt_resolve(path, &dir));
     status code = ckpt_index_read(&index, dir);
     free(dir);

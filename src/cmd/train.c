@@ -145,6 +145,17 @@ static status start_loss(struct job *j)
 
 /* ---- the command ---- */
 
+/* A file of batches ends; token sets do not. */
+static status check_steps(const struct job *j, int64_t steps)
+{
+    const struct deck *d = &j->s.deck;
+    int64_t there = data_file_steps(j->s.data);
+    if (there < 0 || steps <= there)
+        return OK;
+    return fail(E_DECK, "%s: run.steps: %lld, but %s holds %lld batches", deck_origin(d, "run.steps"), (long long)steps,
+                d->data.batches, (long long)there);
+}
+
 static status prepare(struct job *j, int argc, char **argv)
 {
     struct session *s = &j->s;
@@ -170,6 +181,7 @@ static status run_job(struct job *j, int argc, char **argv)
                 (long long)j->index.state.step, (long long)steps, j->checkpoint);
         return OK;
     }
+    TRY(comm_agree(s->comm, check_steps(j, steps)));
     signals_open();
     borrow(j);
     if (!j->checkpoint)

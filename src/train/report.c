@@ -293,5 +293,5 @@ void report_end(struct report *r, struct trainer *t, const char *word)
     for (int i = 0; i < log_warnings(); i++)
         log_say("          %s", log_warning(i));
     if (!strcmp(word, "DONE"))
-        log_say("next      coppice export %s --out DIR", t->folder->dir);
+        log_say("next      coppice export %s", t->folder->dir);
 }

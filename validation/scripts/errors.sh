@@ -1,0 +1,100 @@
+#!/bin/sh
+# What is wrong on one rank only ends all ranks: one message, its exit code, no hang, no lock left behind.
+# Every rank reads the same names, but in a folder of its own (/proc/self/cwd).
+. "${srcdir:-.}/validation/scripts/tap.sh"
+TEST_TIMEOUT=${TEST_TIMEOUT:-120}
+mkdir "$work/good"
+tokens "$work/good/tokens"
+tiny "experts: 4, top_k: 2, aux_loss_coeff: 0.02" tokens > "$work/good/random.yaml"
+export work
+steps=2
+
+# start RANKS DECK ARGUMENTS...: the last rank works in `bad`, the others in `good`
+start() {
+    started=$1
+    shift
+    last=$((started - 1)) launch "$started" sh -c '
+        rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}}
+        if [ "$rank" -eq "$last" ]; then cd "$work/bad"; else cd "$work/good"; fi
+        exec "$@"' start "$COPPICE" train --set "run.dir=$work/run" --set "run.steps=$steps" "$@"
+}
+
+# one_message: of the program, on all ranks together
+one_message() {
+    [ "$(grep -c '^coppice: ' "$work/said")" -eq 1 ] || { echo "not one message" >> "$work/said"; return 1; }
+}
+
+# ended CODE MESSAGE WHAT RANKS DECK...: with exit code and message
+ended() {
+    code=$1 message=$2 title=$3 on=$4
+    shift 4
+    rm -rf "$work/run"
+    ends "$code" start "$on" "$@" && one_message && said "$message" && [ ! -e "$work/run/run.lock" ]
+    verdict $? "$on ranks, $title: exit code $code"
+}
+
+# damage: `bad` begins as a copy of `good`
+damage() {
+    rm -rf "$work/bad"
+    cp -R "$work/good" "$work/bad"
+}
+
+here=/proc/self/cwd
+failures() {
+    on=$1
+    damage
+    ends 0 start "$on" $here/random.yaml && [ "$(grep -c '^coppice: ' "$work/said")" -eq 0 ]
+    verdict $? "$on ranks, nothing wrong"
+
+    rm "$work/bad/random.yaml"
+    ended 64 'random.yaml' "no deck" "$on" $here/random.yaml
+    sed 's/lr:/lrr:/' "$work/good/random.yaml" > "$work/bad/random.yaml"
+    ended 64 'random.yaml:6:.*lrr' "an unknown key" "$on" $here/random.yaml
+    damage
+    head -c 4000 "$work/good/tokens.bin" > "$work/bad/tokens.bin"
+    ended 65 'tokens.idx.*4000 bytes' "token file cut short" "$on" $here/random.yaml
+    damage
+    head -c 60 "$work/good/tokens.idx" > "$work/bad/tokens.idx"
+    ended 65 'tokens.idx' "index cut short" "$on" $here/random.yaml
+    damage
+    tr a '\377' < "$work/good/tokens.bin" > "$work/bad/tokens.bin"
+    ended 65 'tokens.bin.*255' "token id beyond the vocabulary" "$on" $here/random.yaml
+    damage
+    rm -r "$work/bad/model"
+    ended 65 'model: there is no such folder' "no model" "$on" $here/model.yaml
+    damage
+    head -c 150000 "$work/good/model/model.safetensors" > "$work/bad/model/model.safetensors"
+    ended 65 'model.safetensors' "model cut short" "$on" $here/model.yaml
+    damage
+    sed 's/"num_local_experts": 8/"num_local_experts": 4/' "$work/good/model/config.json" \
+        > "$work/bad/model/config.json"
+    ended 65 'experts' "another configuration beside the weights" "$on" $here/model.yaml
+    damage
+    ended 64 'batch.sequences: 4.*have 6' "batches of another size" "$on" $here/model.yaml \
+        --set batch.sequences=4
+    ended 64 'run.steps: 11.*holds 10' "more steps than batches" "$on" $here/model.yaml --set run.steps=11
+    ended 73 'good/tokens.bin' "a run folder that cannot be made" "$on" $here/random.yaml \
+        --set "run.dir=$work/good/tokens.bin/run"
+    weights=$work/good/model/model.safetensors
+    header=$(($(od -An -tu8 -N 8 "$weights") + 8))
+    { head -c "$header" "$weights"; tail -c "+$((header + 1))" "$weights" | tr '\000-\377' '[\377*]'; } \
+        > "$work/bad/model/model.safetensors"
+    ended 71 'step 1: .*not finite' "weights that are NaN" "$on" $here/model.yaml
+}
+
+cp -R "$top/validation/reference/mixtral-losses" "$work/good/model"
+{
+    echo "model: {like: model, moe: {aux_loss_coeff: 0.02}}"
+    echo "data: {sequence: 13, batches: model/expect.safetensors}"
+    echo "batch: {sequences: 6, micro: 1}"
+} > "$work/good/model.yaml"
+
+failures 1
+if test_ranks 4 14; then
+    failures 4
+    damage
+    sed 's/warmup: 3/warmup: 4/' "$work/good/random.yaml" > "$work/bad/random.yaml"
+    ended 64 'rank 3 reads another deck than rank 0: " *warmup: 4.*warmup: 3' "another deck" 4 \
+        $here/random.yaml
+fi
+finish
