@@ -27,7 +27,7 @@ status valid_loss(double *loss, struct comm *comm, struct net *net, const struct
     struct range mine = layout_micros(l, micros, layout_coords(l, rank).d);
     int64_t rounds = layout_rounds(l, micros), n = mem_mul(micro, s), counted = 0;
     int32_t *ids = mem_new(n, sizeof *ids), *targets = mem_new(n, sizeof *targets);
-    struct net_report report = {.margin = INFINITY};
+    struct net_report report = {.margin = (double)INFINITY};
     status code = OK;
     for (int64_t r = 0; r < rounds && code == OK; r++) {
         struct micro_batch batch = {0};

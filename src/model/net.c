@@ -148,7 +148,7 @@ static status open_rope(struct net *net)
 /* A dry pass through every path tells the arena's size and what groups and regions need. */
 static status measure_and_open(struct net *net)
 {
-    struct net_report report = {.margin = INFINITY};
+    struct net_report report = {.margin = (double)INFINITY};
     struct micro_batch full = {.tokens = mem_mul(net->shape.micro, net->shape.sequence)};
     struct logits_sink nowhere = {NULL, NULL};
     dev_set_dry(net->dev, true);

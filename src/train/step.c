@@ -94,7 +94,7 @@ static void collect(struct stepper *s, const struct batch *b, const struct net_r
 void step_gradients(struct stepper *s, const struct batch *b)
 {
     struct step_report *r = &s->report;
-    struct net_report mine = {.margin = INFINITY, .want_margin = s->want_margin, .load = r->load};
+    struct net_report mine = {.margin = (double)INFINITY, .want_margin = s->want_margin, .load = r->load};
     memset(r->load, 0, (size_t)r->load_n * sizeof *r->load);
     double start = clock_seconds();
     for (int64_t round = 0; round < b->rounds; round++) {

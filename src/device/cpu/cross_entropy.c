@@ -63,7 +63,7 @@ void cpu_ce_merge(struct dev *dev, view lse, view nll, view stats, view target)
     int64_t ld = stats.ld, ranks = stats.n[0];
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < stats.n[2]; t++) {
-        double max = -INFINITY, sum = 0, hit = 0;
+        double max = -(double)INFINITY, sum = 0, hit = 0;
         for (int64_t r = 0; r < ranks; r++)
             max = fmax(max, (double)s[3 * r * ld + t]);
         for (int64_t r = 0; r < ranks; r++) {
