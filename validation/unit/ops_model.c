@@ -244,7 +244,7 @@ static void attn_shapes(const int64_t *n, int64_t (*in)[2], int64_t (*out)[2])
 static double attn_row(const double *q, const double *k, const double *v, int64_t ld, int64_t keys,
                        int64_t hd, double *p, double *o)
 {
-    double max = -INFINITY, sum = 0;
+    double max = -(double)INFINITY, sum = 0;
     for (int64_t j = 0; j < keys; j++) {
         p[j] = 0;
         for (int64_t i = 0; i < hd; i++)

@@ -344,7 +344,7 @@ static void test_numbers(void)
         {text_time, 59.7, "1:00"},
         {text_time, 85, "1:25"},
         {text_time, 11045, "3:04:05"},
-        {text_time, INFINITY, "?"},
+        {text_time, (double)INFINITY, "?"},
         {text_time, -1, "?"},
     };
     char out[32];

@@ -54,7 +54,7 @@ static void check(struct dev *dev, const struct test *t)
         .moe = {
             .experts = EXPERTS, .top_k = K, .capacity_ppm = t->capacity_ppm, .capacity_policy = t->policy}};
     struct net net = {.config = &config, .dev = dev, .layout = {.world = 1, .tp = 1, .ep = 1, .etp = 1}};
-    struct net_report report = {.margin = INFINITY};
+    struct net_report report = {.margin = (double)INFINITY};
     struct pass p = {
         .n = TOKENS, .c = TOKENS, .own = TOKENS, .training = true, .batch = &batch, .report = &report};
     int32_t idx[CHOICES], kept[CHOICES];

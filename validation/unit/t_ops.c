@@ -262,7 +262,7 @@ static double now(void)
 static void time_op(const char *name, void (*call)(struct run *), struct run *r, double amount,
                     const char *unit)
 {
-    double best = INFINITY;
+    double best = (double)INFINITY;
     for (int i = 0; i < 20; i++) {
         double begin = now();
         call(r);

@@ -200,7 +200,7 @@ static void test_hostile(void)
 
 static void test_single(void)
 {
-    struct source *s;
+    struct source *s = NULL;
     float x[7];
     int64_t bytes = 0;
     ok(symlink("a.safetensors", scratch("model.safetensors")) == 0 && source_open_hf(&s, scratch("")) == OK &&
