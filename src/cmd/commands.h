@@ -7,6 +7,7 @@ int cmd_train(int argc, char **argv);
 int cmd_probe(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_export(int argc, char **argv);
+int cmd_upcycle(int argc, char **argv);
 int cmd_deck(int argc, char **argv);
 int cmd_env(int argc, char **argv);
 int cmd_help(int argc, char **argv);

@@ -15,6 +15,7 @@ static const struct {
     {"quiet", FLAG, offsetof(struct options, quiet)},
     {"fresh", FLAG, offsetof(struct options, fresh)},
     {"curve", FLAG, offsetof(struct options, curve)},
+    {"explain", FLAG, offsetof(struct options, explain)},
     {"out", TEXT, offsetof(struct options, out)},
     {"expect", TEXT, offsetof(struct options, expect)},
     {"dtype", TEXT, offsetof(struct options, dtype)},

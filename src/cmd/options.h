@@ -9,7 +9,7 @@ struct options {
     char **files;        /* arguments that are no options, borrowed from argv */
     int n_set;
     char **set;          /* texts of --set a.b=c, borrowed */
-    bool json, quiet, fresh, curve;
+    bool json, quiet, fresh, curve, explain;
     char *out, *expect, *dtype, *diff; /* borrowed; NULL if absent */
 };
 

@@ -1,0 +1,110 @@
+#!/bin/sh
+# Growth and upcycling from end to end: the certificate of what theory calls equal, and of what it does not; the
+# weights' hash on layouts of up to 8 ranks; what coppice upcycle writes is what training starts from; refusals.
+. "${srcdir:-.}/validation/scripts/tap.sh"
+dense=$top/validation/reference/dense-bias-llama3 # 2 layers x 44, 8 heads over 2 KV heads, FFN 54, biases, tied
+
+# deck MODEL START: one step, nothing saved
+deck() {
+    echo "model: {$1}"
+    echo "start: {$2}"
+    echo "run: {steps: 1, dir: $work/run}"
+    echo "data: {sequence: 13, batches: $dense/expect.safetensors}"
+    echo "batch: {sequences: 6, micro: 1}"
+    echo "checkpoint: {every: never, final: false}"
+    echo "eval: {every: never}"
+}
+
+# certified RANKS VERDICT THEORY FROM MODEL START [ARGUMENTS...]: the certificate says so
+certified() {
+    ranks=$1 want="CERTIFICATE $2 .*theory: $3" what="$4: $5; $6 ($2, $1 ranks)"
+    if [ "$ranks" -gt 1 ] && [ "$MPIEXEC" = no ]; then
+        verdict 0 "$what # SKIP configure found no MPI launcher"
+        return
+    fi
+    case $4 in tied) from=$dense ;; *) from=$work/$4 ;; esac
+    deck "like: $from, $5" "from: $from, $6" > "$work/deck.yaml"
+    shift 6
+    launch "$ranks" "$COPPICE" train "$work/deck.yaml" --fresh "$@" > "$work/said" 2>&1 && grep -q "$want" "$work/said"
+    verdict $? "$what"
+}
+
+# refused WORD MODEL START: code 64 and the reason
+refused() {
+    deck "like: $dense, $2" "from: $dense, $3" > "$work/deck.yaml"
+    "$COPPICE" train "$work/deck.yaml" --fresh > "$work/said" 2>&1
+    [ "$? $(grep -c "$1" "$work/said")" = "64 1" ]
+    verdict $? "$2 $3: refused: $1"
+}
+
+# hash RANKS ARGUMENTS...: of the weights that probe.yaml starts from
+hash() {
+    launch_on=$1
+    shift
+    launch "$launch_on" "$COPPICE" probe "$work/probe.yaml" "$@" > "$work/said" 2>&1
+    sed -n 's/^weights \([0-9a-f]*\).*/\1/p' "$work/said"
+}
+
+fpi='grow: {method: fpi}'
+pro='grow: {method: aki-pro}'
+
+# A model with a head of its own, and the run that made it.
+deck "hidden: 20, ffn: 14, layers: 3, heads: 6, kv_heads: 3, head_dim: 4, vocab: 67, tied: false" "from: random" \
+    > "$work/random.yaml"
+"$COPPICE" train "$work/random.yaml" --set "run.dir=$work/run-untied" --set checkpoint.final=true --set run.steps=2 \
+    > "$work/said" 2>&1 && "$COPPICE" export "$work/run-untied" --out "$work/untied" >> "$work/said" 2>&1
+verdict $? "a random model with a head of its own, exported"
+
+certified 1 PASS equal tied "hidden: 88" "$fpi"
+certified 1 PASS equal tied "ffn: 55, heads: 14" "$fpi"
+certified 1 PASS equal tied "hidden: 132, ffn: 110, heads: 20, kv_heads: 4" "$fpi"
+certified 1 PASS equal tied "hidden: 88, tied: false" "$fpi"
+certified 1 PASS equal untied "hidden: 60, ffn: 31, heads: 12" "$fpi"
+certified 1 PASS equal run-untied "hidden: 40, heads: 10, kv_heads: 5" "$fpi"
+certified 1 PASS equal tied "hidden: 88, ffn: 60, moe: {experts: 4}" "$fpi"
+certified 1 PASS equal untied "hidden: 40, ffn: 20, moe: {experts: 8, top_k: 4, granularity: 2}" \
+    "$fpi, upcycle: {weight_scale: down}"
+certified 4 PASS equal tied "hidden: 88, ffn: 96, heads: 16, kv_heads: 4, moe: {experts: 8, top_k: 4, granularity: 2}" \
+    "$fpi, upcycle: {weight_scale: down}" --set parallel.tensor=2 --set parallel.expert=2 --set parallel.expert_tensor=2
+certified 1 "NOT JUDGED" approximate tied "hidden: 60" "$fpi"
+certified 1 "NOT JUDGED" approximate untied "layers: 5" "$fpi"
+certified 1 "NOT JUDGED" approximate untied "hidden: 40, ffn: 20, layers: 4" "grow: {method: aki, scope: neurons}"
+certified 4 "NOT JUDGED" approximate tied "hidden: 88, layers: 4" "$pro" --set parallel.tensor=4
+
+# One rank and layouts of 2 to 8, of growth in every direction and granular upcycling in one plan.
+deck "like: $dense, hidden: 60, ffn: 96, layers: 5, heads: 16, kv_heads: 4, moe: {experts: 16, top_k: 4, granularity: 2}" \
+    "from: $dense, $pro" > "$work/probe.yaml"
+one=$(hash 1)
+# on_layout RANKS TENSOR EXPERT EXPERT_TENSOR
+on_layout() {
+    what="aki-pro and virtual groups on $1 ranks, tensor $2, expert $3, expert tensor $4: hash of one rank"
+    if [ "$MPIEXEC" = no ]; then
+        verdict 0 "$what # SKIP configure found no MPI launcher"
+        return
+    fi
+    many=$(hash "$1" --set "parallel.tensor=$2" --set "parallel.expert=$3" --set "parallel.expert_tensor=$4")
+    [ -n "$one" ] && [ "$one" = "$many" ]
+    verdict $? "$what"
+}
+on_layout 2 2 1 2
+on_layout 3 1 1 1
+on_layout 4 4 4 1
+on_layout 4 2 1 4
+on_layout 8 4 8 1
+
+"$COPPICE" upcycle "$work/probe.yaml" --out "$work/grown" > "$work/said" 2>&1
+grep -q "biases on Q, K and V cannot be exported" "$work/said"
+verdict $? "coppice upcycle refuses what Mixtral cannot say"
+
+deck "like: $work/untied, hidden: 28, ffn: 20, layers: 4, heads: 12, moe: {experts: 8, top_k: 4, granularity: 2}" \
+    "from: $work/untied, grow: {method: aki}" > "$work/probe.yaml"
+one=$(hash 1)
+"$COPPICE" upcycle "$work/probe.yaml" --out "$work/grown" > "$work/said" 2>&1
+deck "like: $work/grown" "from: $work/grown" > "$work/probe.yaml"
+[ -n "$one" ] && [ "$(hash 1)" = "$one" ]
+verdict $? "what coppice upcycle writes is what training starts from"
+
+refused "start.grow.method" "hidden: 88" "upcycle: {router_std: 0.1}"
+refused "models only grow" "hidden: 22" "$fpi"
+refused "another tokenizer" "vocab: 68" "$fpi"
+finish
