@@ -65,6 +65,9 @@ void bug(const char *format, ...)
     fputs("\nThis is a mistake in Coppice, not in your input. Please report it with these lines:\n", stderr);
     fflush(stderr);
     va_end(args);
-    backtrace_symbols_fd(frame, backtrace(frame, FRAMES), STDERR_FILENO);
+    int frames = backtrace(frame, FRAMES);
+    for (int i = 1; i < frames; i++) /* into the call: behind one that never returns lies another function */
+        frame[i] = (char *)frame[i] - 1;
+    backtrace_symbols_fd(frame, frames, STDERR_FILENO);
     abort();
 }
