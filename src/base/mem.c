@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include "base/status.h"
 
 #define HUGE_PAGE ((int64_t)2 << 20)
@@ -37,7 +38,7 @@ static void *must_have(void *p, int64_t bytes)
     if (!p) {
         fprintf(stderr, "coppice: out of memory: cannot allocate %lld bytes on this host\n",
                 (long long)bytes);
-        abort();
+        _exit(E_RESOURCE);
     }
     return p;
 }

@@ -41,7 +41,7 @@ const char *status_text(void);
 void status_set_text(const char *text);
 /** A short name for a code: "ok", "deck", "data" ... */
 const char *status_name(status code);
-/** Our mistake or a dead device: message, backtrace, abort. */
+/** Our mistake or a dead device: message, backtrace, exit code E_BUG at once. */
 _Noreturn void bug(const char *format, ...) PRINTF(1, 2);
 
 #endif

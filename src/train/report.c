@@ -247,12 +247,13 @@ static void show_profile(const struct report *r, const struct trainer *t)
     double step = profile_median_step(p), ceiling = profile_ceiling(p, t->comm), n = (double)(p->steps - 1);
     double flops = config_flops_per_token(&t->store->model->config, t->sequence) * tokens_a_step(t) / step;
     json_t *ops = json_array();
-    log_say("profile   op of rank 0     calls/step    ms/step   %% of step    GFLOP/s     GB/s");
+    double own = ceiling / comm_size(t->comm); /* of one rank */
+    log_say("profile   op of rank 0     calls/step    ms/step   %% of step    GFLOP/s  %% of ceiling     GB/s");
     for (int i = 0; i < p->ops; i++) {
         const struct dev_profile_row *o = &p->op[i];
-        log_say("          %-14s %12.0f %10.1f %11.1f %10.0f %8.1f", o->op, (double)o->calls / n,
+        log_say("          %-14s %12.0f %10.1f %11.1f %10.0f %13.1f %8.1f", o->op, (double)o->calls / n,
                 1e3 * o->seconds / n, 100 * o->seconds / n / step, 1e-9 * o->flops / o->seconds,
-                1e-9 * o->bytes / o->seconds);
+                1e-7 * o->flops / o->seconds / own, 1e-9 * o->bytes / o->seconds);
         json_array_append_new(ops, json_pack("{sssIsfsfsf}", "op", o->op, "calls", (json_int_t)o->calls, "seconds",
                                              o->seconds, "flops", o->flops, "bytes", o->bytes));
     }

@@ -63,6 +63,11 @@ verdict $? "export: bfloat16, trainable again"
     cmp "$work/run-hf/model.safetensors" "$work/hf/model.safetensors"
 verdict $? "export without --out: NAME-hf in the current folder"
 
+ends 0 "$COPPICE" train "$work/deck.yaml" --set "run.dir=$work/profile" --set run.steps=4 --set run.profile=true &&
+    said '^profile  *op' && said '^ *gemm  *[0-9]' && said 'median of 3 steps' &&
+    grep -q '"op": *"gemm"' "$work/profile/profile.json"
+verdict $? "run.profile: a table by op, and profile.json"
+
 # ---- what is none ----
 
 # broken FILE COMMAND...: a copy of the export as $work/broken; the command changes the file as a filter
