@@ -1,4 +1,4 @@
-/* Inside ckpt/: the model's shape and the run's state as JSON text. Pure. */
+/* The model's shape and the run's state as JSON text. Pure. */
 #ifndef CKPT_TEXT_H
 #define CKPT_TEXT_H
 #include "ckpt/ckpt.h"

@@ -5,6 +5,7 @@
 #include "base/host.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "ckpt/text.h"
 
 /* ---- deck, shapes, layout ---- */
 
@@ -33,35 +34,38 @@ static status make_layout(struct session *s)
     return code;
 }
 
-static const char *line_end(const char *line)
+/* Points out the first line that differs. */
+static status differs(const struct session *s, const char *what, const char *mine, const char *first)
 {
-    return line + strcspn(line, "\n");
+    size_t n = strcspn(mine, "\n"), m = strcspn(first, "\n");
+    while (n == m && !strncmp(mine, first, n) && mine[n] && first[m]) {
+        mine += n + 1;
+        first += m + 1;
+        n = strcspn(mine, "\n");
+        m = strcspn(first, "\n");
+    }
+    return fail(E_DECK, "rank %d reads another %s than rank 0: \"%.*s\" where rank 0 has \"%.*s\"", s->rank, what,
+                (int)n, mine, (int)m, first);
 }
 
-static status differs(const struct session *s, const char *mine, const char *first)
+/* Takes `mine`. COLLECTIVE. */
+static status same_text(const struct session *s, const char *what, char *mine)
 {
-    while (line_end(mine) - mine == line_end(first) - first && !strncmp(mine, first, (size_t)(line_end(mine) - mine))) {
-        mine = line_end(mine) + 1;
-        first = line_end(first) + 1;
-    }
-    return fail(E_DECK, "rank %d reads another deck than rank 0: \"%.*s\" where rank 0 has \"%.*s\"", s->rank,
-                (int)(line_end(mine) - mine), mine, (int)(line_end(first) - first), first);
+    int64_t bytes = (int64_t)strlen(mine) + 1;
+    comm_bcast(s->comm, &bytes, sizeof bytes, 0);
+    char *first = s->rank == 0 ? mem_text(mine) : mem_new(bytes, 1);
+    comm_bcast(s->comm, first, bytes, 0);
+    status code = strcmp(mine, first) != 0 ? differs(s, what, mine, first) : OK;
+    free(first);
+    free(mine);
+    return comm_agree(s->comm, code);
 }
 
 /* Nodes may see different files under one name, and a launcher may pass different arguments. COLLECTIVE. */
-static status same_deck(struct session *s)
+static status same_inputs(const struct session *s)
 {
-    char *mine = deck_resolved(&s->deck), *first = mine;
-    int64_t bytes = (int64_t)strlen(mine) + 1;
-    comm_bcast(s->comm, &bytes, sizeof bytes, 0);
-    if (s->rank != 0)
-        first = mem_new(bytes, 1);
-    comm_bcast(s->comm, first, bytes, 0);
-    status code = strcmp(mine, first) != 0 ? differs(s, mine, first) : OK;
-    if (first != mine)
-        free(first);
-    free(mine);
-    return comm_agree(s->comm, code);
+    TRY(same_text(s, "deck", deck_resolved(&s->deck)));
+    return same_text(s, "model", config_to_json(&s->shapes.target));
 }
 
 status session_open(struct session *s, int argc, char **argv, const char *allowed)
@@ -73,7 +77,7 @@ status session_open(struct session *s, int argc, char **argv, const char *allowe
     TRY(comm_agree(s->comm, options_parse(&s->options, argc, argv, allowed)));
     log_open(s->rank == 0, s->options.quiet);
     TRY(comm_agree(s->comm, read_inputs(s)));
-    TRY(same_deck(s));
+    TRY(same_inputs(s));
     return comm_agree(s->comm, make_layout(s));
 }
 

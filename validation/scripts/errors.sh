@@ -66,10 +66,6 @@ failures() {
     head -c 150000 "$work/good/model/model.safetensors" > "$work/bad/model/model.safetensors"
     ended 65 'model.safetensors' "model cut short" "$on" $here/model.yaml
     damage
-    sed 's/"num_local_experts": 8/"num_local_experts": 4/' "$work/good/model/config.json" \
-        > "$work/bad/model/config.json"
-    ended 65 'experts' "another configuration beside the weights" "$on" $here/model.yaml
-    damage
     ended 64 'batch.sequences: 4.*have 6' "batches of another size" "$on" $here/model.yaml \
         --set batch.sequences=4
     ended 64 'run.steps: 11.*holds 10' "more steps than batches" "$on" $here/model.yaml --set run.steps=11
@@ -90,11 +86,18 @@ cp -R "$top/validation/reference/mixtral-losses" "$work/good/model"
 } > "$work/good/model.yaml"
 
 failures 1
+damage
+sed 's/"num_local_experts": 8/"num_local_experts": 4/' "$work/good/model/config.json" \
+    > "$work/bad/model/config.json"
+ended 65 'experts' "another configuration beside the weights" 1 $here/model.yaml
 if test_ranks 4 14; then
     failures 4
     damage
     sed 's/warmup: 3/warmup: 4/' "$work/good/random.yaml" > "$work/bad/random.yaml"
-    ended 64 'rank 3 reads another deck than rank 0: " *warmup: 4.*warmup: 3' "another deck" 4 \
+    ended 64 'rank 3 reads another deck than rank 0: " *warmup: 4.*" *warmup: 3' "another deck" 4 \
         $here/random.yaml
+    damage
+    sed 's/"rope_theta": 1/"rope_theta": 2/' "$work/good/model/config.json" > "$work/bad/model/config.json"
+    ended 64 'rank 3 reads another model than rank 0: .*theta.*2' "another model" 4 $here/model.yaml
 fi
 finish
