@@ -62,12 +62,24 @@ void log_say(const char *format, ...)
     free(text);
 }
 
+static bool is_known(const char *warning)
+{
+    for (int i = 0; i < out.warnings; i++)
+        if (strcmp(out.warning[i], warning) == 0)
+            return true;
+    return false;
+}
+
 void log_warn(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     char *text = mem_format_list(format, args);
     va_end(args);
+    if (is_known(text)) {
+        free(text);
+        return;
+    }
     put(out.quiet ? NULL : stderr, "warning   ", text);
     out.warning = mem_grow(out.warning, out.warnings + 1, sizeof *out.warning);
     out.warning[out.warnings++] = text;

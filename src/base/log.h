@@ -11,7 +11,7 @@ void log_open(bool speaks, bool quiet);
 /** Everything said is written to this file too (appended); NULL stops that. */
 status log_file(const char *path) MUST_USE;
 void log_say(const char *format, ...) PRINTF(1, 2);  /* one line on stdout */
-void log_warn(const char *format, ...) PRINTF(1, 2); /* "warning   ..." on stderr */
+void log_warn(const char *format, ...) PRINTF(1, 2); /* "warning   ..." on stderr; the same text once */
 void log_error(const char *text);                    /* "coppice: ..." on stderr, even if quiet */
 int log_warnings(void);                              /* how many so far */
 const char *log_warning(int i);                      /* text of the i-th */
