@@ -25,6 +25,7 @@ struct source { /* the first member of each implementation's struct, which mem_n
     int n;
     struct array *array; /* sorted by name where it comes from files */
     bool sorted;         /* strictly by name: source_find bisects */
+    bool concurrent;     /* several threads may read at once */
 };
 
 /** Index by name, -1 if there is none. */

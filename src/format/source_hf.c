@@ -242,7 +242,7 @@ static struct hf *new_source(const char *path)
 {
     static const struct source_ops ops = {hf_read, hf_close};
     struct hf *h = mem_new(1, sizeof *h);
-    h->source = (struct source){.ops = &ops, .path = mem_text(path)};
+    h->source = (struct source){.ops = &ops, .path = mem_text(path), .concurrent = true};
     return h;
 }
 

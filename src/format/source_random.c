@@ -46,7 +46,7 @@ struct source *source_open_random(uint64_t seed, const struct generated *list, i
     static const struct source_ops ops = {generator_read, generator_close};
     struct generator *g = mem_new(1, sizeof *g);
     *g = (struct generator){
-        .source = {.ops = &ops, .n = n, .array = mem_new(n, sizeof(struct array))},
+        .source = {.ops = &ops, .concurrent = true, .n = n, .array = mem_new(n, sizeof(struct array))},
         .seed = seed,
         .stream = mem_new(n, sizeof *g->stream),
         .std = mem_new(n, sizeof *g->std),

@@ -190,11 +190,43 @@ static status fill_tensor(struct store *s, int tensor, const struct fill_plan *p
     return result;
 }
 
+/* Can several tensors be filled at once? */
+static bool is_concurrent(const struct store *s, const struct fill_plan *p)
+{
+    for (int i = 0; i < 2; i++)
+        if (p->source[i] && !p->source[i]->concurrent)
+            return false;
+    return !strcmp(dev_name(s->dev), "cpu");
+}
+
+/* A tensor per thread at a time. The first failure is told; each thread has a status_text of its own. */
 static status fill_local(struct store *s, const struct fill_plan *p, int64_t *bytes_read)
 {
-    for (int i = 0; i < s->model->n_tensors; i++)
-        TRY(fill_tensor(s, i, p, bytes_read));
-    return OK;
+    status result = OK;
+    int64_t bytes = 0;
+    bool failed = false;
+    char *text = NULL;
+#pragma omp parallel for schedule(dynamic) reduction(+ : bytes) if (is_concurrent(s, p))
+    for (int i = 0; i < s->model->n_tensors; i++) {
+        bool ended;
+#pragma omp atomic read
+        ended = failed;
+        status code = ended ? OK : fill_tensor(s, i, p, &bytes);
+        if (code == OK)
+            continue;
+#pragma omp atomic write
+        failed = true;
+#pragma omp critical(fill_failure)
+        if (result == OK) {
+            result = code;
+            text = mem_text(status_text());
+        }
+    }
+    if (text)
+        status_set_text(text);
+    free(text);
+    *bytes_read += bytes;
+    return result;
 }
 
 status weights_fill(struct store *s, struct comm *comm, const struct fill_plan *p, int64_t *bytes_read)

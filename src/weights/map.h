@@ -38,7 +38,7 @@ struct map map_compose(const struct map *outer, const struct map *inner);
 /** Only the picks that fall into `box`, with dst counted from the box's corner. New map. */
 struct map map_restrict(const struct map *, slab box);
 /** Fill out [n0, n1, n2] (host fp32, contiguous; zero where no term writes). Reads each source byte
- *  that the copying terms need once, in blocks of about 1 MiB or directly into `out`; an adding term
+ *  that the copying terms need once, in blocks or directly into `out`; an adding term
  *  reads for itself. *bytes_read += file bytes. Errors are source_read's; `out` is then undefined. */
 status map_run(const struct map *, struct source *const *sources, const int64_t n[3], float *out,
                int64_t *bytes_read) MUST_USE;

@@ -1,0 +1,143 @@
+/* Time to upcycle on one rank, over the least that it could be: reading the same bytes from the page cache and
+ * writing every byte of the store once. Prints medians over rounds that take turns, and their ratio.
+ *   make validation/bench/upcycle && OMP_NUM_THREADS=2 validation/bench/upcycle DENSE_DIR [EXPERTS] [ROUNDS]
+ * The store's pages are touched before, the file is in the page cache; both sides use the same threads. */
+#include <fcntl.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "model/store.h"
+#include "weights/fill.h"
+#include "weights/shape.h"
+
+enum { ROUNDS_MOST = 99, CHUNK = 1 << 20 };
+
+static void need(status s)
+{
+    if (s == OK)
+        return;
+    fprintf(stderr, "upcycle: %s\n", status_text());
+    exit(s);
+}
+
+/* Read the file's bytes in blocks, dealt to the threads. */
+static void read_all(int fd, int64_t bytes)
+{
+#pragma omp parallel
+    {
+        char *block = mem_new(CHUNK, 1);
+#pragma omp for schedule(dynamic)
+        for (int64_t at = 0; at < bytes; at += CHUNK)
+            if (pread(fd, block, CHUNK, at) <= 0)
+                bug("the file cannot be read");
+        free(block);
+    }
+}
+
+static void write_all(char *to, int64_t bytes)
+{
+#pragma omp parallel
+    {
+        int64_t threads = omp_get_num_threads(), me = omp_get_thread_num();
+        int64_t lo = bytes / threads * me, hi = me + 1 < threads ? lo + bytes / threads : bytes;
+        memset(to + lo, 0, (size_t)(hi - lo));
+    }
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *x, int n)
+{
+    qsort(x, (size_t)n, sizeof *x, ascending);
+    return (x[n / 2] + x[(n - 1) / 2]) / 2;
+}
+
+struct bench {
+    struct comm *comm;
+    struct dev *dev;
+    struct model dense, target;
+    struct fill_plan plan;
+    struct store store;
+    int fd;
+};
+
+static void bench_open(struct bench *b, const char *dir, int64_t experts)
+{
+    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
+    struct dev_options options = {.threads = omp_get_max_threads()};
+    struct upcycle up = {.router_std = 0.02};
+    struct grow none = {0};
+    struct hf_config hf;
+    struct config c;
+    struct source *source;
+    need(comm_open(&b->comm));
+    need(dev_open(&b->dev, "cpu", 0, &options));
+    need(hf_config_read(&hf, dir));
+    need(config_from_hf(&c, &hf));
+    hf_config_free(&hf);
+    model_open(&b->dense, &c, &one);
+    c.moe = (struct moe){.experts = experts, .top_k = 2, .granularity = 1};
+    for (int64_t l = 0; l < c.layers; l++)
+        c.moe.layer[l] = true;
+    model_open(&b->target, &c, &one);
+    need(upcycle_scales(&c, "auto", &up));
+    need(source_open_hf(&source, dir));
+    need(plan_upcycle(&b->plan, &b->target, &b->dense, source, &none, &up, 1));
+    need(store_open(&b->store, &b->target, &one, 0, b->dev, false));
+    char *path = mem_format("%s/model.safetensors", dir);
+    b->fd = open(path, O_RDONLY | O_CLOEXEC);
+    free(path);
+    if (b->fd < 0)
+        need(fail(E_DATA, "%s: there is no model.safetensors; a single file is needed", dir));
+}
+
+static void bench_close(struct bench *b)
+{
+    close(b->fd);
+    store_close(&b->store);
+    plan_free(&b->plan);
+    model_close(&b->target);
+    model_close(&b->dense);
+    dev_close(b->dev);
+    comm_close(b->comm);
+}
+
+static void bench_run(struct bench *b, int rounds)
+{
+    double fill[ROUNDS_MOST], least[ROUNDS_MOST], ratio[ROUNDS_MOST];
+    int64_t bytes;
+    need(weights_fill(&b->store, b->comm, &b->plan, &bytes)); /* touches the store and the file */
+    for (int i = 0; i < rounds; i++) {
+        double clock = clock_seconds();
+        read_all(b->fd, bytes);
+        write_all(b->store.base, b->store.bytes);
+        least[i] = clock_lap(&clock);
+        need(weights_fill(&b->store, b->comm, &b->plan, &bytes));
+        fill[i] = clock_lap(&clock);
+        ratio[i] = fill[i] / least[i];
+    }
+    printf("upcycle %.4f s | read and memset %.4f s | ratio %.2f (median of %d rounds, %d threads; %.0f MB read, %.0f MB "
+           "written)\n", median(fill, rounds), median(least, rounds), median(ratio, rounds), rounds, omp_get_max_threads(),
+           (double)bytes * 1e-6, (double)b->store.bytes * 1e-6);
+}
+
+int main(int argc, char **argv)
+{
+    struct bench b = {0};
+    int rounds = argc > 3 ? atoi(argv[3]) : 9;
+    if (argc < 2 || rounds < 1 || rounds > ROUNDS_MOST)
+        need(fail(E_DECK, "usage: upcycle DENSE_DIR [EXPERTS] [ROUNDS]"));
+    bench_open(&b, argv[1], argc > 2 ? atoi(argv[2]) : 4);
+    bench_run(&b, rounds);
+    bench_close(&b);
+    return 0;
+}
