@@ -106,6 +106,13 @@ asked() {
     STEPS=$before
 }
 
+# The margin before the end of the job is more than a minute: one step, then it saves.
+limited() {
+    ends 75 train dense limited 1 --set run.time_limit=30s && said 'stopped at step 1 of 8 by the time limit' &&
+        ends 0 train dense limited 1 && same whole.dense.1 limited
+    verdict $? "the job's end is near: saved, exit code 75, continued bit by bit"
+}
+
 # ---- another layout ----
 
 # moved KIND FROM TO ARGUMENTS...: begun on FROM ranks (as legs had it), continued on TO with the arguments
@@ -199,6 +206,7 @@ PARALLEL="$TENSOR --set parallel.expert=2 --set parallel.expert_tensor=2"
 
 legs dense 1
 legs moe 1
+limited
 asked moe 1 TERM
 asked dense 1 stop
 if test_ranks 4 9; then
