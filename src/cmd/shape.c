@@ -224,7 +224,7 @@ static status plan_dense(const struct shapes *s, const struct deck *deck, const 
                          struct source *source, struct fill_plan *plan)
 {
     struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
-    struct upcycle up = {.router_std = deck->start.upcycle.router_std};
+    struct upcycle up = {.router_std = deck->start.upcycle.router_std, .noise = deck->start.upcycle.noise};
     struct model dense;
     status code = upcycle_scales(&s->target, deck->start.upcycle.weight_scale, &up);
     if (code != OK) {

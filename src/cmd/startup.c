@@ -241,6 +241,7 @@ static status certificate_tokens(struct session *s, struct origin *o)
 
 static status guest_logits(struct guest *g, struct session *s, struct origin *o)
 {
+    o->upcycle.noise = s->deck.start.upcycle.noise;
     TRY(comm_agree(s->comm, upcycle_scales(&s->shapes.target, s->deck.start.upcycle.weight_scale, &o->upcycle)));
     TRY(comm_agree(s->comm, certificate_tokens(s, o)));
     TRY(open_forward(&g->net, s, &g->store, g->group, o->certificate.sequence, 1));

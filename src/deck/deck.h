@@ -61,7 +61,7 @@ struct start_section {
         char *method, *depth, *scope; /* none | fpi | aki | aki-pro; NULL unset | stack | interpolate; all | neurons */
     } grow;
     struct {
-        double router_std;
+        double router_std, noise;
         char *weight_scale;
     } upcycle; /* weight_scale: auto | down | none | a decimal */
 };

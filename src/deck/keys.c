@@ -146,6 +146,9 @@ static const struct key table[] = {
      "that o and down copy their own layer's.", "all|neurons", RESTART_NO},
     {"start.upcycle.router_std", K_REAL, AT(start.upcycle.router_std), 0, 100, NULL, "0.02",
      "Standard deviation of the new routers' weights.", NULL, RESTART_NO},
+    {"start.upcycle.noise", K_REAL, AT(start.upcycle.noise), 0, 100, NULL, "0",
+     "Standard deviation of normal noise added to the weights of the new experts, so that they differ from "
+     "the first step; the model then does not start equal to the dense one. 0 = none.", NULL, RESTART_NO},
     {"start.upcycle.weight_scale", K_DECIMAL, AT(start.upcycle.weight_scale), 0, 1e6, NULL, "auto",
      "How copied experts are scaled so that their sum is as large as the dense FFN: by a, which is "
      "experts x granularity / top_k for softmax-topk without renormalisation, else granularity. auto: "

@@ -14,7 +14,7 @@ static bool upcycle_is_exact(const struct config *c, const struct upcycle *u)
     if (m->experts == 0)
         return true;
     bool weights_sum_to_one = m->order == TOPK_SOFTMAX || m->renormalise || m->top_k == m->experts;
-    if (!weights_sum_to_one || !one || m->shared > 0)
+    if (!weights_sum_to_one || !one || m->shared > 0 || u->noise > 0)
         return false;
     if (m->granularity == 1)
         return u->scale_down == 1;

@@ -21,7 +21,7 @@ struct certificate {
 };
 
 /** What theory promises (D9): growth that is exact, then topk-softmax, renormalised softmax-topk or k = X, if
- *  G = 1, or virtual groups with G | k and all of the weight scale on down; the same norms and rotary positions. */
+ *  G = 1, or virtual groups with G | k and all of the weight scale on down; no noise; the same norms and rotary positions. */
 bool plan_is_exact(const struct config *target, const struct config *source, const struct grow *,
                    const struct upcycle *);
 void certificate_open(struct certificate *, const struct comm *, int64_t tokens, int64_t sequence, int64_t vocab,

@@ -75,6 +75,22 @@ static bool is_new(const struct fill_plan *p, const struct model *target, int te
     return target->tensor[tensor].trained ? up && (slot == T_ROUTER || slot == T_SHARED_GATE) : p->map[tensor].n == 0;
 }
 
+/* Weights of routed experts, which noise is added to. */
+static bool is_noisy(const struct model *target, int tensor, const struct upcycle *up)
+{
+    enum slot slot = upcycle_slot(target, tensor);
+    bool moe = target->layer[target->tensor[tensor].layer].type == MOE_BLOCK;
+    return up && up->noise > 0 && moe && (slot == T_GATE_UP || slot == T_DOWN);
+}
+
+static void add_noise(struct map *m, int array, const int64_t dim[3])
+{
+    struct map noise = map_whole(GENERATOR, array, dim);
+    noise.term[0].add = true;
+    map_push(m, noise.term[0]); /* takes the term */
+    free(noise.term);
+}
+
 /* up = NULL: nothing is upcycled. Routers are base rows, the same on every layout. */
 static void plan_fresh(struct fill_plan *p, const struct model *target, const struct upcycle *up, uint64_t seed)
 {
@@ -83,6 +99,12 @@ static void plan_fresh(struct fill_plan *p, const struct model *target, const st
     for (int i = 0; i < target->n_tensors; i++) {
         const struct tensor *t = &target->tensor[i];
         bool router = upcycle_slot(target, i) == T_ROUTER;
+        if (is_noisy(target, i, up)) {
+            list[n] = (struct generated){.name = t->name, .std = up->noise};
+            memcpy(list[n].dim, t->dim, sizeof t->dim);
+            add_noise(&p->map[i], n++, t->dim);
+            continue;
+        }
         if (!is_new(p, target, i, up))
             continue;
         list[n] = (struct generated){.name = t->name, .std = t->one ? -1 : t->trained ? up->router_std : 0};

@@ -8,11 +8,12 @@
 struct upcycle {
     double router_std;
     double scale_gate_up, scale_down;
+    double noise; /* standard deviation of what is added to the experts' weights; 0 = nothing */
 };
 
 /** The scales that start.upcycle.weight_scale asks for: with a = X*G/k for softmax-topk without
  *  renormalisation, else G:  "auto": a^(1/3) on gate, up and down;  "down": a on down alone;
- *  "none": 1;  a number: used for a, as auto. A dense target: 1. Leaves router_std. E_DECK for any other text. */
+ *  "none": 1;  a number: used for a, as auto. A dense target: 1. Leaves the rest. E_DECK for any other text. */
 status upcycle_scales(const struct config *target, const char *text, struct upcycle *) MUST_USE;
 /** Map of a target tensor over the tensors of the dense model of the same trunk (`array` = index of a
  *  dense tensor). A router is mapped over generated base rows [1, X/G, H] instead: upcycle_router. */

@@ -27,11 +27,13 @@ static const struct shape { /* one upcycling */
     int64_t experts, top_k, granularity;
     enum router_order order;
     int64_t shared; /* with a gate, a balancing bias and loads */
+    double noise;
 } shapes[] = {
-    {"E8T2", "auto", 8, 2, 1, TOPK_SOFTMAX, 0},
-    {"E8T2, softmax first", "auto", 8, 2, 1, SOFTMAX_TOPK, 0},
-    {"E4G2T2, all of a on down", "down", 8, 2, 2, TOPK_SOFTMAX, 0},
-    {"E4G2T2 and 3 shared", "auto", 8, 2, 2, TOPK_SOFTMAX, 3},
+    {"E8T2", "auto", 8, 2, 1, TOPK_SOFTMAX, 0, 0},
+    {"E8T2, softmax first", "auto", 8, 2, 1, SOFTMAX_TOPK, 0, 0},
+    {"E4G2T2, all of a on down", "down", 8, 2, 2, TOPK_SOFTMAX, 0, 0},
+    {"E4G2T2 and 3 shared", "auto", 8, 2, 2, TOPK_SOFTMAX, 3, 0},
+    {"E4G2T2 with noise", "auto", 8, 2, 2, TOPK_SOFTMAX, 0, 0.01},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -110,6 +112,17 @@ static double scale_of(const struct shape *s, bool down)
     return (double)cbrtl((long double)a);
 }
 
+/* An expert's weight with its noise. */
+static float noisy(const struct upcycled *u, int64_t x, int64_t r, int64_t c, double weight)
+{
+    const int64_t *d = u->tensor->dim;
+    float base = (float)weight, noise;
+    if (!u->moe || u->shape->noise == 0)
+        return base;
+    rng_normals(SEED, rng_name(u->tensor->name), (uint64_t)((x * d[1] + r) * d[2] + c), 1, u->shape->noise, &noise);
+    return (float)((double)base + (double)noise);
+}
+
 static float element(const struct upcycled *u, int64_t x, int64_t r, int64_t c)
 {
     const char *kind = kind_of(u->tensor);
@@ -133,12 +146,12 @@ static float element(const struct upcycled *u, int64_t x, int64_t r, int64_t c)
     if (!strcmp(kind, "gate_up")) {
         int64_t expert = x / 2, row = u->moe ? expert % g * u->width + r : r;
         double scale = u->moe ? scale_of(u->shape, false) : 1;
-        return (float)(scale * (double)u->file[x % 2][row * h + c]);
+        return noisy(u, x, r, c, scale * (double)u->file[x % 2][row * h + c]);
     }
     if (!strcmp(kind, "down")) {
         int64_t column = u->moe ? x % g * u->width + c : c;
         double scale = u->moe ? scale_of(u->shape, true) : 1;
-        return (float)(scale * (double)u->file[0][r * u->ffn + column]);
+        return noisy(u, x, r, c, scale * (double)u->file[0][r * u->ffn + column]);
     }
     return u->file[0][r * u->tensor->dim[2] + c];
 }
@@ -216,7 +229,7 @@ static status plan_dir(struct fill_plan *plan, const struct model *m, const char
 static status plan_for(struct fill_plan *plan, enum start start, const struct model *m,
                        const struct config *dense, const struct shape *shape)
 {
-    struct upcycle up = {.router_std = ROUTER_STD};
+    struct upcycle up = {.router_std = ROUTER_STD, .noise = shape ? shape->noise : 0};
     struct layout one = {1, 1, 1, 1, 1, 1, 1};
     struct model source;
     if (start == RANDOM)

@@ -67,6 +67,7 @@ certified 1 PASS equal untied "hidden: 40, ffn: 20, moe: {experts: 8, top_k: 4, 
 certified 4 PASS equal tied "hidden: 88, ffn: 96, heads: 16, kv_heads: 4, moe: {experts: 8, top_k: 4, granularity: 2}" \
     "$fpi, upcycle: {weight_scale: down}" --set parallel.tensor=2 --set parallel.expert=2 --set parallel.expert_tensor=2
 certified 1 "NOT JUDGED" approximate tied "hidden: 60" "$fpi"
+certified 1 "NOT JUDGED" approximate tied "moe: {experts: 4}" "upcycle: {noise: 0.01}"
 certified 1 "NOT JUDGED" approximate untied "layers: 5" "$fpi"
 certified 1 "NOT JUDGED" approximate untied "hidden: 40, ffn: 20, layers: 4" "grow: {method: aki, scope: neurons}"
 certified 4 "NOT JUDGED" approximate tied "hidden: 88, layers: 4" "$pro" --set parallel.tensor=4
