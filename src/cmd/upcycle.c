@@ -20,8 +20,8 @@ static status write_model(const struct shapes *s, const struct options *o, struc
     double start = clock_seconds();
     TRY(export_hf(source, &s->target, o->out, type, (int64_t)SHARD_GB * 1000000000));
     log_say("upcycled  %s -> %s (%s, %s parameters, %s) in %s", s->dir ? s->dir : "random", o->out,
-            config_text(&s->target, shape), text_count(parameters, (double)config_parameters(&s->target)), type,
-            text_time(took, clock_lap(&start)));
+            config_text(&s->target, shape), text_count(parameters, (double)config_parameters(&s->target)),
+            type, text_time(took, clock_lap(&start)));
     return OK;
 }
 

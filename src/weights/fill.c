@@ -69,10 +69,12 @@ static status file_maps(const struct model *m, struct source *source, struct map
 
 /* Does a tensor come from the generator? State of the routing where the file has none; upcycling also
  * makes routers and the gates of shared experts. */
-static bool is_new(const struct fill_plan *p, const struct model *target, int tensor, const struct upcycle *up)
+static bool is_new(const struct fill_plan *p, const struct model *target, int tensor,
+                   const struct upcycle *up)
 {
     enum slot slot = upcycle_slot(target, tensor);
-    return target->tensor[tensor].trained ? up && (slot == T_ROUTER || slot == T_SHARED_GATE) : p->map[tensor].n == 0;
+    return target->tensor[tensor].trained ? up && (slot == T_ROUTER || slot == T_SHARED_GATE)
+                                          : p->map[tensor].n == 0;
 }
 
 /* Weights of routed experts, which noise is added to. */
@@ -92,7 +94,8 @@ static void add_noise(struct map *m, int array, const int64_t dim[3])
 }
 
 /* up = NULL: nothing is upcycled. Routers are base rows, the same on every layout. */
-static void plan_fresh(struct fill_plan *p, const struct model *target, const struct upcycle *up, uint64_t seed)
+static void plan_fresh(struct fill_plan *p, const struct model *target, const struct upcycle *up,
+                       uint64_t seed)
 {
     struct generated *list = mem_new(target->n_tensors, sizeof *list);
     int n = 0;
@@ -164,8 +167,8 @@ static void plan_dense(struct fill_plan *p, const struct model *target, const st
     model_close(&grown);
 }
 
-status plan_upcycle(struct fill_plan *p, const struct model *target, const struct model *dense, struct source *source,
-                    const struct grow *grow, const struct upcycle *up, uint64_t seed)
+status plan_upcycle(struct fill_plan *p, const struct model *target, const struct model *dense,
+                    struct source *source, const struct grow *grow, const struct upcycle *up, uint64_t seed)
 {
     struct map *names = mem_new(dense->n_tensors, sizeof *names);
     plan_new(p, target);

@@ -13,7 +13,9 @@ status grow_parse(struct grow *g, const char *method, const char *depth, const c
     g->interpolate = depth ? !strcmp(depth, "interpolate") : pro;
     g->neurons_only = !strcmp(scope, "neurons");
     if (pro && !g->interpolate)
-        return fail(E_DECK, "start.grow.depth: stack: aki-pro is aki with depth: interpolate; use method: aki to stack");
+        return fail(
+            E_DECK,
+            "start.grow.depth: stack: aki-pro is aki with depth: interpolate; use method: aki to stack");
     return OK;
 }
 
@@ -25,15 +27,19 @@ static status check_same(const struct config *to, const struct config *from)
         return fail(E_DECK, "start.grow: only a dense model grows; this one has %lld experts",
                     (long long)from->moe.experts);
     if (to->head_dim != from->head_dim)
-        return fail(E_DECK, "start.grow: model.head_dim: %lld instead of %lld: rotary positions fix a head's width; "
-                            "add heads instead", (long long)to->head_dim, (long long)from->head_dim);
+        return fail(E_DECK,
+                    "start.grow: model.head_dim: %lld instead of %lld: rotary positions fix a head's width; "
+                    "add heads instead",
+                    (long long)to->head_dim, (long long)from->head_dim);
     if (to->vocab != from->vocab)
-        return fail(E_DECK, "start.grow: model.vocab: %lld instead of %lld: a new vocabulary is another tokenizer",
+        return fail(E_DECK,
+                    "start.grow: model.vocab: %lld instead of %lld: a new vocabulary is another tokenizer",
                     (long long)to->vocab, (long long)from->vocab);
     if (to->qkv_bias != from->qkv_bias)
         return fail(E_DECK, "start.grow: model.qkv_bias: growth neither adds nor removes biases");
     if (to->tied && !from->tied)
-        return fail(E_DECK, "start.grow: model.tied: embedding and head of this model differ and cannot become one");
+        return fail(E_DECK,
+                    "start.grow: model.tied: embedding and head of this model differ and cannot become one");
     return OK;
 }
 
@@ -67,10 +73,14 @@ static status refuse_growth(const struct config *to, const struct config *from)
     sizes_of(from, was);
     while (i < SIZES && now[i] == was[i])
         i++;
-    char *what = i < SIZES ? mem_format("model.%s is %lld, its is %lld", size_name[i], (long long)now[i], (long long)was[i])
+    char *what = i < SIZES ? mem_format("model.%s is %lld, its is %lld", size_name[i], (long long)now[i],
+                                        (long long)was[i])
                            : mem_text("head_dim, vocab, tied or qkv_bias");
-    status code = fail(E_DECK, "its shape differs from the model's (%s): set start.grow.method (fpi, aki or aki-pro) to "
-                               "grow it, or leave the sizes out of the deck, or start: random", what);
+    status code =
+        fail(E_DECK,
+             "its shape differs from the model's (%s): set start.grow.method (fpi, aki or aki-pro) to "
+             "grow it, or leave the sizes out of the deck, or start: random",
+             what);
     free(what);
     return code;
 }
@@ -121,12 +131,9 @@ static struct unit unit_at(const struct config *to, const struct config *from, e
     int64_t s = from->heads / from->kv_heads, per = units == QUERY ? to->heads / to->kv_heads : 1;
     int64_t group = head / per, j = head % per;
     switch (units) {
-    case FIXED:
-        break;
-    case HIDDEN:
-        return (struct unit){i % from->hidden, i >= from->hidden};
-    case NEURONS:
-        return (struct unit){i % from->ffn, i >= from->ffn};
+    case FIXED: break;
+    case HIDDEN: return (struct unit){i % from->hidden, i >= from->hidden};
+    case NEURONS: return (struct unit){i % from->ffn, i >= from->ffn};
     case QUERY:
         return (struct unit){(group % from->kv_heads * s + j % s) * from->head_dim + inside,
                              group >= from->kv_heads || j >= s};
@@ -164,6 +171,7 @@ static struct axis grown_axis(struct growth g, enum units units, int64_t fixed, 
 /* ---- tensors ---- */
 
 /* The last axis of a vector is what the layer puts out; that of a matrix mostly what it takes in. */
+/* clang-format off */
 static const struct rule {
     enum units row, column;
     bool divide;                         /* the columns are inputs: n copies of one carry 1/n each */
@@ -184,6 +192,7 @@ static const struct rule {
     [T_GATE_UP] = {NEURONS, HIDDEN, true, UNITS},
     [T_DOWN] = {HIDDEN, NEURONS, true, STREAM},
 };
+/* clang-format on */
 
 /* Which layer of the source (index into model.layer) becomes layer l. */
 static int layer_from(const struct model *grown, const struct model *dense, int l, bool interpolate)
@@ -215,7 +224,8 @@ struct map grow_map(const struct model *grown, const struct model *dense, int te
     struct map m = {0};
     int from = layer_from(grown, dense, t->layer, grow->interpolate);
     int array = dense->layer[from].tensor[slot], next = array;
-    bool renews = grow->method == GROW_AKI && (r->renew == UNITS || (r->renew == STREAM && !grow->neurons_only));
+    bool renews =
+        grow->method == GROW_AKI && (r->renew == UNITS || (r->renew == STREAM && !grow->neurons_only));
     if (renews && from + 1 < dense->n_layers - 1)
         next = dense->layer[from + 1].tensor[slot];
     /* A tied head cannot be divided apart from the embedding: the norm before it carries the division. */

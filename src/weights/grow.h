@@ -9,8 +9,9 @@ enum grow_method { GROW_NONE, GROW_FPI, GROW_AKI };
 
 struct grow {
     enum grow_method method;
-    bool interpolate;  /* layer l takes floor(l*L1/L2), not l mod L1 */
-    bool neurons_only; /* AKI: FFN neurons and heads take the next layer, rows of the residual stream do not */
+    bool interpolate; /* layer l takes floor(l*L1/L2), not l mod L1 */
+    bool
+        neurons_only; /* AKI: FFN neurons and heads take the next layer, rows of the residual stream do not */
 };
 
 /** From the words of the deck: method none|fpi|aki|aki-pro; depth stack|interpolate or NULL (stack; aki-pro:

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #ifdef __SSE2__
-#include <emmintrin.h>
+#    include <emmintrin.h>
 #endif
 
 #include "base/mem.h"
@@ -267,8 +267,8 @@ static status run_direct(const struct share *s, struct source *source, const int
     return source_read(source, s->array, box, out + (a[0].lo * n[1] + a[1].lo) * n[2] + a[2].lo, bytes);
 }
 
-static status run_block(const struct share *s, struct source *source, const slab *box, const int64_t n[3], float *out,
-                        int64_t *bytes)
+static status run_block(const struct share *s, struct source *source, const slab *box, const int64_t n[3],
+                        float *out, int64_t *bytes)
 {
     float block[BLOCK];
     TRY(source_read(source, s->array, *box, block, bytes));
@@ -281,8 +281,8 @@ static status run_block(const struct share *s, struct source *source, const slab
 }
 
 /* A box in blocks, cut along all axes. */
-static status run_box(const struct share *s, struct source *source, const slab *box, const int64_t n[3], float *out,
-                      int64_t *bytes)
+static status run_box(const struct share *s, struct source *source, const slab *box, const int64_t n[3],
+                      float *out, int64_t *bytes)
 {
     int64_t columns = box->n[2] < BLOCK ? box->n[2] : BLOCK, rows = BLOCK / columns;
     for (int64_t i = 0; i < box->n[0]; i++)
@@ -296,7 +296,8 @@ static status run_box(const struct share *s, struct source *source, const slab *
     return OK;
 }
 
-static status run_share(struct share *s, struct source *source, const int64_t n[3], float *out, int64_t *bytes)
+static status run_share(struct share *s, struct source *source, const int64_t n[3], float *out,
+                        int64_t *bytes)
 {
     slab box;
     if (is_direct(s, n) && !source->concurrent)

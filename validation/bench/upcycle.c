@@ -1,7 +1,7 @@
-/* Time to upcycle on one rank, over the least that it could be: reading the same bytes from the page cache and
- * writing every byte of the store once. Prints medians over rounds that take turns, and their ratio.
- *   make validation/bench/upcycle && OMP_NUM_THREADS=2 validation/bench/upcycle DENSE_DIR [EXPERTS] [ROUNDS]
- * The store's pages are touched before, the file is in the page cache; both sides use the same threads. */
+/* Time to upcycle on one rank, over the least that it could be: reading the same bytes from the page cache
+ * and writing every byte of the store once. Prints medians over rounds that take turns, and their ratio. make
+ * validation/bench/upcycle && OMP_NUM_THREADS=2 validation/bench/upcycle DENSE_DIR [EXPERTS] [ROUNDS] The
+ * store's pages are touched before, the file is in the page cache; both sides use the same threads. */
 #include <fcntl.h>
 #include <omp.h>
 #include <stdio.h>
@@ -125,8 +125,10 @@ static void bench_run(struct bench *b, int rounds)
         fill[i] = clock_lap(&clock);
         ratio[i] = fill[i] / least[i];
     }
-    printf("upcycle %.4f s | read and memset %.4f s | ratio %.2f (median of %d rounds, %d threads; %.0f MB read, %.0f MB "
-           "written)\n", median(fill, rounds), median(least, rounds), median(ratio, rounds), rounds, omp_get_max_threads(),
+    printf("upcycle %.4f s | read and memset %.4f s | ratio %.2f (median of %d rounds, %d threads; %.0f MB "
+           "read, %.0f MB "
+           "written)\n",
+           median(fill, rounds), median(least, rounds), median(ratio, rounds), rounds, omp_get_max_threads(),
            (double)bytes * 1e-6, (double)b->store.bytes * 1e-6);
 }
 

@@ -78,7 +78,8 @@ static struct filled fill(const struct growing *g, const struct layout *l)
     int rank = l->world == 1 ? 0 : comm_rank(the.comm);
     model_open(&m, &c, l);
     f.result = comm_agree(the.comm, plan_for(&plan, g, &m));
-    if (f.result == OK && (f.result = comm_agree(the.comm, store_open(&store, &m, l, rank, the.dev, false))) == OK) {
+    if (f.result == OK &&
+        (f.result = comm_agree(the.comm, store_open(&store, &m, l, rank, the.dev, false))) == OK) {
         f.result = weights_fill(&store, the.comm, &plan, &f.bytes);
         f.planned = plan_bytes(&plan, &m, l, rank);
         f.hash = store_hash(&store, MASTER);
@@ -98,8 +99,9 @@ static void test_layouts(const struct growing *g)
     struct config c = target_of(g);
     struct layout_needs needs = config_needs(&c);
     struct filled alone = fill(g, &one);
-    ok(alone.result == OK && alone.bytes == alone.planned && alone.bytes > 0, "%s on one rank: %lld bytes as planned %s",
-       g->text, (long long)alone.bytes, alone.result ? status_text() : "");
+    ok(alone.result == OK && alone.bytes == alone.planned && alone.bytes > 0,
+       "%s on one rank: %lld bytes as planned %s", g->text, (long long)alone.bytes,
+       alone.result ? status_text() : "");
     for (int tp = 1; tp <= 4; tp *= 2)
         for (int ep = 1; ep <= 8; ep *= 2)
             for (int etp = 1; etp <= 4; etp *= 2) {
