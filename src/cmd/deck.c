@@ -264,7 +264,7 @@ int cmd_deck(int argc, char **argv)
     struct options o;
     const char *what = argc > 2 ? argv[2] : "";
     bool markdown = argc == 4 && strcmp(what, "keys") == 0 && strcmp(argv[3], "--markdown") == 0;
-    status code = options_parse(&o, argc - 1 - markdown, argv + 1, "set");
+    status code = options_parse(&o, argc - 1 - markdown, argv + 1, "set json");
     log_open(true, code == OK && o.quiet);
     if (code == OK)
         code = run(what, &o, markdown);

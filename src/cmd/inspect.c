@@ -1,24 +1,17 @@
-/* coppice inspect PATH [--json]: what a Hugging Face directory or a checkpoint is, and whether it can
- * be trained. No MPI. */
+/* coppice inspect PATH [--json] [--diff PATH]: what a Hugging Face directory or a checkpoint is, and whether it
+ * can be trained; or what is different in another one. No MPI. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "ckpt/ckpt.h"
+#include "ckpt/text.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"
-#include "weights/names.h"
-#include "weights/shape.h"
+#include "cmd/subject.h"
 
-static bool holds(const char *dir, const char *name)
-{
-    char *path = mem_format("%s/%s", dir, name);
-    bool there = access(path, F_OK) == 0;
-    free(path);
-    return there;
-}
+/* ---- for people ---- */
 
 static void show_config(const struct config *c)
 {
@@ -36,122 +29,132 @@ static void show_config(const struct config *c)
                 (long long)config_moe_layers(c), (long long)c->layers);
 }
 
+static char *shape_text(char out[96], const struct array *a)
+{
+    int n = a->dim[0] > 1 ? snprintf(out, 96, "%lld x ", (long long)a->dim[0]) : 0;
+    if (a->dim[0] > 1 || a->dim[1] > 1)
+        n += snprintf(out + n, 96 - (size_t)n, "%lld x ", (long long)a->dim[1]);
+    snprintf(out + n, 96 - (size_t)n, "%lld", (long long)a->dim[2]);
+    return out;
+}
+
+static const char *type_of(const struct array *a)
+{
+    return a->type_name ? a->type_name : "F32";
+}
+
 static void show_arrays(const struct source *s)
 {
     log_say("%-64s %-5s %s", "tensor", "type", "shape");
     for (int i = 0; i < s->n; i++) {
         const struct array *a = &s->array[i];
         char shape[96];
-        int n = a->dim[0] > 1 ? snprintf(shape, sizeof shape, "%lld x ", (long long)a->dim[0]) : 0;
-        if (a->dim[0] > 1 || a->dim[1] > 1)
-            n += snprintf(shape + n, sizeof shape - (size_t)n, "%lld x ", (long long)a->dim[1]);
-        snprintf(shape + n, sizeof shape - (size_t)n, "%lld", (long long)a->dim[2]);
-        log_say("%-64s %-5s %s", a->name, a->type_name ? a->type_name : "F32", shape);
+        log_say("%-64s %-5s %s", a->name, type_of(a), shape_text(shape, a));
     }
 }
 
-/* ---- a Hugging Face directory ---- */
-
-/* Do the files hold exactly what the shape needs? Every tensor, by name and size. */
-static status check_arrays(const struct config *c, struct source *source)
+static void show_directory(const struct subject *s)
 {
-    struct layout alone;
-    struct layout_needs needs = config_needs(c);
-    char *why = layout_make(&alone, 1, 1, 1, 1, &needs);
-    if (why)
-        bug("one rank does not fit: %s", why);
-    struct model m;
-    model_open(&m, c, &alone);
-    struct map *maps = mem_new(m.n_tensors, sizeof *maps);
-    status code = names_maps(&m, source, maps);
-    for (int i = 0; i < m.n_tensors; i++)
-        map_free(&maps[i]);
-    free(maps);
-    model_close(&m);
-    return code;
+    log_say("model       %s (%s)", s->path, s->hf.model_type);
+    for (int i = 0; i < s->hf.n_notes; i++)
+        log_say("note        %s", s->hf.notes[i]);
 }
 
-/* Can each be read as numbers? Its first element tells. */
-static status check_types(struct source *source)
+static void show_checkpoint(const struct subject *s)
 {
-    const slab first = {.n = {1, 1, 1}};
-    int64_t bytes = 0;
-    for (int i = 0; i < source->n; i++) {
-        float value;
-        TRY(source_read(source, i, first, &value, &bytes));
+    const struct ckpt_index *x = &s->index;
+    log_say("checkpoint  %s", s->path);
+    log_say("state       step %lld, %lld samples, %lld tokens, leg %lld", (long long)x->state.step,
+            (long long)x->state.samples, (long long)x->state.tokens, (long long)x->state.leg);
+    log_say("files       %d, %d extents", x->n_files, x->n_extents);
+    log_say("hashes      weights %016llx  moments %016llx %016llx", (unsigned long long)x->hash[MASTER],
+            (unsigned long long)x->hash[MOMENT1], (unsigned long long)x->hash[MOMENT2]);
+}
+
+static void show(const struct subject *s, status code)
+{
+    if (s->described)
+        (s->checkpoint ? show_checkpoint : show_directory)(s);
+    if (s->shaped)
+        show_config(&s->config);
+    if (s->arrays)
+        show_arrays(s->arrays);
+    if (!s->checkpoint)
+        log_say(code == OK ? "trainable   yes" : "trainable   no, because %s", status_text());
+}
+
+/* ---- for programs ---- */
+
+static json_t *arrays_json(const struct source *s)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < s->n; i++) {
+        const struct array *a = &s->array[i];
+        json_array_append_new(list, json_pack("{sssss[III]}", "name", a->name, "type", type_of(a), "shape",
+                                              (json_int_t)a->dim[0], (json_int_t)a->dim[1], (json_int_t)a->dim[2]));
     }
-    return OK;
+    return list;
 }
 
-static status inspect_weights(const char *dir, const struct config *c)
+static json_t *config_json(const struct config *c)
 {
-    struct source *source = NULL;
-    TRY(source_open_hf(&source, dir));
-    show_arrays(source);
-    status code = check_arrays(c, source);
-    if (code == OK)
-        code = check_types(source);
-    source_close(source);
+    json_t *value = NULL;
+    char *text = config_to_json(c);
+    if (json_parse(&value, "config", text, (int64_t)strlen(text)) != OK)
+        bug("%s", status_text());
+    free(text);
+    return value;
+}
+
+static json_t *state_json(const struct ckpt_index *x)
+{
+    char hash[3][20];
+    for (int i = 0; i < 3; i++)
+        snprintf(hash[i], sizeof hash[i], "%016llx", (unsigned long long)x->hash[MASTER + i]);
+    return json_pack("{sIsIsIsIs[sss]}", "step", (json_int_t)x->state.step, "samples", (json_int_t)x->state.samples,
+                     "tokens", (json_int_t)x->state.tokens, "leg", (json_int_t)x->state.leg, "hashes", hash[0], hash[1],
+                     hash[2]);
+}
+
+static void print_json(const struct subject *s, status code)
+{
+    json_t *all = json_pack("{s:s?,s:s,s:b,s:s?}", "path", s->path, "kind", s->checkpoint ? "checkpoint" : "model",
+                            "good", code == OK, "error", code == OK ? NULL : status_text());
+    if (s->checkpoint && s->described)
+        json_object_set_new(all, "state", state_json(&s->index));
+    if (s->shaped) {
+        json_object_set_new(all, "config", config_json(&s->config));
+        json_object_set_new(all, "parameters", json_integer(config_parameters(&s->config)));
+        json_object_set_new(all, "active_parameters", json_integer(config_active_parameters(&s->config)));
+    }
+    if (s->arrays)
+        json_object_set_new(all, "tensors", arrays_json(s->arrays));
+    json_dumpf(all, stdout, JSON_INDENT(1));
+    putchar('\n');
+    json_decref(all);
+}
+
+/* ---- the command ---- */
+
+static status inspect(const struct options *o)
+{
+    struct subject s;
+    status code = subject_open(&s, o->files[0]);
+    (o->json ? print_json : show)(&s, code);
+    subject_close(&s);
     return code;
 }
 
-static status inspect_config(const char *dir, struct config *c)
+static status diff(const struct options *o)
 {
-    struct hf_config hf;
-    TRY(hf_config_read(&hf, dir));
-    log_say("model       %s (%s)", dir, hf.model_type);
-    for (int i = 0; i < hf.n_notes; i++)
-        log_say("note        %s", hf.notes[i]);
-    status code = config_from_hf(c, &hf);
-    hf_config_free(&hf);
+    struct subject a, b = {0};
+    status code = subject_open(&a, o->files[0]);
     if (code == OK)
-        code = config_check(c);
+        code = subject_open(&b, o->diff);
     if (code == OK)
-        show_config(c);
-    return code;
-}
-
-static status inspect_hf(const char *dir)
-{
-    struct config c;
-    status code = inspect_config(dir, &c);
-    if (code == OK)
-        code = inspect_weights(dir, &c);
-    log_say(code == OK ? "trainable   yes" : "trainable   no, because %s", status_text());
-    return code;
-}
-
-/* ---- a checkpoint ---- */
-
-static status inspect_checkpoint(const char *dir)
-{
-    struct ckpt_index index;
-    struct source *source = NULL;
-    TRY(ckpt_index_read(&index, dir));
-    log_say("checkpoint  %s", dir);
-    log_say("state       step %lld, %lld samples, %lld tokens, leg %lld", (long long)index.state.step,
-            (long long)index.state.samples, (long long)index.state.tokens, (long long)index.state.leg);
-    show_config(&index.config);
-    log_say("files       %d, %d extents", index.n_files, index.n_extents);
-    log_say("hashes      weights %016llx  moments %016llx %016llx", (unsigned long long)index.hash[MASTER],
-            (unsigned long long)index.hash[MOMENT1], (unsigned long long)index.hash[MOMENT2]);
-    ckpt_index_free(&index);
-    TRY(ckpt_source(&source, dir));
-    show_arrays(source);
-    source_close(source);
-    return OK;
-}
-
-static status run_inspect(const struct options *o)
-{
-    if (o->n_files != 1)
-        return fail(E_DECK, "coppice inspect needs one Hugging Face directory, run folder or checkpoint");
-    if (holds(o->files[0], "config.json"))
-        return inspect_hf(o->files[0]);
-    char *dir = NULL;
-    TRY(ckpt_resolve(o->files[0], &dir));
-    status code = inspect_checkpoint(dir);
-    free(dir);
+        code = subject_diff(&a, &b);
+    subject_close(&a);
+    subject_close(&b);
     return code;
 }
 
@@ -159,10 +162,13 @@ int cmd_inspect(int argc, char **argv)
 {
     struct options o;
     log_open(true, false);
-    status code = options_parse(&o, argc, argv, "");
+    status code = options_parse(&o, argc, argv, "json diff");
+    log_open(true, o.quiet);
+    if (code == OK && o.n_files != 1)
+        code = fail(E_DECK, "coppice inspect needs one Hugging Face directory, run folder or checkpoint");
     if (code == OK)
-        code = run_inspect(&o);
-    if (code != OK)
+        code = o.diff ? diff(&o) : inspect(&o);
+    if (code != OK && code != E_DIFFERENT && !o.json)
         log_error(status_text());
     options_free(&o);
     return code;

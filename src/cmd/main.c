@@ -12,7 +12,7 @@ static const struct command {
 } commands[] = {
     {"train", cmd_train, "DECK... [--set a.b=c] [--fresh]", "train, or continue where the run folder stands"},
     {"probe", cmd_probe, "DECK... [--out F | --expect F] [--curve]", "logits, loss and every gradient of one batch"},
-    {"inspect", cmd_inspect, "PATH", "what a model directory or a checkpoint is"},
+    {"inspect", cmd_inspect, "PATH [--json] [--diff PATH]", "what a model directory or a checkpoint is"},
     {"export", cmd_export, "RUN | CKPT [--out DIR] [--dtype bfloat16]", "write a checkpoint as a Hugging Face directory"},
     {"upcycle", cmd_upcycle, "DECK... --out DIR | --explain", "what training would start from, as a Hugging Face directory"},
     {"deck", cmd_deck, "new | check DECK... | show DECK... | keys", "decks: write, check, resolve; all keys"},
@@ -39,7 +39,7 @@ int cmd_help(int argc, char **argv)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (!one || one == &commands[i])
             printf("  %-8s %-42s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
-    printf("everywhere: --json --quiet    exit codes: 0 done, 1 comparison failed, 64 deck, 65 data, 69 resource,\n"
+    printf("everywhere: --quiet    exit codes: 0 done, 1 comparison failed, 64 deck, 65 data, 69 resource,\n"
            "  70 bug, 71 not finite, 73 cannot write, 74 communication, 75 stopped and saved: run again,\n"
            "  76 no usable checkpoint    deck keys: coppice deck keys\n");
     return OK;

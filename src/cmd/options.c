@@ -37,7 +37,7 @@ static int find(const char *name, size_t n, const char *allowed)
 {
     for (int i = 0; i < (int)(sizeof table / sizeof *table); i++)
         if (strlen(table[i].name) == n && !strncmp(table[i].name, name, n) &&
-            (listed("json quiet", table[i].name) || listed(allowed, table[i].name)))
+            (!strcmp(table[i].name, "quiet") || listed(allowed, table[i].name)))
             return i;
     return -1;
 }
@@ -71,7 +71,8 @@ status options_parse(struct options *o, int argc, char **argv, const char *allow
         size_t n = equals ? (size_t)(equals - name) : strlen(name);
         int row = find(name, n, allowed);
         if (row < 0)
-            return fail(E_DECK, "coppice %s: unknown option %s (it takes: %s json quiet)", argv[1], argv[i], allowed);
+            return fail(E_DECK, "coppice %s: unknown option %s (it takes: %s%squiet)", argv[1], argv[i], allowed,
+                        *allowed ? " " : "");
         char *value = equals ? equals + 1 : NULL;
         if (!value && table[row].type != FLAG && i + 1 < argc)
             value = argv[++i];

@@ -13,8 +13,8 @@ struct options {
     char *out, *expect, *dtype, *diff; /* borrowed; NULL if absent */
 };
 
-/** Parse argv[2..]. `allowed` names the long options of this command ("set out expect"); --json and
- *  --quiet are allowed everywhere. Unknown options: E_DECK with the nearest. */
+/** Parse argv[2..]. `allowed` names the long options of this command ("set out expect");
+ *  --quiet is allowed everywhere. Unknown options: E_DECK with the nearest. */
 status options_parse(struct options *, int argc, char **argv, const char *allowed) MUST_USE;
 void options_free(struct options *);
 

@@ -80,6 +80,7 @@ static void borrow(struct job *j)
     t->eval = &s->deck.eval;
     t->log = &s->deck.log;
     t->sequence = s->deck.data.sequence;
+    t->watched = !s->options.quiet;
     t->steps = loop_steps(t->run, t->batch, t->sequence);
     t->start_valid = t->valid = (double)NAN;
 }

@@ -41,24 +41,24 @@ static bool is_due(const struct trainer *t, const struct every *e, struct due *d
 }
 
 /* Seconds until the job ends by the batch system or run.time_limit; infinite if unknown. */
-static double seconds_left(const struct trainer *t, double started)
+static double seconds_left(const struct trainer *t, const struct report *r)
 {
     const char *end = getenv("SLURM_JOB_END_TIME");
     if (t->run->time_limit > 0)
-        return t->run->time_limit - (clock_seconds() - started);
+        return t->run->time_limit - (clock_seconds() - r->started);
     return end ? strtod(end, NULL) - (double)time(NULL) : (double)INFINITY;
 }
 
 /* Why to stop now: NULL = go on. COLLECTIVE: any rank's reason counts. */
-static const char *stop_reason(const struct trainer *t, const struct report *r, double last_save)
+static const char *stop_reason(const struct trainer *t, const struct report *r)
 {
     static const char *const why[] = {NULL, "RUN/stop", "a signal", "the time limit"};
     int64_t reason = signals_seen() ? 2 : 0;
     if (comm_rank(t->comm) == 0) {
-        double margin = r->step_seconds + 2 * last_save + 60;
+        double margin = r->step_seconds + 2 * r->save_seconds + 60;
         if (folder_stop_asked(t->folder))
             reason = 1;
-        else if (seconds_left(t, r->started) < margin)
+        else if (r->job_seconds < margin)
             reason = 3;
     }
     comm_max_i64(t->comm, &reason, 1);
@@ -94,6 +94,7 @@ static status save(struct trainer *t, struct report *r)
         ckpt_prune(t->folder->dir, t->checkpoint->keep);
     double seconds = clock_lap(&start);
     r->saving += seconds;
+    r->save_seconds = seconds;
     log_say("  saved step %lld: %s in %s", (long long)t->state.step, text_bytes(size, (double)bytes),
             text_time(took, seconds));
     return comm_agree(t->comm, report_event(t, "checkpoint", json_pack("{sIsf}", "bytes", (json_int_t)bytes, "seconds",
@@ -128,6 +129,7 @@ static status one_step(struct trainer *t, struct report *r)
 
 static status after_step(struct trainer *t, struct report *r, struct due *eval, bool last)
 {
+    r->job_seconds = seconds_left(t, r);
     bool show = last || t->state.step == 1 || t->state.step % t->log->every == 0;
     status code = report_step(r, t, show);
     if (code == OK && show)
@@ -162,15 +164,27 @@ static status run_steps(struct trainer *t, struct report *r)
 {
     struct due eval = {clock_seconds()}, checkpoint = {clock_seconds()};
     const char *why = NULL;
+    TRY(comm_agree(t->comm, report_begin(r, t)));
     while (t->state.step < t->steps && !why) {
         TRY(one_step(t, r));
         bool last = t->state.step == t->steps;
         TRY(after_step(t, r, &eval, last));
-        why = last ? NULL : stop_reason(t, r, r->saving);
+        why = last ? NULL : stop_reason(t, r);
         if (is_due(t, &t->checkpoint->every, &checkpoint) || why || (last && t->checkpoint->final))
             TRY(save(t, r));
     }
     return end_leg(t, r, why);
+}
+
+/* The error stays the first one, even if it cannot be written down. */
+static status tell_failure(struct trainer *t, struct report *r, status code)
+{
+    char *text = mem_text(status_text());
+    if (report_status(r, t, "failed") != OK)
+        log_warn("%s", status_text());
+    status_set_text(text);
+    free(text);
+    return code;
 }
 
 status loop_run(struct trainer *t)
@@ -181,6 +195,8 @@ status loop_run(struct trainer *t)
     stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
     batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro, t->sequence);
     status code = run_steps(t, &r);
+    if (code != OK && code != E_STOP)
+        code = tell_failure(t, &r, code);
     batch_close(&t->fetched);
     stepper_close(&t->stepper);
     profile_close(&r.profile);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -39,6 +40,30 @@ static double aux_ratio(const struct trainer *t)
     return layers > 0 ? t->stepper.report.aux / (double)layers : 0;
 }
 
+static double mean_step(const struct report *r, const struct trainer *t)
+{
+    return r->stepping / (double)(t->state.step - r->first_step);
+}
+
+/* Where the job's end cuts the run, if it does. */
+static void show_job_end(const struct report *r, const struct trainer *t)
+{
+    double reached = (double)t->state.step + r->job_seconds / mean_step(r, t);
+    char step[32];
+    if (reached < (double)t->steps)
+        log_say("          this job ends near step %s of %lld", text_grouped(step, (int64_t)reached),
+                (long long)t->steps);
+}
+
+/* The next line is written over it. */
+static void show_progress(const struct report *r, const struct trainer *t)
+{
+    char left[32];
+    printf("\033[K%7lld of %lld, left %s\r", (long long)t->state.step, (long long)t->steps,
+           text_time(left, mean_step(r, t) * (double)(t->steps - t->state.step)));
+    fflush(stdout);
+}
+
 static void show_row(struct report *r, const struct trainer *t)
 {
     const struct step_report *s = &t->stepper.report;
@@ -46,13 +71,14 @@ static void show_row(struct report *r, const struct trainer *t)
     if (r->rows++ % HEADER_EVERY == 0)
         log_say("   step  tokens    loss  aux/E*  |grad|       lr  ms/step  tokens/s  %%peak  load max/mean  drop %%"
                 "     left");
-    double mean = r->stepping / (double)(t->state.step - r->first_step);
     text_count(tokens, (double)t->state.tokens);
     text_grouped(rate, (int64_t)(tokens_a_step(t) / r->step_seconds));
-    text_time(left, mean * (double)(t->steps - t->state.step));
+    text_time(left, mean_step(r, t) * (double)(t->steps - t->state.step));
     log_say("%7lld %7s  %6.4f  %6.3f  %6.3f  %7.1e %8.0f %9s %6.0f %14.2f %7.1f %8s", (long long)t->state.step, tokens,
             s->loss, aux_ratio(t), s->grad_norm, s->rate, 1e3 * r->step_seconds, rate,
             100 * model_flops(r, t) / (1e9 * t->ceiling), s->load_max_over_mean, 100 * s->dropped_fraction, left);
+    if (isfinite(r->job_seconds))
+        show_job_end(r, t);
 }
 
 static status write_metrics(const struct report *r, const struct trainer *t)
@@ -72,7 +98,8 @@ static status write_metrics(const struct report *r, const struct trainer *t)
         {"dropped_fraction", s->dropped_fraction},
         {"load_max_over_mean", s->load_max_over_mean},
     };
-    json_t *line = json_pack("{sIsI}", "step", (json_int_t)t->state.step, "tokens", (json_int_t)t->state.tokens);
+    json_t *line = json_pack("{sIsIsI}", "step", (json_int_t)t->state.step, "leg", (json_int_t)t->state.leg, "tokens",
+                             (json_int_t)t->state.tokens);
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         json_object_set_new(line, number[i].name, folder_number(number[i].value));
     if (!isfinite(s->loss) || !isfinite(s->grad_norm))
@@ -97,12 +124,23 @@ static status write_experts(const struct trainer *t)
     return folder_append(t->folder, "experts.jsonl", line, EXPERTS_SCHEMA);
 }
 
+status report_begin(struct report *r, const struct trainer *t)
+{
+    const struct layout *l = &t->store->layout;
+    r->terminal = writes(t) && t->watched && isatty(STDOUT_FILENO);
+    return report_event(t, "leg", json_pack("{sIsIsisisisisi}", "leg", (json_int_t)t->state.leg, "steps",
+                                            (json_int_t)t->steps, "ranks", l->world, "tensor", l->tp, "expert", l->ep,
+                                            "expert_tensor", l->etp, "threads", dev_threads(t->dev)));
+}
+
 status report_step(struct report *r, struct trainer *t, bool show)
 {
     if (!writes(t))
         return OK;
     if (show)
         show_row(r, t);
+    else if (r->terminal)
+        show_progress(r, t);
     TRY(write_metrics(r, t));
     return show ? write_experts(t) : OK;
 }
@@ -123,7 +161,8 @@ status report_valid(struct trainer *t, const char *set, double loss, double mean
         else
             log_say("  valid %7s  %6.4f", tokens, mean);
     }
-    return folder_append(t->folder, "metrics.jsonl", line, METRICS_SCHEMA);
+    TRY(folder_append(t->folder, "metrics.jsonl", line, METRICS_SCHEMA));
+    return last ? report_event(t, "eval", json_pack("{so}", "valid_loss", folder_number(mean))) : OK;
 }
 
 status report_event(const struct trainer *t, const char *kind, json_t *more)
@@ -144,14 +183,16 @@ status report_status(const struct report *r, const struct trainer *t, const char
 {
     if (!writes(t))
         return OK;
-    int64_t done = t->state.step - r->first_step;
+    bool stepped = t->state.step > r->first_step;
     json_t *s = json_pack("{sssIsIsI}", "state", state, "step", (json_int_t)t->state.step, "steps", (json_int_t)t->steps,
                           "tokens", (json_int_t)t->state.tokens);
     json_object_set_new(s, "loss", folder_number(t->stepper.report.loss));
     json_object_set_new(s, "start_valid_loss", folder_number(t->start_valid));
     json_object_set_new(s, "valid_loss", folder_number(t->valid));
-    json_object_set_new(s, "eta_s", folder_number(done > 0 ? r->stepping / (double)done * (double)(t->steps - t->state.step)
-                                                           : (double)NAN));
+    json_object_set_new(s, "eta_s", folder_number(stepped ? mean_step(r, t) * (double)(t->steps - t->state.step)
+                                                            : (double)NAN));
+    if (!strcmp(state, "failed"))
+        json_object_set_new(s, "error", json_string(status_text()));
     return folder_write_json(t->folder, "status.json", s);
 }
 

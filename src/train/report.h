@@ -13,15 +13,21 @@ struct report {
     int64_t first_step;         /* of this leg */
     int64_t rows;               /* console rows since the header */
     double step_seconds;        /* the last step's */
+    double save_seconds;        /* the last save's */
+    double job_seconds;         /* until the job ends, as of the last step; infinite if unknown */
+    bool terminal;              /* people watch: progress in place between rows */
     struct profile profile;
     int64_t predicted;          /* peak memory of this rank before the first step: program, store, net as planned */
 };
 
+/** Before the first step of a leg: its start for events.jsonl, and whether people watch. Local on rank 0. */
+status report_begin(struct report *, const struct trainer *) MUST_USE;
 /** After a step: to the console if it is due, always to metrics.jsonl. Local on rank 0. */
 status report_step(struct report *, struct trainer *, bool show) MUST_USE;
 status report_valid(struct trainer *, const char *set, double loss, double mean, bool last) MUST_USE;
 /** An event line: kind and more members (a reference that is taken; NULL: none). */
 status report_event(const struct trainer *, const char *kind, json_t *more) MUST_USE;
+/** status.json, whole; `state` is running, finished, stopped or failed. */
 status report_status(const struct report *, const struct trainer *, const char *state) MUST_USE;
 /** COLLECTIVE: the closing lines: time by phase, losses, peak memory of each rank. */
 void report_end(struct report *, struct trainer *, const char *word);

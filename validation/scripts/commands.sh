@@ -63,6 +63,19 @@ verdict $? "export: bfloat16, trainable again"
     cmp "$work/run-hf/model.safetensors" "$work/hf/model.safetensors"
 verdict $? "export without --out: NAME-hf in the current folder"
 
+ends 0 "$COPPICE" inspect "$work/run" --diff "$work/hf" && said '^EQUAL: every bit' &&
+    ends 1 "$COPPICE" inspect "$work/hf" --diff "$work/half" && said '^layers.1.gate_up .*|a-b|/|b| 1\.[0-9]*e-03' &&
+    said '^DIFFERENT: [0-9]* tensors'
+verdict $? "inspect --diff: an export has every bit of its checkpoint; in bfloat16 it is as far as its rounding"
+ends 1 "$COPPICE" inspect "$work/hf" --diff "$reference/mixtral-losses" && said 'of another size' &&
+    said '^head .*only in the second'
+verdict $? "inspect --diff of two shapes"
+ends 0 "$COPPICE" inspect "$work/run" --json && said '"kind": "checkpoint"' && said '"hashes"' &&
+    ends 0 "$COPPICE" inspect "$work/hf" --json && said '"good": true' &&
+    ends 76 "$COPPICE" inspect "$work" --json && said '"good": false' &&
+    said '"error": ".*neither a checkpoint'
+verdict $? "inspect --json: a checkpoint, a directory, neither"
+
 ends 0 "$COPPICE" train "$work/deck.yaml" --set "run.dir=$work/profile" --set run.steps=4 --set run.profile=true &&
     said '^profile  *op' && said '^ *gemm  *[0-9]' && said 'median of 3 steps' &&
     grep -q '"op": *"gemm"' "$work/profile/profile.json"

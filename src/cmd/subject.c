@@ -1,0 +1,100 @@
+#include "cmd/subject.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+#include "base/mem.h"
+#include "weights/planned.h"
+#include "weights/shape.h"
+
+static bool holds(const char *dir, const char *name)
+{
+    char *path = mem_format("%s/%s", dir, name);
+    bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+static status open_arrays(const struct subject *s, struct source **out)
+{
+    return s->checkpoint ? ckpt_source(out, s->path) : source_open_hf(out, s->path);
+}
+
+status subject_weights(const struct subject *s, struct model *m, struct source **out)
+{
+    const struct layout alone = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
+    struct fill_plan plan;
+    struct source *arrays;
+    TRY(open_arrays(s, &arrays));
+    model_open(m, &s->config, &alone);
+    status code = plan_same(&plan, m, arrays);
+    if (code == OK)
+        *out = source_open_plan(plan, m);
+    else
+        model_close(m);
+    return code;
+}
+
+/* Do the files hold every tensor that the shape needs, and nothing else? */
+static status check_names(const struct subject *s)
+{
+    struct model m;
+    struct source *weights;
+    TRY(subject_weights(s, &m, &weights));
+    source_close(weights);
+    model_close(&m);
+    return OK;
+}
+
+/* Can each array be read as numbers? Its first element tells. */
+static status check_types(struct source *arrays)
+{
+    const slab first = {.n = {1, 1, 1}};
+    int64_t bytes = 0;
+    for (int i = 0; i < arrays->n; i++) {
+        float value;
+        TRY(source_read(arrays, i, first, &value, &bytes));
+    }
+    return OK;
+}
+
+static status open_directory(struct subject *s)
+{
+    TRY(hf_config_read(&s->hf, s->path));
+    s->described = true;
+    TRY(config_from_hf(&s->config, &s->hf));
+    TRY(config_check(&s->config));
+    s->shaped = true;
+    TRY(open_arrays(s, &s->arrays));
+    TRY(check_names(s));
+    return check_types(s->arrays);
+}
+
+static status open_checkpoint(struct subject *s)
+{
+    TRY(ckpt_index_read(&s->index, s->path));
+    s->described = s->shaped = true;
+    s->config = s->index.config;
+    return open_arrays(s, &s->arrays);
+}
+
+status subject_open(struct subject *s, const char *path)
+{
+    *s = (struct subject){0};
+    if (holds(path, "config.json")) {
+        s->path = mem_text(path);
+        return open_directory(s);
+    }
+    s->checkpoint = true;
+    TRY(ckpt_resolve(path, &s->path));
+    return open_checkpoint(s);
+}
+
+void subject_close(struct subject *s)
+{
+    source_close(s->arrays);
+    if (s->checkpoint)
+        ckpt_index_free(&s->index);
+    else if (s->described)
+        hf_config_free(&s->hf);
+    free(s->path);
+}
