@@ -44,7 +44,7 @@ static status differs(const struct session *s, const char *what, const char *min
         n = strcspn(mine, "\n");
         m = strcspn(first, "\n");
     }
-    return fail(E_DECK, "rank %d reads another %s than rank 0: \"%.*s\" where rank 0 has \"%.*s\"", s->rank, what,
+    return fail(E_DECK, "rank %d reads %s than rank 0: \"%.*s\" where rank 0 has \"%.*s\"", s->rank, what,
                 (int)n, mine, (int)m, first);
 }
 
@@ -64,8 +64,8 @@ static status same_text(const struct session *s, const char *what, char *mine)
 /* Nodes may see different files under one name, and a launcher may pass different arguments. COLLECTIVE. */
 static status same_inputs(const struct session *s)
 {
-    TRY(same_text(s, "deck", deck_resolved(&s->deck)));
-    return same_text(s, "model", config_to_json(&s->shapes.target));
+    TRY(same_text(s, "another deck", deck_resolved(&s->deck)));
+    return same_text(s, "another model", config_to_json(&s->shapes.target));
 }
 
 status session_open(struct session *s, int argc, char **argv, const char *allowed)
@@ -109,6 +109,17 @@ static status check_batches(const struct session *s)
                 deck_origin(&s->deck, "batch.sequences"), (long long)wanted, s->deck.data.batches, (long long)sequences);
 }
 
+/* What training order and validation depend on. Caller frees. */
+static char *data_sizes(const struct data *d)
+{
+    char *text = NULL;
+    mem_append(&text, "%lld tokens to train on", (long long)data_train_tokens(d));
+    for (int i = 0; i < data_valid_sets(d); i++)
+        mem_append(&text, "\n%lld windows of %s", (long long)data_valid_windows(d, i, INT64_MAX),
+                   data_valid_name(d, i));
+    return text;
+}
+
 static status open_data(struct session *s)
 {
     TRY(data_open(&s->data, &s->deck.data, (uint64_t)s->deck.run.seed, s->shapes.target.vocab));
@@ -118,6 +129,7 @@ static status open_data(struct session *s)
 status session_open_device(struct session *s)
 {
     TRY(comm_agree(s->comm, open_data(s)));
+    TRY(same_text(s, "other data", data_sizes(s->data)));
     TRY(comm_agree(s->comm, open_device(s)));
     s->opened_groups = true;
     return groups_open(s->group, s->comm, s->dev, &s->layout);

@@ -18,9 +18,11 @@ void startup_banner(const struct session *s, int64_t leg)
 {
     char when[32];
     time_t now = time(NULL);
+    bool alone = comm_size(s->comm) == 1; /* else mpirun kills within seconds of Ctrl-C */
     strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", gmtime(&now));
-    log_say("Coppice %s (%s)   run %s   leg %lld   %s   stop: Ctrl-C or touch %s/stop", PACKAGE_VERSION,
-            COPPICE_REVISION, s->deck.run.dir, (long long)leg, when, s->deck.run.dir);
+    log_say("Coppice %s (%s)   run %s   leg %lld   %s   stop: %s or touch %s/stop", PACKAGE_VERSION, COPPICE_REVISION,
+            s->deck.run.dir, (long long)leg, when, alone ? "Ctrl-C" : "USR1 to the launcher (not Ctrl-C)",
+            s->deck.run.dir);
 }
 
 static int ascending(const void *a, const void *b)

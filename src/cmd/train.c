@@ -18,17 +18,34 @@ struct job {
     struct trainer trainer;
     struct ckpt_index index; /* of the checkpoint that the leg starts from */
     char *checkpoint;        /* its path, NULL = from the start */
+    char *trunk;             /* --branch: the deck's run folder, whose newest checkpoint begins the branch */
+    bool branches;           /* this leg does begin it */
     struct origin origin;    /* what the source model's phase left for the certificate */
 };
 
 /* ---- the run folder ---- */
+
+/* --branch DIR: the run goes on in DIR, from where the deck's run folder stands. */
+static status take_branch(struct job *j)
+{
+    struct deck *deck = &j->s.deck;
+    if (!j->s.options.branch)
+        return OK;
+    char *set = mem_format("run.dir=%s", j->s.options.branch);
+    j->trunk = mem_text(deck->run.dir);
+    status code = deck_read(deck, 0, NULL, 1, &set);
+    free(set);
+    if (code == OK && !strcmp(deck->run.dir, j->trunk))
+        return fail(E_DECK, "--branch %s is the run folder itself", j->trunk);
+    return code;
+}
 
 static status open_folder(struct job *j)
 {
     return j->s.rank == 0 ? folder_open(&j->folder, j->s.options.fresh) : OK;
 }
 
-/* May this deck continue what the checkpoint's deck began? */
+/* May this deck continue what the checkpoint's deck began? A branch may change every key. */
 static status check_restart(struct job *j)
 {
     struct deck then;
@@ -37,9 +54,11 @@ static status check_restart(struct job *j)
     status code = deck_parse(&then, j->checkpoint, j->index.state.deck, (int64_t)strlen(j->index.state.deck), "/");
     if (code == OK) {
         char *diff = deck_restart_diff(&j->s.deck, &then);
-        if (diff)
-            code = fail(E_DECK, "%s: keys that may not change on restart differ (another run.dir or --fresh starts "
-                                "anew):\n%s", j->s.deck.run.dir, diff);
+        if (j->branches)
+            log_say("branch    of %s%s%s", j->checkpoint, diff ? "\n" : "", diff ? diff : "");
+        else if (diff)
+            code = fail(E_DECK, "%s: keys that may not change on restart differ (--branch DIR goes on from here in "
+                                "another folder, --fresh starts anew):\n%s", j->s.deck.run.dir, diff);
         free(diff);
     }
     deck_free(&then);
@@ -49,6 +68,12 @@ static status check_restart(struct job *j)
 static status find_checkpoint(struct job *j)
 {
     TRY(ckpt_find(j->s.comm, j->s.deck.run.dir, &j->checkpoint));
+    if (!j->checkpoint && j->trunk) {
+        j->branches = true;
+        TRY(ckpt_find(j->s.comm, j->trunk, &j->checkpoint));
+        if (!j->checkpoint)
+            return fail(E_NOCKPT, "--branch: %s has no checkpoint to begin from", j->trunk);
+    }
     return comm_agree(j->s.comm, j->checkpoint ? check_restart(j) : OK);
 }
 
@@ -90,7 +115,7 @@ static status load_newest(struct job *j)
 {
     for (;;) {
         status code = ckpt_load(j->s.comm, &j->s.store, j->s.group, &j->index, j->checkpoint);
-        if (code != E_NOCKPT)
+        if (code != E_NOCKPT || j->branches) /* a branch changes nothing in its trunk */
             return code;
         TRY(ckpt_set_aside(j->s.comm, j->checkpoint));
         ckpt_index_free(&j->index);
@@ -104,13 +129,14 @@ static status load_newest(struct job *j)
 static status continue_run(struct job *j)
 {
     struct ckpt_state *state = &j->trainer.state;
+    const struct optimizer_section *o = &j->s.deck.optimizer;
     double start = clock_seconds();
     char took[32];
     TRY(load_newest(j));
     state->step = j->index.state.step;
     state->samples = j->index.state.samples;
     state->tokens = j->index.state.tokens;
-    state->horizon = j->index.state.horizon;
+    state->horizon = o->horizon > 0 ? o->horizon : j->index.state.horizon;
     state->leg = j->index.state.leg + 1;
     log_say("continue  %s, step %lld of %lld | loaded in %s | hashes %016llx %016llx %016llx", j->checkpoint,
             (long long)state->step, (long long)j->trainer.steps, text_time(took, clock_lap(&start)),
@@ -160,7 +186,8 @@ static status check_steps(const struct job *j, int64_t steps)
 static status prepare(struct job *j, int argc, char **argv)
 {
     struct session *s = &j->s;
-    TRY(session_open(s, argc, argv, "set fresh"));
+    TRY(session_open(s, argc, argv, "set fresh branch"));
+    TRY(comm_agree(s->comm, take_branch(j)));
     j->folder = folder_at(s->deck.run.dir);
     j->opened_folder = true;
     TRY(comm_agree(s->comm, open_folder(j)));
@@ -203,6 +230,7 @@ int cmd_train(int argc, char **argv)
     free(j.trainer.state.deck);
     ckpt_index_free(&j.index);
     free(j.checkpoint);
+    free(j.trunk);
     startup_close(&j.origin);
     if (j.opened_folder)
         folder_close(&j.folder);

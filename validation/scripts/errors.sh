@@ -90,12 +90,16 @@ damage
 sed 's/"num_local_experts": 8/"num_local_experts": 4/' "$work/good/model/config.json" \
     > "$work/bad/model/config.json"
 ended 65 'experts' "another configuration beside the weights" 1 $here/model.yaml
-if test_ranks 4 14; then
+if test_ranks 4 15; then
     failures 4
     damage
     sed 's/warmup: 3/warmup: 4/' "$work/good/random.yaml" > "$work/bad/random.yaml"
     ended 64 'rank 3 reads another deck than rank 0: " *warmup: 4.*" *warmup: 3' "another deck" 4 \
         $here/random.yaml
+    damage
+    (cd "$work/bad" && head -c 4000 tokens.bin > half && mv half tokens.bin && printf '\240\17' |
+        dd of=tokens.idx bs=1 seek=34 conv=notrunc 2> /dev/null)
+    ended 64 'rank 3 reads other data than rank 0: "3600 tokens' "another token file" 4 $here/random.yaml
     damage
     sed 's/"rope_theta": 1/"rope_theta": 2/' "$work/good/model/config.json" > "$work/bad/model/config.json"
     ended 64 'rank 3 reads another model than rank 0: .*theta.*2' "another model" 4 $here/model.yaml

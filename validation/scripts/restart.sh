@@ -111,6 +111,9 @@ limited() {
     ends 75 train dense limited 1 --set run.time_limit=30s && said 'stopped at step 1 of 8 by the time limit' &&
         ends 0 train dense limited 1 && same whole.dense.1 limited
     verdict $? "the job's end is near: saved, exit code 75, continued bit by bit"
+    ends 75 train dense far 1 --set run.time_limit=30s --set run.steps=1000000000 &&
+        said 'this job ends near step [0-9,]* of 1000000000'
+    verdict $? "and before it is, the console says how far the job will come"
 }
 
 # ---- another layout ----
@@ -197,6 +200,22 @@ exported() {
     verdict $? "$1: and those that start from its run folder"
 }
 
+branched() {
+    ends 0 train dense trunk 1 --set run.steps=3 && before=$(cksum "$work"/trunk/*.json*) &&
+        ends 0 train dense trunk 1 --branch "$work/branch" && said '^branch .*trunk/ckpt/step_0*3$' &&
+        said '^continue .*step 3 of 8' && ends 0 "$COPPICE" inspect "$work/branch" --diff "$work/whole.dense.1"
+    verdict $? "--branch goes on in another folder, bit by bit"
+    ends 0 train dense trunk 1 --branch "$work/other" --set optimizer.lr=0.02 && said '^optimizer.lr: was 0.01' &&
+        ends 1 "$COPPICE" inspect "$work/other" --diff "$work/branch" && [ "$before" = "$(cksum "$work"/trunk/*.json*)" ]
+    verdict $? "a branch may change every key; the trunk stays as it was"
+    ends 0 train dense trunk 1 --branch "$work/other" --set optimizer.lr=0.02 && said '^nothing to do' &&
+        ends 64 train dense trunk 1 --branch "$work/other" --set optimizer.lr=0.03
+    verdict $? "the same command continues a branch, with the keys that it has"
+    ends 76 train dense absent 1 --branch "$work/third" && said 'no checkpoint to begin from' &&
+        ends 64 train dense trunk 1 --branch "$work/trunk" && said 'is the run folder itself'
+    verdict $? "no branch of nothing, none into itself"
+}
+
 tokens "$work/tokens"
 { tiny "" "$work/tokens"; echo "checkpoint: {every: 3, keep: 2}"; } > "$work/dense.yaml"
 moe="experts: 4, top_k: 2, aux_loss_coeff: 0.02"
@@ -224,5 +243,6 @@ all_damaged
 exported dense
 exported moe
 finished
+branched
 locked
 finish
