@@ -61,7 +61,7 @@ train() {
 
 # what NAME: losses, norms and hashes that a run left behind
 what() {
-    grep -o '"step":.*"grad_norm":[^,]*' "$work/$1/metrics.jsonl"
+    grep -o '"step":.*"grad_norm":[^,]*' "$work/$1/metrics.jsonl" | sed 's/"leg":[0-9]*,//' # the leg differs by nature
     "$COPPICE" inspect "$work/$1" | grep '^hashes'
 }
 
