@@ -14,13 +14,13 @@
 
 struct ckpt_state { /* everything that is state beside the table */
     int64_t step, samples, tokens, horizon, leg;
-    char *deck;     /* resolved deck, text; owned by the holder */
+    char *deck; /* resolved deck, text; owned by the holder */
 };
 
 struct extent {
     struct shard shard; /* bucket and at are not kept */
     int file;
-    int64_t offset;     /* bytes */
+    int64_t offset; /* bytes */
     uint64_t digest;
 };
 
@@ -28,10 +28,10 @@ struct ckpt_index {
     struct ckpt_state state;
     struct config config;
     int n_tensors, n_extents, n_files;
-    struct tensor *tensor;      /* name, dim, decay and trained as saved */
-    struct extent *extent;      /* sorted by (tensor, kind); shard.tensor indexes tensor[] */
-    char **file;                /* names inside the folder */
-    uint64_t hash[KINDS];       /* of MASTER and both moments (0 where absent) */
+    struct tensor *tensor; /* name, dim, decay and trained as saved */
+    struct extent *extent; /* sorted by (tensor, kind); shard.tensor indexes tensor[] */
+    char **file;           /* names inside the folder */
+    uint64_t hash[KINDS];  /* of MASTER and both moments (0 where absent) */
 };
 
 /** COLLECTIVE. Of a training store; writers: ranks per file, 0 = a node's. *bytes: of tensors, written by

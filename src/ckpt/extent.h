@@ -7,8 +7,8 @@
  * another layout does not read much that it does not need. */
 enum { EXTENT_ELEMENTS = 4 << 20, SAVED_KINDS = 3 };
 
-enum kind saved_kind(int i);          /* i = 0, 1, 2: MASTER, MOMENT1, MOMENT2 */
-const char *kind_name(enum kind);     /* "master", "moment1", "moment2" */
+enum kind saved_kind(int i);      /* i = 0, 1, 2: MASTER, MOMENT1, MOMENT2 */
+const char *kind_name(enum kind); /* "master", "moment1", "moment2" */
 uint64_t extent_digest(const float *, int64_t n);
 
 /* Reads whole extents and verifies them. Holds the last file open and the last extent in memory. */
@@ -17,7 +17,7 @@ struct reader {
     const char *dir; /* both borrowed */
     int file, fd, held;
     float *data;
-    int64_t bytes;   /* read so far */
+    int64_t bytes; /* read so far */
 };
 void reader_open(struct reader *, const struct ckpt_index *, const char *dir);
 void reader_close(struct reader *);

@@ -8,7 +8,8 @@
 char *folder_path(const char *run_dir, int64_t step, const char *suffix);
 /** Steps that have a committed folder, newest first; caller frees. Returns their number. */
 int folder_steps(const char *run_dir, int64_t **step);
-/** Rename a checkpoint's folder to NAME.bad, so that it is not found again; an older one is removed. E_SPACE. */
+/** Rename a checkpoint's folder to NAME.bad, so that it is not found again; an older one is removed. E_SPACE.
+ */
 status folder_set_aside(const char *dir) MUST_USE;
 /** How many stand aside. */
 int folder_bad(const char *run_dir);

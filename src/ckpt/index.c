@@ -12,9 +12,8 @@
 
 enum { VERSION = 1, TENSOR_COLUMNS = 5, EXTENT_COLUMNS = 13 };
 static const char EXTENT_HELP[] =
-    "tensor, kind (2 master, 3 moment1, 4 moment2), first index [3] and size [3] of a box, "
-    "first element and number of elements of the box in row-major order, file, offset in "
-    "bytes, XXH3-64 of the bytes";
+    "tensor, kind (2 master, 3 moment1, 4 moment2), first index [3] and size [3] of a box, first element and "
+    "number of elements of the box in row-major order, file, offset in bytes, XXH3-64 of the bytes";
 static const char TENSOR_HELP[] = "size [3], weight decay, trained";
 
 struct book { /* an index file being written or read */

@@ -64,14 +64,10 @@ static json_t *get(const struct field *f, const char *from)
 {
     const void *at = from + f->offset;
     switch (f->type) {
-    case INTEGER:
-        return json_integer(*(const int64_t *)at);
-    case REAL:
-        return json_real(*(const double *)at);
-    case FLAG:
-        return json_boolean(*(const bool *)at);
-    case CHOICE:
-        return json_integer(*(const int *)at);
+    case INTEGER: return json_integer(*(const int64_t *)at);
+    case REAL: return json_real(*(const double *)at);
+    case FLAG: return json_boolean(*(const bool *)at);
+    case CHOICE: return json_integer(*(const int *)at);
     }
     return NULL;
 }
@@ -85,18 +81,10 @@ static bool set(const struct field *f, char *to, const json_t *value)
         return false;
     json_int_t number = json_integer_value(value);
     switch (f->type) {
-    case INTEGER:
-        *(int64_t *)at = number;
-        break;
-    case REAL:
-        *(double *)at = json_real_value(value);
-        break;
-    case FLAG:
-        *(bool *)at = json_is_true(value);
-        break;
-    case CHOICE:
-        *(int *)at = (int)number;
-        return number >= 0 && number <= f->last;
+    case INTEGER: *(int64_t *)at = number; break;
+    case REAL: *(double *)at = json_real_value(value); break;
+    case FLAG: *(bool *)at = json_is_true(value); break;
+    case CHOICE: *(int *)at = (int)number; return number >= 0 && number <= f->last;
     }
     return true;
 }

@@ -45,8 +45,8 @@ static status visit_shard(const struct shard *shard, const float *value, const s
     return OK;
 }
 
-static status visit_owned(const struct store *s, enum kind kind, const struct hf_name *names, int n, visit *call,
-                          void *with)
+static status visit_owned(const struct store *s, enum kind kind, const struct hf_name *names, int n,
+                          visit *call, void *with)
 {
     const struct model *m = s->model;
     struct shard *shard = mem_new(m->n_tensors, sizeof *shard);
@@ -108,8 +108,8 @@ static status compare_local(struct comparison *c, const struct store *s, enum ki
     return code;
 }
 
-status compare_open(struct comparison *c, struct comm *comm, const struct store *s, enum kind kind, const char *path,
-                    const char *prefix)
+status compare_open(struct comparison *c, struct comm *comm, const struct store *s, enum kind kind,
+                    const char *path, const char *prefix)
 {
     *c = (struct comparison){0};
     c->n = names_list(s->model, HF_OLD, &c->names);
@@ -161,7 +161,8 @@ static status pack_box(void *with, const struct owned *o)
 }
 
 /* Boxes of all ranks into the whole array [name->n planes, dim[1], dim[2]]. */
-static void unpack(const char *bytes, int64_t n, const struct hf_name *name, const int64_t dim[3], float *whole)
+static void unpack(const char *bytes, int64_t n, const struct hf_name *name, const int64_t dim[3],
+                   float *whole)
 {
     for (int64_t at = 0; at < n;) {
         slab box;
@@ -174,8 +175,8 @@ static void unpack(const char *bytes, int64_t n, const struct hf_name *name, con
     }
 }
 
-static status write_one(struct comm *comm, const struct store *s, enum kind kind, const struct hf_name *names, int n,
-                        int i, struct st_writer *writer, int declared)
+static status write_one(struct comm *comm, const struct store *s, enum kind kind, const struct hf_name *names,
+                        int n, int i, struct st_writer *writer, int declared)
 {
     struct packed mine = {.wanted = i};
     status code = visit_owned(s, kind, names, n, pack_box, &mine);
@@ -198,8 +199,8 @@ static status write_one(struct comm *comm, const struct store *s, enum kind kind
     return comm_agree(comm, code);
 }
 
-status compare_write(struct comm *comm, const struct store *s, enum kind kind, const struct hf_name *names, int n,
-                     struct st_writer *writer, int first)
+status compare_write(struct comm *comm, const struct store *s, enum kind kind, const struct hf_name *names,
+                     int n, struct st_writer *writer, int first)
 {
     for (int i = 0; i < n; i++)
         TRY(write_one(comm, s, kind, names, n, i, writer, first + i));

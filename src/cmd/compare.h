@@ -25,7 +25,7 @@ void compare_close(struct comparison *);
 double difference_ratio(const struct difference *);
 /** Write them: rank 0 gathers one array after the other into declared tensors first.. of the writer
  *  (writer is NULL elsewhere). */
-status compare_write(struct comm *, const struct store *, enum kind, const struct hf_name *, int n, struct st_writer *,
-                     int first) MUST_USE;
+status compare_write(struct comm *, const struct store *, enum kind, const struct hf_name *, int n,
+                     struct st_writer *, int first) MUST_USE;
 
 #endif

@@ -60,23 +60,15 @@ static char *domain(const struct key *key)
             return mem_format("%s from %.10g%s%s%s", name, key->min, open, unit, close);
         return mem_format("%s, %.10g to %.10g%s%s%s", name, key->min, key->max, open, unit, close);
     case K_BOOL:
-    case K_MAYBE:
-        return mem_text("true, false");
-    case K_PATH:
-        return mem_format("path%s%s", key->choices ? ", or " : "", key->choices ? key->choices : "");
-    case K_REALS:
-        return mem_text("list of numbers");
-    case K_ITEMS:
-        return mem_text("list of paths or {path, weight}");
-    case K_EVERY:
-        return mem_text("steps, time, never");
-    case K_LAYERS:
-        return mem_text("all, every N, list of layers");
-    case K_DURATION:
-        return mem_text("auto, time");
+    case K_MAYBE: return mem_text("true, false");
+    case K_PATH: return mem_format("path%s%s", key->choices ? ", or " : "", key->choices ? key->choices : "");
+    case K_REALS: return mem_text("list of numbers");
+    case K_ITEMS: return mem_text("list of paths or {path, weight}");
+    case K_EVERY: return mem_text("steps, time, never");
+    case K_LAYERS: return mem_text("all, every N, list of layers");
+    case K_DURATION: return mem_text("auto, time");
     case K_CHOICE:
-    case K_DECIMAL:
-        break;
+    case K_DECIMAL: break;
     }
     char *text = mem_format("%s%s", key->choices, key->type == K_DECIMAL ? "|decimal" : ""), *bar;
     while ((bar = strchr(text, '|'))) {

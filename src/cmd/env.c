@@ -22,7 +22,8 @@ static const char *const known[] = {"COPPICE_SHARED", "COPPICE_MPI", "COPPICE_TE
 
 static void show_variables(void)
 {
-    static const char *const other[] = {"OMP_", "SLURM_JOB_ID=", "SLURM_STEP_NUM_TASKS=", "OPENBLAS_", "OMPI_MCA_"};
+    static const char *const other[] = {"OMP_", "SLURM_JOB_ID=", "SLURM_STEP_NUM_TASKS=", "OPENBLAS_",
+                                        "OMPI_MCA_"};
     for (char **e = environ; *e; e++) {
         if (!strncmp(*e, "COPPICE_", 8)) {
             bool is_known = false;

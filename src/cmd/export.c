@@ -26,8 +26,8 @@ static status export_checkpoint(const char *dir, const char *out, const struct o
         code = export_hf(source, &index.config, out, type, (int64_t)SHARD_GB * 1000000000);
     source_close(source);
     if (code == OK)
-        log_say("exported  %s, step %lld (%s, %s parameters) -> %s (%s)", dir, (long long)index.state.step, shape,
-                parameters, out, type);
+        log_say("exported  %s, step %lld (%s, %s parameters) -> %s (%s)", dir, (long long)index.state.step,
+                shape, parameters, out, type);
     ckpt_index_free(&index);
     return code;
 }

@@ -1,5 +1,5 @@
-/* coppice inspect PATH [--json] [--diff PATH]: what a Hugging Face directory or a checkpoint is, and whether it
- * can be trained; or what is different in another one. No MPI. */
+/* coppice inspect PATH [--json] [--diff PATH]: what a Hugging Face directory or a checkpoint is, and whether
+ * it can be trained; or what is different in another one. No MPI. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +20,14 @@ static void show_config(const struct config *c)
     log_say("parameters  %s, %s active", text_count(a, (double)config_parameters(c)),
             text_count(b, (double)config_active_parameters(c)));
     log_say("attention   %lld heads of %lld over %lld KV heads, rotary theta %g%s%s", (long long)c->heads,
-            (long long)c->head_dim, (long long)c->kv_heads, c->rope.theta, c->rope.llama3 ? " (llama3 scaling)" : "",
-            c->qkv_bias ? ", biases on Q, K, V" : "");
+            (long long)c->head_dim, (long long)c->kv_heads, c->rope.theta,
+            c->rope.llama3 ? " (llama3 scaling)" : "", c->qkv_bias ? ", biases on Q, K, V" : "");
     log_say("ffn         %lld%s", (long long)c->ffn, c->moe.experts ? " in each expert" : "");
-    log_say("vocabulary  %lld, head %s", (long long)c->vocab, c->tied ? "tied to the embedding" : "of its own");
+    log_say("vocabulary  %lld, head %s", (long long)c->vocab,
+            c->tied ? "tied to the embedding" : "of its own");
     if (c->moe.experts > 0)
-        log_say("experts     %lld, top %lld, in %lld of %lld layers", (long long)c->moe.experts, (long long)c->moe.top_k,
-                (long long)config_moe_layers(c), (long long)c->layers);
+        log_say("experts     %lld, top %lld, in %lld of %lld layers", (long long)c->moe.experts,
+                (long long)c->moe.top_k, (long long)config_moe_layers(c), (long long)c->layers);
 }
 
 static char *shape_text(char out[96], const struct array *a)
@@ -90,8 +91,9 @@ static json_t *arrays_json(const struct source *s)
     json_t *list = json_array();
     for (int i = 0; i < s->n; i++) {
         const struct array *a = &s->array[i];
-        json_array_append_new(list, json_pack("{sssss[III]}", "name", a->name, "type", type_of(a), "shape",
-                                              (json_int_t)a->dim[0], (json_int_t)a->dim[1], (json_int_t)a->dim[2]));
+        json_array_append_new(list,
+                              json_pack("{sssss[III]}", "name", a->name, "type", type_of(a), "shape",
+                                        (json_int_t)a->dim[0], (json_int_t)a->dim[1], (json_int_t)a->dim[2]));
     }
     return list;
 }
@@ -111,15 +113,16 @@ static json_t *state_json(const struct ckpt_index *x)
     char hash[3][20];
     for (int i = 0; i < 3; i++)
         snprintf(hash[i], sizeof hash[i], "%016llx", (unsigned long long)x->hash[MASTER + i]);
-    return json_pack("{sIsIsIsIs[sss]}", "step", (json_int_t)x->state.step, "samples", (json_int_t)x->state.samples,
-                     "tokens", (json_int_t)x->state.tokens, "leg", (json_int_t)x->state.leg, "hashes", hash[0], hash[1],
-                     hash[2]);
+    return json_pack("{sIsIsIsIs[sss]}", "step", (json_int_t)x->state.step, "samples",
+                     (json_int_t)x->state.samples, "tokens", (json_int_t)x->state.tokens, "leg",
+                     (json_int_t)x->state.leg, "hashes", hash[0], hash[1], hash[2]);
 }
 
 static void print_json(const struct subject *s, status code)
 {
-    json_t *all = json_pack("{s:s?,s:s,s:b,s:s?}", "path", s->path, "kind", s->checkpoint ? "checkpoint" : "model",
-                            "good", code == OK, "error", code == OK ? NULL : status_text());
+    json_t *all =
+        json_pack("{s:s?,s:s,s:b,s:s?}", "path", s->path, "kind", s->checkpoint ? "checkpoint" : "model",
+                  "good", code == OK, "error", code == OK ? NULL : status_text());
     if (s->checkpoint && s->described)
         json_object_set_new(all, "state", state_json(&s->index));
     if (s->shaped) {

@@ -10,11 +10,15 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *arguments, *help;
 } commands[] = {
-    {"train", cmd_train, "DECK... [--set a.b=c] [--fresh | --branch DIR]", "train, or continue where the run folder stands"},
-    {"probe", cmd_probe, "DECK... [--out F | --expect F] [--curve]", "logits, loss and every gradient of one batch"},
+    {"train", cmd_train, "DECK... [--set a.b=c] [--fresh | --branch DIR]",
+     "train, or continue where the run folder stands"},
+    {"probe", cmd_probe, "DECK... [--out F | --expect F] [--curve]",
+     "logits, loss and every gradient of one batch"},
     {"inspect", cmd_inspect, "PATH [--json] [--diff PATH]", "what a model directory or a checkpoint is"},
-    {"export", cmd_export, "RUN | CKPT [--out DIR] [--dtype bfloat16]", "write a checkpoint as a Hugging Face directory"},
-    {"upcycle", cmd_upcycle, "DECK... --out DIR | --explain", "what training would start from, as a Hugging Face directory"},
+    {"export", cmd_export, "RUN | CKPT [--out DIR] [--dtype bfloat16]",
+     "write a checkpoint as a Hugging Face directory"},
+    {"upcycle", cmd_upcycle, "DECK... --out DIR | --explain",
+     "what training would start from, as a Hugging Face directory"},
     {"deck", cmd_deck, "new | check DECK... | show DECK... | keys", "decks: write, check, resolve; all keys"},
     {"env", cmd_env, "", "build, libraries, machine, limits, variables"},
     {"help", cmd_help, "[COMMAND]", "this, or more about one command"},

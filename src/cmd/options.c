@@ -11,6 +11,7 @@ static const struct {
     enum { FLAG, TEXT, LIST } type;
     size_t at;
 } table[] = {
+    /* clang-format off */
     {"json", FLAG, offsetof(struct options, json)},
     {"quiet", FLAG, offsetof(struct options, quiet)},
     {"fresh", FLAG, offsetof(struct options, fresh)},
@@ -22,6 +23,7 @@ static const struct {
     {"diff", TEXT, offsetof(struct options, diff)},
     {"branch", TEXT, offsetof(struct options, branch)},
     {"set", LIST, offsetof(struct options, set)},
+    /* clang-format on */
 };
 
 /* Is `name` one of the words of `list`? */
@@ -72,8 +74,8 @@ status options_parse(struct options *o, int argc, char **argv, const char *allow
         size_t n = equals ? (size_t)(equals - name) : strlen(name);
         int row = find(name, n, allowed);
         if (row < 0)
-            return fail(E_DECK, "coppice %s: unknown option %s (it takes: %s%squiet)", argv[1], argv[i], allowed,
-                        *allowed ? " " : "");
+            return fail(E_DECK, "coppice %s: unknown option %s (it takes: %s%squiet)", argv[1], argv[i],
+                        allowed, *allowed ? " " : "");
         char *value = equals ? equals + 1 : NULL;
         if (!value && table[row].type != FLAG && i + 1 < argc)
             value = argv[++i];

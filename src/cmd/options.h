@@ -6,9 +6,9 @@
 
 struct options {
     int n_files;
-    char **files;        /* arguments that are no options, borrowed from argv */
+    char **files; /* arguments that are no options, borrowed from argv */
     int n_set;
-    char **set;          /* texts of --set a.b=c, borrowed */
+    char **set; /* texts of --set a.b=c, borrowed */
     bool json, quiet, fresh, curve, explain;
     char *out, *expect, *dtype, *diff, *branch; /* borrowed; NULL if absent */
 };

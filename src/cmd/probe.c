@@ -308,8 +308,8 @@ static status train_step(struct probe *p, int64_t step)
     TRY(comm_agree(p->s.comm, batch_fetch(&p->batch, p->s.data, step * p->batch.micros * p->batch.micro)));
     step_gradients(&p->stepper, &p->batch);
     if (!step_update(&p->stepper, step + 1, schedule_rate(o, horizon, step + 1)))
-        return comm_agree(p->s.comm, fail(E_NAN, "step %lld: the loss or the gradient is not finite",
-                                          (long long)step + 1));
+        return comm_agree(
+            p->s.comm, fail(E_NAN, "step %lld: the loss or the gradient is not finite", (long long)step + 1));
     const double value[CURVES] = {r->loss, r->grad_norm, r->rate};
     for (int i = 0; i < CURVES; i++)
         p->curve[i * steps + step] = (float)value[i];
@@ -369,8 +369,8 @@ static status run_batch(struct probe *p)
     step_gradients(&p->stepper, &p->batch);
     double norm = optim_norm(&p->s.store, p->s.comm);
     const struct step_report *r = &p->stepper.report;
-    log_say("loss %.9f  cross_entropy %.9f  aux_loss %.9f  z_loss %.9f  grad_norm %.9f", total_loss(p), r->loss,
-            r->aux, r->z, norm);
+    log_say("loss %.9f  cross_entropy %.9f  aux_loss %.9f  z_loss %.9f  grad_norm %.9f", total_loss(p),
+            r->loss, r->aux, r->z, norm);
     log_say("dropped %.6f  margin %.3g", r->dropped_fraction, r->margin);
     return OK;
 }

@@ -25,8 +25,8 @@ static status make_layout(struct session *s)
 {
     const struct parallel_section *p = &s->deck.parallel;
     struct layout_needs needs = config_needs(&s->shapes.target);
-    char *why = layout_make(&s->layout, comm_size(s->comm), (int)p->tensor, (int)p->expert, (int)p->expert_tensor,
-                            &needs);
+    char *why = layout_make(&s->layout, comm_size(s->comm), (int)p->tensor, (int)p->expert,
+                            (int)p->expert_tensor, &needs);
     if (!why)
         return OK;
     status code = fail(E_DECK, "parallel (%s): %s", deck_origin(&s->deck, "parallel.tensor"), why);
@@ -106,7 +106,8 @@ static status check_batches(const struct session *s)
     if (sequences == 0 || sequences == wanted)
         return OK;
     return fail(E_DECK, "%s: batch.sequences: %lld, but the batches of %s have %lld",
-                deck_origin(&s->deck, "batch.sequences"), (long long)wanted, s->deck.data.batches, (long long)sequences);
+                deck_origin(&s->deck, "batch.sequences"), (long long)wanted, s->deck.data.batches,
+                (long long)sequences);
 }
 
 /* What training order and validation depend on. Caller frees. */
@@ -158,8 +159,11 @@ status session_fill(struct session *s, int64_t *bytes)
 status session_open_net(struct session *s, bool training)
 {
     const struct batch_section *b = &s->deck.batch;
-    struct net_shape shape = {.sequence = s->deck.data.sequence, .micro = b->micro, .micros = b->sequences / b->micro,
-                              .imbalance = s->deck.model.moe.imbalance, .training = training,
+    struct net_shape shape = {.sequence = s->deck.data.sequence,
+                              .micro = b->micro,
+                              .micros = b->sequences / b->micro,
+                              .imbalance = s->deck.model.moe.imbalance,
+                              .training = training,
                               .seed = (uint64_t)s->deck.run.seed};
     return comm_agree(s->comm, net_open(&s->net, &s->store, s->group, &shape));
 }

@@ -27,9 +27,11 @@ static status read_hf(struct config *c, const char *dir, const struct deck *deck
         log_warn("%s", hf.notes[i]);
     status s = config_from_hf(c, &hf);
     if (s == OK && hf.sliding_window > 0 && deck->data.sequence > hf.sliding_window)
-        s = fail(E_DECK, "%s: data.sequence: %lld is longer than the model's sliding window of %lld, which is not "
-                         "supported: at most %lld", deck_origin(deck, "data.sequence"), (long long)deck->data.sequence,
-                 hf.sliding_window, hf.sliding_window);
+        s = fail(E_DECK,
+                 "%s: data.sequence: %lld is longer than the model's sliding window of %lld, which is not "
+                 "supported: at most %lld",
+                 deck_origin(deck, "data.sequence"), (long long)deck->data.sequence, hf.sliding_window,
+                 hf.sliding_window);
     hf_config_free(&hf);
     return s;
 }
@@ -42,8 +44,10 @@ static status read_shape(struct config *c, const char *path, const struct deck *
     if (exists(path, "config.json"))
         return read_hf(c, path, deck);
     if (!exists(path, "."))
-        return fail(E_DATA, "%s: there is no such folder; a model is a Hugging Face folder, a checkpoint or a run folder",
-                    path);
+        return fail(
+            E_DATA,
+            "%s: there is no such folder; a model is a Hugging Face folder, a checkpoint or a run folder",
+            path);
     TRY(ckpt_resolve(path, &dir));
     status code = ckpt_index_read(&index, dir);
     free(dir);
@@ -106,8 +110,10 @@ static status apply_moe(struct config *c, const struct deck *deck)
     bool was_moe = m->experts > 0;
     set_int(&m->experts, d->experts);
     if (m->experts == 0 && d->shared > 0)
-        return fail(E_DECK, "%s: model.moe.shared: %lld: shared experts stand beside routed ones; give "
-                            "model.moe.experts", deck_origin(deck, "model.moe.shared"), (long long)d->shared);
+        return fail(
+            E_DECK,
+            "%s: model.moe.shared: %lld: shared experts stand beside routed ones; give model.moe.experts",
+            deck_origin(deck, "model.moe.shared"), (long long)d->shared);
     if (m->experts == 0)
         return OK;
     set_int(&m->top_k, d->top_k);
@@ -122,7 +128,8 @@ static status apply_moe(struct config *c, const struct deck *deck)
         m->renormalise = d->renormalise;
     m->capacity_ppm = d->capacity && strcmp(d->capacity, "dropless") ? millionths(d->capacity) : 0;
     m->capacity_rule = d->capacity_rule && !strcmp(d->capacity_rule, "tokens") ? CAP_TOKENS : CAP_ASSIGNMENTS;
-    m->capacity_policy = d->capacity_policy && !strcmp(d->capacity_policy, "position") ? BY_POSITION : BY_PROBABILITY;
+    m->capacity_policy =
+        d->capacity_policy && !strcmp(d->capacity_policy, "position") ? BY_POSITION : BY_PROBABILITY;
     m->aux_coeff = d->aux_loss_coeff;
     m->z_coeff = d->z_loss_coeff;
     m->max_z_coeff = d->max_z_loss_coeff;
@@ -146,7 +153,9 @@ static status apply_deck(struct config *c, const struct deck *deck)
     set_int(&c->layers, d->layers);
     set_int(&c->heads, d->heads);
     c->kv_heads = d->kv_heads >= 0 ? d->kv_heads : c->kv_heads ? c->kv_heads : c->heads;
-    c->head_dim = d->head_dim >= 0 ? d->head_dim : c->head_dim || !c->heads ? c->head_dim : c->hidden / c->heads;
+    c->head_dim = d->head_dim >= 0           ? d->head_dim
+                  : c->head_dim || !c->heads ? c->head_dim
+                                             : c->hidden / c->heads;
     set_int(&c->vocab, d->vocab);
     set_int(&c->max_positions, d->max_positions);
     if (d->norm_eps >= 0)
@@ -195,8 +204,10 @@ static status decide_start(struct shapes *s, const char *from, const struct deck
     if (from_moe && (!to_moe || s->source.moe.experts != s->target.moe.experts ||
                      s->source.moe.granularity != s->target.moe.granularity ||
                      memcmp(s->source.moe.layer, s->target.moe.layer, sizeof s->source.moe.layer)))
-        return fail(E_DECK, "%s: it has %lld experts already; they cannot be changed: set model.moe.experts and "
-                            "layers to what it has", from, (long long)s->source.moe.experts);
+        return fail(E_DECK,
+                    "%s: it has %lld experts already; they cannot be changed: set model.moe.experts and "
+                    "layers to what it has",
+                    from, (long long)s->source.moe.experts);
     s->start = to_moe && !from_moe ? START_UPCYCLE : grows ? START_GROW : START_SAME;
     return OK;
 }
@@ -237,13 +248,15 @@ static status plan_dense(const struct shapes *s, const struct deck *deck, const 
     return code;
 }
 
-status shapes_plan(const struct shapes *s, const struct deck *deck, const struct model *target, struct fill_plan *plan)
+status shapes_plan(const struct shapes *s, const struct deck *deck, const struct model *target,
+                   struct fill_plan *plan)
 {
     struct source *source = NULL;
     if (s->start == START_RANDOM)
         return plan_random(plan, target, (uint64_t)deck->run.seed);
     TRY(shapes_source(s, &source));
-    return s->start == START_SAME ? plan_same(plan, target, source) : plan_dense(s, deck, target, source, plan);
+    return s->start == START_SAME ? plan_same(plan, target, source)
+                                  : plan_dense(s, deck, target, source, plan);
 }
 
 void shapes_free(struct shapes *s)

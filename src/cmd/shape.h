@@ -7,14 +7,19 @@
 #include "model/config.h"
 #include "weights/fill.h"
 
-enum start { START_RANDOM, START_SAME, START_GROW, START_UPCYCLE }; /* UPCYCLE: grown first where sizes differ */
+enum start {
+    START_RANDOM,
+    START_SAME,
+    START_GROW,
+    START_UPCYCLE
+}; /* UPCYCLE: grown first where sizes differ */
 
 struct shapes {
-    struct config target;   /* what trains */
-    struct config source;   /* what its weights come from; target where there is none */
+    struct config target; /* what trains */
+    struct config source; /* what its weights come from; target where there is none */
     enum start start;
-    struct grow grow;       /* how START_GROW and START_UPCYCLE grow; nothing where the sizes agree */
-    char *dir;              /* of the source: a Hugging Face directory, or a checkpoint; owned */
+    struct grow grow; /* how START_GROW and START_UPCYCLE grow; nothing where the sizes agree */
+    char *dir;        /* of the source: a Hugging Face directory, or a checkpoint; owned */
     bool checkpoint;
 };
 
@@ -23,7 +28,8 @@ status shapes_read(struct shapes *, const struct deck *) MUST_USE;
 /** Open where the weights come from (not of a random start). Local. E_DATA, E_NOCKPT. */
 status shapes_source(const struct shapes *, struct source **) MUST_USE;
 /** The read plan of the target's table from that source, or random. Local. E_DECK, E_DATA, E_NOCKPT. */
-status shapes_plan(const struct shapes *, const struct deck *, const struct model *target, struct fill_plan *) MUST_USE;
+status shapes_plan(const struct shapes *, const struct deck *, const struct model *target,
+                   struct fill_plan *) MUST_USE;
 void shapes_free(struct shapes *);
 
 #endif

@@ -20,9 +20,9 @@ void startup_banner(const struct session *s, int64_t leg)
     time_t now = time(NULL);
     bool alone = comm_size(s->comm) == 1; /* else mpirun kills within seconds of Ctrl-C */
     strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", gmtime(&now));
-    log_say("Coppice %s (%s)   run %s   leg %lld   %s   stop: %s or touch %s/stop", PACKAGE_VERSION, COPPICE_REVISION,
-            s->deck.run.dir, (long long)leg, when, alone ? "Ctrl-C" : "USR1 to the launcher (not Ctrl-C)",
-            s->deck.run.dir);
+    log_say("Coppice %s (%s)   run %s   leg %lld   %s   stop: %s or touch %s/stop", PACKAGE_VERSION,
+            COPPICE_REVISION, s->deck.run.dir, (long long)leg, when,
+            alone ? "Ctrl-C" : "USR1 to the launcher (not Ctrl-C)", s->deck.run.dir);
 }
 
 static int ascending(const void *a, const void *b)
@@ -56,9 +56,10 @@ static void show_rank(const struct session *s, const struct place *p, int rank)
     struct range x = block(s->shapes.target.moe.experts, l->ep, c.p);
     char experts[64] = "";
     if (x.n > 0)
-        snprintf(experts, sizeof experts, x.n == 1 ? "%lld" : "%lld-%lld", (long long)x.lo, (long long)(x.lo + x.n - 1));
-    log_say("          %-10s %5d  %-8s %4d %6d | %9d %6d %6d  %s", p[rank].host, rank, p[rank].cores, c.d, c.t, c.x, c.p,
-            c.q, experts);
+        snprintf(experts, sizeof experts, x.n == 1 ? "%lld" : "%lld-%lld", (long long)x.lo,
+                 (long long)(x.lo + x.n - 1));
+    log_say("          %-10s %5d  %-8s %4d %6d | %9d %6d %6d  %s", p[rank].host, rank, p[rank].cores, c.d,
+            c.t, c.x, c.p, c.q, experts);
 }
 
 static void show_map(const struct session *s)
@@ -69,10 +70,11 @@ static void show_map(const struct session *s)
     host_name(mine.host);
     host_cores_text(mine.cores);
     comm_all_gather(s->comm, all, &mine, sizeof mine);
-    log_say("layout    dense: data %d x tensor %d   experts: data %d x expert %d x tensor %d   ZeRO-1%s", s->layout.dp,
-            s->layout.tp, s->layout.edp, s->layout.ep, s->layout.etp, s->layout.tp > 1 ? ", sequence parallel" : "");
-    log_say("          %-10s %5s  %-8s %4s %6s | %9s %6s %6s  %s", "node", "rank", "cores", "data", "tensor", "exp. data",
-            "expert", "tensor", "experts");
+    log_say("layout    dense: data %d x tensor %d   experts: data %d x expert %d x tensor %d   ZeRO-1%s",
+            s->layout.dp, s->layout.tp, s->layout.edp, s->layout.ep, s->layout.etp,
+            s->layout.tp > 1 ? ", sequence parallel" : "");
+    log_say("          %-10s %5s  %-8s %4s %6s | %9s %6s %6s  %s", "node", "rank", "cores", "data", "tensor",
+            "exp. data", "expert", "tensor", "experts");
     for (int r = 0; r < n && r < SHOWN; r++)
         show_rank(s, all, r);
     if (n > SHOWN)
@@ -87,14 +89,14 @@ static void warn_overlap(const struct session *s)
         log_warn("%d ranks with %d threads each share %d cores of this node", ranks, threads, cores);
     int64_t micros = s->deck.batch.sequences / s->deck.batch.micro;
     if (micros % s->layout.dp)
-        log_warn("%lld micro-batches over %d data-parallel ranks: some ranks idle in the last round", (long long)micros,
-                 s->layout.dp);
+        log_warn("%lld micro-batches over %d data-parallel ranks: some ranks idle in the last round",
+                 (long long)micros, s->layout.dp);
     const struct moe *m = &s->shapes.target.moe;
     if (m->experts > 0 && m->aux_coeff == 0 && m->bias_rate == 0)
         log_warn("model.moe.aux_loss_coeff is 0: nothing balances the experts (0.01 is usual)");
     if (s->shapes.start == START_UPCYCLE && m->aux_coeff == 0 && m->z_coeff == 0 && m->max_z_coeff == 0)
-        log_warn("right after upcycling the router's true gradient is 0; without aux or z loss Adam turns rounding "
-                 "noise into steps, and runs on different layouts drift apart");
+        log_warn("right after upcycling the router's true gradient is 0; without aux or z loss Adam turns "
+                 "rounding noise into steps, and runs on different layouts drift apart");
 }
 
 static void show_model(const struct session *s)
@@ -106,8 +108,8 @@ static void show_model(const struct session *s)
     text_count(active, (double)config_active_parameters(c));
     text_count(a, (double)config_parameters(from));
     if (!config_same_trunk(c, from))
-        log_say("model     dense %s: %s, grown by %s to %s: %s parameters, %s active", config_text(from, grown), a,
-                s->deck.start.grow.method, shape, b, active);
+        log_say("model     dense %s: %s, grown by %s to %s: %s parameters, %s active",
+                config_text(from, grown), a, s->deck.start.grow.method, shape, b, active);
     else if (s->shapes.start == START_UPCYCLE)
         log_say("model     dense %s: %s -> %s parameters, %s active", shape, a, b, active);
     else
@@ -121,8 +123,9 @@ status startup_machine(const struct session *s, double ceiling)
     for (int r = 0; r < comm_size(s->comm); r++)
         nodes = comm_nodes(s->comm)[r] >= nodes ? comm_nodes(s->comm)[r] + 1 : nodes;
     log_say("machine   %d node%s, %s, %s free | %s, HDF5 %s | %d rank%s, GEMM %.0f GFLOP/s in all", nodes,
-            nodes > 1 ? "s" : "", dev_about(s->dev), text_bytes(free_text, (double)mem_free_bytes()), comm_about(s->comm),
-            h5_version(), comm_size(s->comm), comm_size(s->comm) > 1 ? "s" : "", ceiling);
+            nodes > 1 ? "s" : "", dev_about(s->dev), text_bytes(free_text, (double)mem_free_bytes()),
+            comm_about(s->comm), h5_version(), comm_size(s->comm), comm_size(s->comm) > 1 ? "s" : "",
+            ceiling);
     show_map(s);
     warn_overlap(s);
     show_model(s);
@@ -172,11 +175,14 @@ static status guest_open(struct guest *g, struct session *s)
     return weights_fill(&g->store, s->comm, &g->plan, &g->bytes);
 }
 
-static status open_forward(struct net **net, struct session *s, const struct store *store, struct group *const *group,
-                           int64_t sequence, int64_t micro)
+static status open_forward(struct net **net, struct session *s, const struct store *store,
+                           struct group *const *group, int64_t sequence, int64_t micro)
 {
-    struct net_shape shape = {.sequence = sequence, .micro = micro, .micros = 1,
-                              .imbalance = s->deck.model.moe.imbalance, .training = false};
+    struct net_shape shape = {.sequence = sequence,
+                              .micro = micro,
+                              .micros = 1,
+                              .imbalance = s->deck.model.moe.imbalance,
+                              .training = false};
     return comm_agree(s->comm, net_open(net, store, group, &shape));
 }
 
@@ -189,7 +195,8 @@ static status guest_loss(struct guest *g, struct session *s, double *mean)
     TRY(open_forward(&g->net, s, &g->store, g->group, sequence, micro));
     for (int i = 0; i < sets; i++) {
         double loss;
-        TRY(valid_loss(&loss, s->comm, g->net, &g->layout, s->rank, s->data, i, s->deck.eval.tokens, micro, sequence));
+        TRY(valid_loss(&loss, s->comm, g->net, &g->layout, s->rank, s->data, i, s->deck.eval.tokens, micro,
+                       sequence));
         if (sets > 1)
             log_say("dense     valid loss %.5f on %s", loss, data_valid_name(s->data, i));
         sum += loss;
@@ -209,11 +216,11 @@ static void show_loss(const struct session *s, double loss, int64_t bytes)
         log_say("dense     no validation data: its loss is not known | read %s a rank", read);
         return;
     }
-    log_say("dense     valid loss %.5f nats/token (perplexity %.2f; guessing is %.2f) | read %s a rank", loss, exp(loss),
-            guess, read);
+    log_say("dense     valid loss %.5f nats/token (perplexity %.2f; guessing is %.2f) | read %s a rank", loss,
+            exp(loss), guess, read);
     if (loss > 0.6 * guess)
-        log_warn("the dense model predicts this data badly: check that the tokens were made with its tokenizer, and "
-                 "its rotary settings");
+        log_warn("the dense model predicts this data badly: check that the tokens were made with its "
+                 "tokenizer, and its rotary settings");
 }
 
 /* The first <= 512 tokens of the first validation set, else of the training data, in whole windows. */
@@ -244,7 +251,8 @@ static status certificate_tokens(struct session *s, struct origin *o)
 static status guest_logits(struct guest *g, struct session *s, struct origin *o)
 {
     o->upcycle.noise = s->deck.start.upcycle.noise;
-    TRY(comm_agree(s->comm, upcycle_scales(&s->shapes.target, s->deck.start.upcycle.weight_scale, &o->upcycle)));
+    TRY(comm_agree(s->comm,
+                   upcycle_scales(&s->shapes.target, s->deck.start.upcycle.weight_scale, &o->upcycle)));
     TRY(comm_agree(s->comm, certificate_tokens(s, o)));
     TRY(open_forward(&g->net, s, &g->store, g->group, o->certificate.sequence, 1));
     certificate_source(&o->certificate, g->net, o->ids);
@@ -293,8 +301,8 @@ static status write_certificate(const struct session *s, const struct folder *f,
 {
     if (s->rank != 0)
         return OK;
-    json_t *j = json_pack("{sbsssIsI}", "pass", c->pass, "theory", c->equal ? "equal" : "approximate", "tokens",
-                          (json_int_t)c->tokens, "sequence", (json_int_t)c->sequence);
+    json_t *j = json_pack("{sbsssIsI}", "pass", c->pass, "theory", c->equal ? "equal" : "approximate",
+                          "tokens", (json_int_t)c->tokens, "sequence", (json_int_t)c->sequence);
     json_object_set_new(j, "max_abs_difference", folder_number(c->max_difference));
     json_object_set_new(j, "max_abs_logit", folder_number(c->max_logit));
     json_object_set_new(j, "tolerance", folder_number(c->tolerance));
@@ -329,13 +337,16 @@ status startup_certify(struct session *s, const struct folder *f, struct origin 
     char *how = how_made(s);
     log_say("CERTIFICATE %s   %lld tokens: max|dlogit| %.1e %s %.1e, KL %.1e   (theory: %s; %s)",
             c->pass ? (c->equal ? "PASS" : "NOT JUDGED") : "FAIL", (long long)c->tokens, c->max_difference,
-            c->max_difference <= c->tolerance ? "<=" : ">", c->tolerance, c->kl, c->equal ? "equal" : "approximate", how);
+            c->max_difference <= c->tolerance ? "<=" : ">", c->tolerance, c->kl,
+            c->equal ? "equal" : "approximate", how);
     free(how);
     if (!c->pass)
-        return comm_agree(s->comm, fail(E_BUG, "the model's logits differ from the dense model's where theory says they "
-                                               "are equal: max|dlogit| %.3e > %.3e; nothing was trained; "
-                                               "please report this with certificate.json", c->max_difference,
-                                        c->tolerance));
+        return comm_agree(
+            s->comm,
+            fail(E_BUG,
+                 "the model's logits differ from the dense model's where theory says they are equal: "
+                 "max|dlogit| %.3e > %.3e; nothing was trained; please report this with certificate.json",
+                 c->max_difference, c->tolerance));
     return OK;
 }
 

@@ -8,11 +8,11 @@
 
 /* Carried from the source model's phase to the target's. */
 struct origin {
-    double valid;                /* mean validation loss of the source, NAN if unknown */
-    bool certify;                /* an upcycle or growth: logits are compared */
+    double valid; /* mean validation loss of the source, NAN if unknown */
+    bool certify; /* an upcycle or growth: logits are compared */
     struct upcycle upcycle;
     struct certificate certificate;
-    int32_t *ids;                /* [certificate.tokens] */
+    int32_t *ids; /* [certificate.tokens] */
 };
 
 void startup_banner(const struct session *, int64_t leg);

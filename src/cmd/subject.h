@@ -6,13 +6,13 @@
 #include "format/hf_config.h"
 
 struct subject {
-    char *path;              /* of the directory or checkpoint; owned */
+    char *path; /* of the directory or checkpoint; owned */
     bool checkpoint;
     struct hf_config hf;     /* of a directory */
     struct ckpt_index index; /* of a checkpoint */
     bool described, shaped;  /* is there hf or index, is there config */
     struct config config;
-    struct source *arrays;   /* as they are called in the files; NULL = not readable */
+    struct source *arrays; /* as they are called in the files; NULL = not readable */
 };
 
 /** Fills as much as can be read; the status says whether it could be trained. E_DATA, E_NOCKPT.

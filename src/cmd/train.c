@@ -51,14 +51,17 @@ static status check_restart(struct job *j)
     struct deck then;
     TRY(ckpt_index_read(&j->index, j->checkpoint));
     deck_init(&then);
-    status code = deck_parse(&then, j->checkpoint, j->index.state.deck, (int64_t)strlen(j->index.state.deck), "/");
+    status code =
+        deck_parse(&then, j->checkpoint, j->index.state.deck, (int64_t)strlen(j->index.state.deck), "/");
     if (code == OK) {
         char *diff = deck_restart_diff(&j->s.deck, &then);
         if (j->branches)
             log_say("branch    of %s%s%s", j->checkpoint, diff ? "\n" : "", diff ? diff : "");
         else if (diff)
-            code = fail(E_DECK, "%s: keys that may not change on restart differ (--branch DIR goes on from here in "
-                                "another folder, --fresh starts anew):\n%s", j->s.deck.run.dir, diff);
+            code = fail(E_DECK,
+                        "%s: keys that may not change on restart differ (--branch DIR goes on from here in "
+                        "another folder, --fresh starts anew):\n%s",
+                        j->s.deck.run.dir, diff);
         free(diff);
     }
     deck_free(&then);
@@ -179,8 +182,8 @@ static status check_steps(const struct job *j, int64_t steps)
     int64_t there = data_file_steps(j->s.data);
     if (there < 0 || steps <= there)
         return OK;
-    return fail(E_DECK, "%s: run.steps: %lld, but %s holds %lld batches", deck_origin(d, "run.steps"), (long long)steps,
-                d->data.batches, (long long)there);
+    return fail(E_DECK, "%s: run.steps: %lld, but %s holds %lld batches", deck_origin(d, "run.steps"),
+                (long long)steps, d->data.batches, (long long)there);
 }
 
 static status prepare(struct job *j, int argc, char **argv)

@@ -58,7 +58,8 @@ static status move_aside(const char *dir)
         free(to);
         to = mem_format("%s.%s-%d", dir, stamp, i);
     }
-    status code = rename(dir, to) == 0 ? OK : fail(E_SPACE, "%s: cannot be moved to %s: %s", dir, to, strerror(errno));
+    status code =
+        rename(dir, to) == 0 ? OK : fail(E_SPACE, "%s: cannot be moved to %s: %s", dir, to, strerror(errno));
     if (code == OK)
         log_say("fresh     %s moved to %s", dir, to);
     free(to);
@@ -126,8 +127,10 @@ static char *holder(const struct folder *f, bool *lives)
 
 static status in_use(const struct folder *f, const char *who)
 {
-    return fail(E_DECK, "%s: this run folder is in use by %s; wait for it, stop it (touch %s/stop) or set another "
-                        "run.dir", f->dir, who, f->dir);
+    return fail(
+        E_DECK,
+        "%s: this run folder is in use by %s; wait for it, stop it (touch %s/stop) or set another run.dir",
+        f->dir, who, f->dir);
 }
 
 static status write_lock(struct folder *f, const char *path)
@@ -295,8 +298,9 @@ status folder_write_text(const struct folder *f, const char *name, const char *t
     bool good = file && fputs(text, file) >= 0;
     if (file && fclose(file) != 0)
         good = false;
-    status code = good && rename(temporary, path) == 0 ? OK : fail(E_SPACE, "%s: cannot be written: %s", path,
-                                                                   strerror(errno));
+    status code = good && rename(temporary, path) == 0
+                      ? OK
+                      : fail(E_SPACE, "%s: cannot be written: %s", path, strerror(errno));
     free(temporary);
     free(path);
     return code;

@@ -9,8 +9,8 @@
 
 struct folder {
     char *dir;
-    int lock;          /* open descriptor of run.lock, -1 = not held */
-    double beat;       /* when the lock was last touched */
+    int lock;    /* open descriptor of run.lock, -1 = not held */
+    double beat; /* when the lock was last touched */
 };
 
 /** Every rank: a name, nothing is touched. folder_close frees it. */

@@ -97,8 +97,9 @@ static status save(struct trainer *t, struct report *r)
     r->save_seconds = seconds;
     log_say("  saved step %lld: %s in %s", (long long)t->state.step, text_bytes(size, (double)bytes),
             text_time(took, seconds));
-    return comm_agree(t->comm, report_event(t, "checkpoint", json_pack("{sIsf}", "bytes", (json_int_t)bytes, "seconds",
-                                                                       seconds)));
+    return comm_agree(
+        t->comm,
+        report_event(t, "checkpoint", json_pack("{sIsf}", "bytes", (json_int_t)bytes, "seconds", seconds)));
 }
 
 /* ---- one step and what follows it ---- */
@@ -118,9 +119,11 @@ static status one_step(struct trainer *t, struct report *r)
         r->seconds[i] += t->stepper.report.seconds[i];
     profile_step_end(&r->profile, t->comm, t->dev, r->step_seconds);
     if (!finite)
-        return comm_agree(t->comm, fail(E_NAN, "step %lld: the loss (%g) or the gradient norm (%g) is not finite; "
-                                               "weights are as before this step", (long long)update,
-                                        t->stepper.report.loss, t->stepper.report.grad_norm));
+        return comm_agree(t->comm,
+                          fail(E_NAN,
+                               "step %lld: the loss (%g) or the gradient norm (%g) is not finite; weights "
+                               "are as before this step",
+                               (long long)update, t->stepper.report.loss, t->stepper.report.grad_norm));
     t->state.step = update;
     t->state.samples += t->batch->sequences;
     t->state.tokens += t->batch->sequences * t->sequence;
@@ -148,7 +151,8 @@ static status after_step(struct trainer *t, struct report *r, struct due *eval, 
 static status end_leg(struct trainer *t, struct report *r, const char *why)
 {
     TRY(comm_agree(t->comm, report_status(r, t, why ? "stopped" : "finished")));
-    TRY(comm_agree(t->comm, report_event(t, why ? "stop" : "finish", why ? json_pack("{ss}", "reason", why) : NULL)));
+    TRY(comm_agree(t->comm,
+                   report_event(t, why ? "stop" : "finish", why ? json_pack("{ss}", "reason", why) : NULL)));
     if (!why) {
         report_end(r, t, "DONE");
         return OK;
@@ -193,7 +197,8 @@ status loop_run(struct trainer *t)
     r.predicted = t->program + t->store->bytes + net_bytes(t->net);
     profile_open(&r.profile, t->run->profile);
     stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
-    batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro, t->sequence);
+    batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro,
+               t->sequence);
     status code = run_steps(t, &r);
     if (code != OK && code != E_STOP)
         code = tell_failure(t, &r, code);

@@ -22,14 +22,14 @@ struct trainer {
     const struct eval_section *eval;
     const struct log_section *log;
     int64_t sequence;
-    bool watched;             /* not --quiet: progress in place if stdout is a terminal */
-    double ceiling;           /* GFLOP/s of all ranks' GEMMs together, measured at start */
-    int64_t program;          /* resident bytes before the store was made: code, libraries, data, MPI */
-    double start_valid;       /* validation loss before the first step of the first leg; NAN if unknown */
+    bool watched;       /* not --quiet: progress in place if stdout is a terminal */
+    double ceiling;     /* GFLOP/s of all ranks' GEMMs together, measured at start */
+    int64_t program;    /* resident bytes before the store was made: code, libraries, data, MPI */
+    double start_valid; /* validation loss before the first step of the first leg; NAN if unknown */
     /* state */
     struct ckpt_state state;
-    int64_t steps;            /* the run ends after this step */
-    double valid;             /* last validation loss, NAN */
+    int64_t steps; /* the run ends after this step */
+    double valid;  /* last validation loss, NAN */
     struct stepper stepper;
     struct batch fetched;
 };

@@ -28,8 +28,12 @@ static void update_shard(struct store *s, struct shard shard, struct adamw hyper
 void optim_update(struct store *s, const struct optimizer_section *o, double rate, int64_t u, double scale)
 {
     double b1 = o->betas.x[0], b2 = o->betas.x[1];
-    struct adamw hyper = {.lr = (float)rate, .beta1 = (float)b1, .beta2 = (float)b2, .eps = (float)o->eps,
-                          .decay = (float)o->weight_decay, .bias1 = (float)(1 - pow(b1, (double)u)),
+    struct adamw hyper = {.lr = (float)rate,
+                          .beta1 = (float)b1,
+                          .beta2 = (float)b2,
+                          .eps = (float)o->eps,
+                          .decay = (float)o->weight_decay,
+                          .bias1 = (float)(1 - pow(b1, (double)u)),
                           .bias2 = (float)(1 - pow(b2, (double)u))};
     for (int i = 0; i < s->n_owned; i++)
         if (s->model->tensor[s->owned[i].tensor].trained)

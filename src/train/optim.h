@@ -9,6 +9,7 @@
 /** COLLECTIVE: norm of the reduced gradient, each logical element counted once (double). */
 double optim_norm(const struct store *, struct comm *);
 /** Local: p, m, v of my pieces from the reduced gradient times `scale`, at update u. */
-void optim_update(struct store *, const struct optimizer_section *, double rate, int64_t update, double scale);
+void optim_update(struct store *, const struct optimizer_section *, double rate, int64_t update,
+                  double scale);
 
 #endif

@@ -9,10 +9,10 @@
 enum { PROFILE_OPS = 64 };
 struct profile {
     bool on;
-    int64_t steps, room;                     /* steps seen, the first one too */
-    double *step_seconds;                    /* [steps - 1] */
-    double *ceiling;                         /* GFLOP/s of this rank, 2 * (steps - 1) samples */
-    struct dev_profile_row op[PROFILE_OPS];  /* of this rank, sums over steps, slowest first */
+    int64_t steps, room;                    /* steps seen, the first one too */
+    double *step_seconds;                   /* [steps - 1] */
+    double *ceiling;                        /* GFLOP/s of this rank, 2 * (steps - 1) samples */
+    struct dev_profile_row op[PROFILE_OPS]; /* of this rank, sums over steps, slowest first */
     int ops;
 };
 
@@ -22,6 +22,7 @@ void profile_close(struct profile *);
 void profile_step_begin(struct profile *, struct dev *);
 void profile_step_end(struct profile *, struct comm *, struct dev *, double seconds);
 double profile_median_step(const struct profile *); /* seconds; NAN before the second step */
-double profile_ceiling(const struct profile *, struct comm *); /* COLLECTIVE: median, GFLOP/s of all ranks; NAN */
+double profile_ceiling(const struct profile *,
+                       struct comm *); /* COLLECTIVE: median, GFLOP/s of all ranks; NAN */
 
 #endif

@@ -10,12 +10,15 @@
 
 enum { HEADER_EVERY = 40 };
 
+/* clang-format off */
 static const char METRICS_SCHEMA[] =
     "{\"schema\":\"coppice.metrics\",\"version\":1,\"units\":{\"loss\":\"nats/token\",\"step_ms\":\"ms\","
-    "\"tokens_per_s\":\"1/s\",\"model_tflops\":\"TFLOP/s, Megatron convention\",\"mfu\":\"of the GEMM ceiling\"}}";
+    "\"tokens_per_s\":\"1/s\",\"model_tflops\":\"TFLOP/s, Megatron convention\","
+    "\"mfu\":\"of the GEMM ceiling\"}}";
 static const char EXPERTS_SCHEMA[] =
-    "{\"schema\":\"coppice.experts\",\"version\":1,\"counts\":\"[MoE layer][expert] assignments of the step, before "
-    "dropping\"}";
+    "{\"schema\":\"coppice.experts\",\"version\":1,"
+    "\"counts\":\"[MoE layer][expert] assignments of the step, before dropping\"}";
+/* clang-format on */
 static const char EVENTS_SCHEMA[] = "{\"schema\":\"coppice.events\",\"version\":1}";
 
 static bool writes(const struct trainer *t)
@@ -69,14 +72,15 @@ static void show_row(struct report *r, const struct trainer *t)
     const struct step_report *s = &t->stepper.report;
     char tokens[32], rate[32], left[32];
     if (r->rows++ % HEADER_EVERY == 0)
-        log_say("   step  tokens    loss  aux/E*  |grad|       lr  ms/step  tokens/s  %%peak  load max/mean  drop %%"
-                "     left");
+        log_say("   step  tokens    loss  aux/E*  |grad|       lr  ms/step  tokens/s  %%peak  load max/mean  "
+                "drop %%     left");
     text_count(tokens, (double)t->state.tokens);
     text_grouped(rate, (int64_t)(tokens_a_step(t) / r->step_seconds));
     text_time(left, mean_step(r, t) * (double)(t->steps - t->state.step));
-    log_say("%7lld %7s  %6.4f  %6.3f  %6.3f  %7.1e %8.0f %9s %6.0f %14.2f %7.1f %8s", (long long)t->state.step, tokens,
-            s->loss, aux_ratio(t), s->grad_norm, s->rate, 1e3 * r->step_seconds, rate,
-            100 * model_flops(r, t) / (1e9 * t->ceiling), s->load_max_over_mean, 100 * s->dropped_fraction, left);
+    log_say("%7lld %7s  %6.4f  %6.3f  %6.3f  %7.1e %8.0f %9s %6.0f %14.2f %7.1f %8s",
+            (long long)t->state.step, tokens, s->loss, aux_ratio(t), s->grad_norm, s->rate,
+            1e3 * r->step_seconds, rate, 100 * model_flops(r, t) / (1e9 * t->ceiling), s->load_max_over_mean,
+            100 * s->dropped_fraction, left);
     if (isfinite(r->job_seconds))
         show_job_end(r, t);
 }
@@ -84,7 +88,10 @@ static void show_row(struct report *r, const struct trainer *t)
 static status write_metrics(const struct report *r, const struct trainer *t)
 {
     const struct step_report *s = &t->stepper.report;
-    const struct { const char *name; double value; } number[] = {
+    const struct {
+        const char *name;
+        double value;
+    } number[] = {
         {"loss", s->loss},
         {"aux_loss", s->aux},
         {"z_loss", s->z},
@@ -98,8 +105,8 @@ static status write_metrics(const struct report *r, const struct trainer *t)
         {"dropped_fraction", s->dropped_fraction},
         {"load_max_over_mean", s->load_max_over_mean},
     };
-    json_t *line = json_pack("{sIsIsI}", "step", (json_int_t)t->state.step, "leg", (json_int_t)t->state.leg, "tokens",
-                             (json_int_t)t->state.tokens);
+    json_t *line = json_pack("{sIsIsI}", "step", (json_int_t)t->state.step, "leg", (json_int_t)t->state.leg,
+                             "tokens", (json_int_t)t->state.tokens);
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         json_object_set_new(line, number[i].name, folder_number(number[i].value));
     if (!isfinite(s->loss) || !isfinite(s->grad_norm))
@@ -128,9 +135,10 @@ status report_begin(struct report *r, const struct trainer *t)
 {
     const struct layout *l = &t->store->layout;
     r->terminal = writes(t) && t->watched && isatty(STDOUT_FILENO);
-    return report_event(t, "leg", json_pack("{sIsIsisisisisi}", "leg", (json_int_t)t->state.leg, "steps",
-                                            (json_int_t)t->steps, "ranks", l->world, "tensor", l->tp, "expert", l->ep,
-                                            "expert_tensor", l->etp, "threads", dev_threads(t->dev)));
+    return report_event(t, "leg",
+                        json_pack("{sIsIsisisisisi}", "leg", (json_int_t)t->state.leg, "steps",
+                                  (json_int_t)t->steps, "ranks", l->world, "tensor", l->tp, "expert", l->ep,
+                                  "expert_tensor", l->etp, "threads", dev_threads(t->dev)));
 }
 
 status report_step(struct report *r, struct trainer *t, bool show)
@@ -149,8 +157,8 @@ status report_valid(struct trainer *t, const char *set, double loss, double mean
 {
     if (!writes(t))
         return OK;
-    json_t *line = json_pack("{sIsIss}", "step", (json_int_t)t->state.step, "tokens", (json_int_t)t->state.tokens, "set",
-                             set);
+    json_t *line = json_pack("{sIsIss}", "step", (json_int_t)t->state.step, "tokens",
+                             (json_int_t)t->state.tokens, "set", set);
     json_object_set_new(line, "set_loss", folder_number(loss));
     if (last) {
         char tokens[32];
@@ -184,13 +192,14 @@ status report_status(const struct report *r, const struct trainer *t, const char
     if (!writes(t))
         return OK;
     bool stepped = t->state.step > r->first_step;
-    json_t *s = json_pack("{sssIsIsI}", "state", state, "step", (json_int_t)t->state.step, "steps", (json_int_t)t->steps,
-                          "tokens", (json_int_t)t->state.tokens);
+    json_t *s = json_pack("{sssIsIsI}", "state", state, "step", (json_int_t)t->state.step, "steps",
+                          (json_int_t)t->steps, "tokens", (json_int_t)t->state.tokens);
     json_object_set_new(s, "loss", folder_number(t->stepper.report.loss));
     json_object_set_new(s, "start_valid_loss", folder_number(t->start_valid));
     json_object_set_new(s, "valid_loss", folder_number(t->valid));
-    json_object_set_new(s, "eta_s", folder_number(stepped ? mean_step(r, t) * (double)(t->steps - t->state.step)
-                                                            : (double)NAN));
+    json_object_set_new(
+        s, "eta_s",
+        folder_number(stepped ? mean_step(r, t) * (double)(t->steps - t->state.step) : (double)NAN));
     if (!strcmp(state, "failed"))
         json_object_set_new(s, "error", json_string(status_text()));
     return folder_write_json(t->folder, "status.json", s);
@@ -210,7 +219,10 @@ static double exchange_seconds(const struct trainer *t)
 static void show_phases(const struct report *r, const struct trainer *t, double all)
 {
     double exchange = exchange_seconds(t), net = r->seconds[PHASE_NET] - exchange;
-    const struct { const char *name; double seconds; } part[] = {
+    const struct {
+        const char *name;
+        double seconds;
+    } part[] = {
         {"forward+backward", net},
         {"exchange", exchange},
         {"reduce", r->seconds[PHASE_REDUCE]},
@@ -252,8 +264,9 @@ static void show_memory(const struct report *r, const struct trainer *t)
         json_t *ranks = json_array();
         for (int i = 0; i < n; i++)
             json_array_append_new(ranks, json_integer(all[i]));
-        if (report_event(t, "memory", json_pack("{sosI}", "peak_rss_bytes", ranks, "predicted_bytes",
-                                               (json_int_t)predicted)) != OK)
+        if (report_event(
+                t, "memory",
+                json_pack("{sosI}", "peak_rss_bytes", ranks, "predicted_bytes", (json_int_t)predicted)) != OK)
             log_warn("%s", status_text());
     }
     free(line);
@@ -269,7 +282,8 @@ static void show_traffic(const struct trainer *t)
         comm_sum_i64(t->comm, &bytes, 1);
         if (bytes == 0)
             continue;
-        char *longer = mem_format("%s  %s %s", line, group_name(t->group[g]), text_bytes(text, (double)bytes));
+        char *longer =
+            mem_format("%s  %s %s", line, group_name(t->group[g]), text_bytes(text, (double)bytes));
         free(line);
         line = longer;
     }
@@ -289,18 +303,20 @@ static void show_profile(const struct report *r, const struct trainer *t)
     double flops = config_flops_per_token(&t->store->model->config, t->sequence) * tokens_a_step(t) / step;
     json_t *ops = json_array();
     double own = ceiling / comm_size(t->comm); /* of one rank */
-    log_say("profile   op of rank 0     calls/step    ms/step   %% of step    GFLOP/s  %% of ceiling     GB/s");
+    log_say(
+        "profile   op of rank 0     calls/step    ms/step   %% of step    GFLOP/s  %% of ceiling     GB/s");
     for (int i = 0; i < p->ops; i++) {
         const struct dev_profile_row *o = &p->op[i];
         log_say("          %-14s %12.0f %10.1f %11.1f %10.0f %13.1f %8.1f", o->op, (double)o->calls / n,
                 1e3 * o->seconds / n, 100 * o->seconds / n / step, 1e-9 * o->flops / o->seconds,
                 1e-7 * o->flops / o->seconds / own, 1e-9 * o->bytes / o->seconds);
-        json_array_append_new(ops, json_pack("{sssIsfsfsf}", "op", o->op, "calls", (json_int_t)o->calls, "seconds",
-                                             o->seconds, "flops", o->flops, "bytes", o->bytes));
+        json_array_append_new(ops, json_pack("{sssIsfsfsf}", "op", o->op, "calls", (json_int_t)o->calls,
+                                             "seconds", o->seconds, "flops", o->flops, "bytes", o->bytes));
     }
-    log_say("          median of %lld steps: %.0f ms, %.0f tokens/s, %.3f model TFLOP/s = %.1f %% of the ceiling "
-            "between them, %.0f GFLOP/s", (long long)p->steps - 1, 1e3 * step, tokens_a_step(t) / step,
-            1e-12 * flops, 100 * flops / (1e9 * ceiling), ceiling);
+    log_say("          median of %lld steps: %.0f ms, %.0f tokens/s, %.3f model TFLOP/s = %.1f %% of the "
+            "ceiling between them, %.0f GFLOP/s",
+            (long long)p->steps - 1, 1e3 * step, tokens_a_step(t) / step, 1e-12 * flops,
+            100 * flops / (1e9 * ceiling), ceiling);
     json_t *j = json_pack("{sIsfsfsfsfso}", "steps", (json_int_t)(p->steps - 1), "step_ms", 1e3 * step,
                           "tokens_per_s", tokens_a_step(t) / step, "model_tflops", 1e-12 * flops,
                           "ceiling_gflops", ceiling, "ops", ops);
@@ -320,8 +336,9 @@ void report_end(struct report *r, struct trainer *t, const char *word)
         double flops = config_flops_per_token(&t->store->model->config, t->sequence) * per_s;
         text_grouped(tokens, (int64_t)((double)steps * tokens_a_step(t)));
         text_grouped(rate, (int64_t)per_s);
-        log_say("%-9s %lld steps, %s tokens in %s | %s tokens/s | %.3f model TFLOP/s, Megatron convention | %.0f %% of "
-                "the GEMM ceiling", word, (long long)steps, tokens, text_time(time_text, all), rate, 1e-12 * flops,
+        log_say("%-9s %lld steps, %s tokens in %s | %s tokens/s | %.3f model TFLOP/s, Megatron convention | "
+                "%.0f %% of the GEMM ceiling",
+                word, (long long)steps, tokens, text_time(time_text, all), rate, 1e-12 * flops,
                 100 * flops / (1e9 * t->ceiling));
         show_phases(r, t, all);
         show_traffic(t);

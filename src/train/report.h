@@ -6,18 +6,18 @@
 #include "train/profile.h"
 
 struct report {
-    double started;             /* clock at the first step of this leg */
-    double stepping;            /* seconds in steps since then */
-    double seconds[PHASES];     /* of this leg, by phase */
+    double started;         /* clock at the first step of this leg */
+    double stepping;        /* seconds in steps since then */
+    double seconds[PHASES]; /* of this leg, by phase */
     double saving, validating, fetching;
-    int64_t first_step;         /* of this leg */
-    int64_t rows;               /* console rows since the header */
-    double step_seconds;        /* the last step's */
-    double save_seconds;        /* the last save's */
-    double job_seconds;         /* until the job ends, as of the last step; infinite if unknown */
-    bool terminal;              /* people watch: progress in place between rows */
+    int64_t first_step;  /* of this leg */
+    int64_t rows;        /* console rows since the header */
+    double step_seconds; /* the last step's */
+    double save_seconds; /* the last save's */
+    double job_seconds;  /* until the job ends, as of the last step; infinite if unknown */
+    bool terminal;       /* people watch: progress in place between rows */
     struct profile profile;
-    int64_t predicted;          /* peak memory of this rank before the first step: program, store, net as planned */
+    int64_t predicted; /* peak memory of this rank before the first step: program, store, net as planned */
 };
 
 /** Before the first step of a leg: its start for events.jsonl, and whether people watch. Local on rank 0. */

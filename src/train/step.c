@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "train/balance.h"
 
-void batch_open(struct batch *b, const struct layout *l, int rank, int64_t sequences, int64_t micro, int64_t sequence)
+void batch_open(struct batch *b, const struct layout *l, int rank, int64_t sequences, int64_t micro,
+                int64_t sequence)
 {
     *b = (struct batch){.micros = sequences / micro, .micro = micro, .sequence = sequence};
     b->rounds = layout_rounds(l, b->micros);

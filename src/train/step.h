@@ -8,15 +8,16 @@
 
 /* This rank's micro-batches of one global batch: block(M, DP, d) of them. */
 struct batch {
-    int64_t micros, rounds;          /* M, ceil(M/DP) */
-    struct range mine;               /* my micro-batches */
-    int64_t micro, sequence;         /* m, S */
-    int64_t first;                   /* number of its first sample */
-    int64_t counted;                 /* C of the global batch */
-    int32_t *ids, *targets;          /* [mine.n, m*S] */
+    int64_t micros, rounds;  /* M, ceil(M/DP) */
+    struct range mine;       /* my micro-batches */
+    int64_t micro, sequence; /* m, S */
+    int64_t first;           /* number of its first sample */
+    int64_t counted;         /* C of the global batch */
+    int32_t *ids, *targets;  /* [mine.n, m*S] */
 };
 
-void batch_open(struct batch *, const struct layout *, int rank, int64_t sequences, int64_t micro, int64_t sequence);
+void batch_open(struct batch *, const struct layout *, int rank, int64_t sequences, int64_t micro,
+                int64_t sequence);
 void batch_close(struct batch *);
 /** Local: fetch samples [first, first+B) of the global batch that are mine, and count all targets. */
 status batch_fetch(struct batch *, struct data *, int64_t first) MUST_USE;
@@ -26,10 +27,10 @@ struct micro_batch batch_round(const struct batch *, int64_t round);
 /* What a step tells. Sums over the global batch, equal on all ranks. */
 struct step_report {
     double loss, aux, z, max_z, grad_norm, rate, dropped_fraction, load_max_over_mean;
-    double margin;                   /* smallest routing or capacity margin, if asked for */
-    double *load;                    /* [MoE layers * X] assignments of the batch; owned by the step */
+    double margin; /* smallest routing or capacity margin, if asked for */
+    double *load;  /* [MoE layers * X] assignments of the batch; owned by the step */
     int64_t load_n;
-    double seconds[5];               /* forward+backward, reduce, norm, optimizer, gather */
+    double seconds[5]; /* forward+backward, reduce, norm, optimizer, gather */
 };
 enum phase { PHASE_NET, PHASE_REDUCE, PHASE_NORM, PHASE_OPTIMIZER, PHASE_GATHER, PHASES };
 
@@ -48,8 +49,8 @@ void stepper_close(struct stepper *);
 /** COLLECTIVE: forward and backward of all micro-batches, gradients reduced (not scaled), report
  *  filled but for grad_norm. */
 void step_gradients(struct stepper *, const struct batch *);
-/** COLLECTIVE: norm; then, if it is finite, clip, AdamW at update u with this rate, routing state, gather. False (and
- *  nothing is changed) if the norm or the loss is not finite. */
+/** COLLECTIVE: norm; then, if it is finite, clip, AdamW at update u with this rate, routing state, gather.
+ * False (and nothing is changed) if the norm or the loss is not finite. */
 bool step_update(struct stepper *, int64_t update, double rate);
 
 #endif
