@@ -21,6 +21,7 @@ static const struct {
     {"expect", TEXT, offsetof(struct options, expect)},
     {"dtype", TEXT, offsetof(struct options, dtype)},
     {"diff", TEXT, offsetof(struct options, diff)},
+    {"format", TEXT, offsetof(struct options, format)},
     {"branch", TEXT, offsetof(struct options, branch)},
     {"set", LIST, offsetof(struct options, set)},
     /* clang-format on */

@@ -10,7 +10,7 @@ struct options {
     int n_set;
     char **set; /* texts of --set a.b=c, borrowed */
     bool json, quiet, fresh, curve, explain;
-    char *out, *expect, *dtype, *diff, *branch; /* borrowed; NULL if absent */
+    char *out, *expect, *dtype, *diff, *branch, *format; /* borrowed; NULL if absent */
 };
 
 /** Parse argv[2..]. `allowed` names the long options of this command ("set out expect");

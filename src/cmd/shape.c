@@ -183,6 +183,47 @@ static status read_grow(struct shapes *s, const char *from, const struct deck *d
     return code;
 }
 
+/* A parent of experts must have the source's shape. */
+static status check_parent(const struct shapes *s, const char *parent, const struct deck *deck)
+{
+    struct config c;
+    char is[96], wants[96];
+    TRY(read_shape(&c, parent, deck));
+    if (c.moe.experts == 0 && config_same_trunk(&c, &s->source))
+        return OK;
+    return fail(E_DECK,
+                "%s: start.upcycle.parents: %s (%s): parents are dense and of the shape of start.from (%s)",
+                deck_origin(deck, "start.upcycle.parents"), parent, config_text(&c, is),
+                config_text(&s->source, wants));
+}
+
+static status read_upcycle(struct shapes *s, const char *from, const struct deck *deck)
+{
+    const char *router = deck->start.upcycle.router;
+    const struct paths *parents = &deck->start.upcycle.parents;
+    s->upcycle = (struct upcycle){.router_std = deck->start.upcycle.router_std,
+                                  .parents = parents->n,
+                                  .noise = deck->start.upcycle.noise,
+                                  .reinit = deck->start.upcycle.reinit,
+                                  .reinit_std = deck->start.upcycle.reinit_std};
+    s->upcycle.router = !strcmp(router, "copy")     ? ROUTER_COPY
+                        : !strcmp(router, "normal") ? ROUTER_NORMAL
+                                                    : ROUTER_ZERO;
+    s->parent = parents->path;
+    TRY(upcycle_scales(&s->target, deck->start.upcycle.weight_scale, &s->upcycle));
+    if (upcycle_check(&s->target, &s->source, &s->upcycle) != OK) {
+        char *why = mem_text(status_text());
+        status code = fail(E_DECK, "%s: %s", from, why);
+        free(why);
+        return code;
+    }
+    if (parents->n > PARENTS_MOST)
+        return fail(E_DECK, "start.upcycle.parents: %d: at most %d", parents->n, PARENTS_MOST);
+    for (int i = 0; i < parents->n; i++)
+        TRY(check_parent(s, parents->path[i], deck));
+    return OK;
+}
+
 /* What the weights come from, given the target. */
 static status decide_start(struct shapes *s, const char *from, const struct deck *deck)
 {
@@ -196,19 +237,20 @@ static status decide_start(struct shapes *s, const char *from, const struct deck
         TRY(ckpt_resolve(from, &s->dir));
     else
         s->dir = mem_text(from);
-    s->source.moe.order = s->target.moe.order; /* config.json cannot say it */
+    if (!s->checkpoint) { /* config.json cannot say them */
+        s->source.moe.order = s->target.moe.order;
+        s->source.moe.renormalise = s->target.moe.renormalise;
+        s->source.moe.shared = s->target.moe.shared;
+        s->source.moe.shared_gate = s->target.moe.shared_gate;
+    }
     TRY(config_check(&s->source));
     bool from_moe = s->source.moe.experts > 0, to_moe = s->target.moe.experts > 0;
     bool grows = !config_same_trunk(&s->source, &s->target);
+    bool more = s->target.moe.experts > s->source.moe.experts;
     TRY(read_grow(s, from, deck));
-    if (from_moe && (!to_moe || s->source.moe.experts != s->target.moe.experts ||
-                     s->source.moe.granularity != s->target.moe.granularity ||
-                     memcmp(s->source.moe.layer, s->target.moe.layer, sizeof s->source.moe.layer)))
-        return fail(E_DECK,
-                    "%s: it has %lld experts already; they cannot be changed: set model.moe.experts and "
-                    "layers to what it has",
-                    from, (long long)s->source.moe.experts);
-    s->start = to_moe && !from_moe ? START_UPCYCLE : grows ? START_GROW : START_SAME;
+    if (from_moe || to_moe)
+        TRY(read_upcycle(s, from, deck));
+    s->start = to_moe && (!from_moe || more) ? START_UPCYCLE : grows ? START_GROW : START_SAME;
     return OK;
 }
 
@@ -226,25 +268,39 @@ status shapes_read(struct shapes *s, const struct deck *deck)
     return decide_start(s, from, deck);
 }
 
+static status open_source(struct source **source, const char *path)
+{
+    char *dir = NULL;
+    if (exists(path, "config.json"))
+        return source_open_hf(source, path);
+    TRY(ckpt_resolve(path, &dir));
+    status code = ckpt_source(source, dir);
+    free(dir);
+    return code;
+}
+
 status shapes_source(const struct shapes *s, struct source **source)
 {
     return s->checkpoint ? ckpt_source(source, s->dir) : source_open_hf(source, s->dir);
 }
 
-static status plan_dense(const struct shapes *s, const struct deck *deck, const struct model *target,
-                         struct source *source, struct fill_plan *plan)
+static status plan_derived(const struct shapes *s, const struct deck *deck, const struct model *target,
+                           struct source *first, struct fill_plan *plan)
 {
     struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
-    struct upcycle up = {.router_std = deck->start.upcycle.router_std, .noise = deck->start.upcycle.noise};
-    struct model dense;
-    status code = upcycle_scales(&s->target, deck->start.upcycle.weight_scale, &up);
+    struct source *source[1 + PARENTS_MOST] = {first};
+    struct model from;
+    status code = OK;
+    for (int i = 0; i < s->upcycle.parents && code == OK; i++)
+        code = open_source(&source[1 + i], s->parent[i]);
     if (code != OK) {
-        source_close(source);
+        for (int i = 0; i <= s->upcycle.parents; i++)
+            source_close(source[i]);
         return code;
     }
-    model_open(&dense, &s->source, &one);
-    code = plan_upcycle(plan, target, &dense, source, &s->grow, &up, (uint64_t)deck->run.seed);
-    model_close(&dense);
+    model_open(&from, &s->source, &one);
+    code = plan_upcycle(plan, target, &from, source, &s->grow, &s->upcycle, (uint64_t)deck->run.seed);
+    model_close(&from);
     return code;
 }
 
@@ -256,7 +312,7 @@ status shapes_plan(const struct shapes *s, const struct deck *deck, const struct
         return plan_random(plan, target, (uint64_t)deck->run.seed);
     TRY(shapes_source(s, &source));
     return s->start == START_SAME ? plan_same(plan, target, source)
-                                  : plan_dense(s, deck, target, source, plan);
+                                  : plan_derived(s, deck, target, source, plan);
 }
 
 void shapes_free(struct shapes *s)

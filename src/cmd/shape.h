@@ -18,8 +18,10 @@ struct shapes {
     struct config target; /* what trains */
     struct config source; /* what its weights come from; target where there is none */
     enum start start;
-    struct grow grow; /* how START_GROW and START_UPCYCLE grow; nothing where the sizes agree */
-    char *dir;        /* of the source: a Hugging Face directory, or a checkpoint; owned */
+    struct upcycle upcycle; /* how experts are made */
+    char *const *parent;    /* [upcycle.parents] where they come from; borrowed from the deck */
+    struct grow grow;       /* how START_GROW and START_UPCYCLE grow; nothing where the sizes agree */
+    char *dir;              /* of the source: a Hugging Face directory, or a checkpoint; owned */
     bool checkpoint;
 };
 

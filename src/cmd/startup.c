@@ -111,7 +111,8 @@ static void show_model(const struct session *s)
         log_say("model     dense %s: %s, grown by %s to %s: %s parameters, %s active",
                 config_text(from, grown), a, s->deck.start.grow.method, shape, b, active);
     else if (s->shapes.start == START_UPCYCLE)
-        log_say("model     dense %s: %s -> %s parameters, %s active", shape, a, b, active);
+        log_say("model     %s %s: %s -> %s parameters, %s active",
+                config_moe_layers(from) ? "with more experts" : "dense", shape, a, b, active);
     else
         log_say("model     %s: %s parameters, %s active", shape, b, active);
 }
@@ -244,15 +245,12 @@ static status certificate_tokens(struct session *s, struct origin *o)
     free(targets);
     const struct config *c = &s->shapes.target;
     certificate_open(&o->certificate, s->comm, windows * length, length, c->vocab,
-                     plan_is_exact(c, &s->shapes.source, &s->shapes.grow, &o->upcycle));
+                     plan_is_exact(c, &s->shapes.source, &s->shapes.grow, &s->shapes.upcycle));
     return code;
 }
 
 static status guest_logits(struct guest *g, struct session *s, struct origin *o)
 {
-    o->upcycle.noise = s->deck.start.upcycle.noise;
-    TRY(comm_agree(s->comm,
-                   upcycle_scales(&s->shapes.target, s->deck.start.upcycle.weight_scale, &o->upcycle)));
     TRY(comm_agree(s->comm, certificate_tokens(s, o)));
     TRY(open_forward(&g->net, s, &g->store, g->group, o->certificate.sequence, 1));
     certificate_source(&o->certificate, g->net, o->ids);

@@ -10,7 +10,6 @@
 struct origin {
     double valid; /* mean validation loss of the source, NAN if unknown */
     bool certify; /* an upcycle or growth: logits are compared */
-    struct upcycle upcycle;
     struct certificate certificate;
     int32_t *ids; /* [certificate.tokens] */
 };

@@ -1,17 +1,26 @@
-/* coppice upcycle DECK... --out DIR [--dtype float32|bfloat16] [--explain]: what training would start from
- * (start, growth, upcycling), written as a Hugging Face directory without training; tensor by tensor, so the
- * model is never whole in memory. One rank, no MPI. */
+/* coppice upcycle DECK... --out DIR [--format hf|checkpoint] [--dtype float32|bfloat16] [--explain]: what
+ * training would start from (start, growth, upcycling), written without training.
+ * hf: a Hugging Face directory, tensor by tensor, so that the model is never whole in memory; one rank, no
+ * MPI. checkpoint: on any ranks, as the run folder of a run at step 0, which train continues. COLLECTIVE. */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "ckpt/ckpt.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"
-#include "cmd/shape.h"
+#include "cmd/session.h"
+#include "train/loop.h"
 #include "weights/export.h"
 #include "weights/planned.h"
 
 enum { SHARD_GB = 5 };
+static const char ALLOWED[] = "out dtype format explain set";
+
+/* ---- as a Hugging Face directory ---- */
 
 static status write_model(const struct shapes *s, const struct options *o, struct source *source)
 {
@@ -57,19 +66,85 @@ static status run_upcycle(const struct options *o, struct deck *deck)
     return code;
 }
 
+/* ---- as a checkpoint ---- */
+
+/* A run folder of its own: nothing is written over another run. */
+static status make_folder(const char *dir)
+{
+    if (mkdir(dir, 0777) == 0)
+        return OK;
+    return errno == EEXIST ? fail(E_DECK, "%s: exists; give the checkpoint a new folder", dir)
+                           : fail(E_SPACE, "%s: cannot be made: %s", dir, strerror(errno));
+}
+
+static status save(struct session *s)
+{
+    TRY(comm_agree(s->comm, s->rank == 0 ? make_folder(s->options.out) : OK));
+    const struct optimizer_section *o = &s->deck.optimizer;
+    char size[32], took[32];
+    double start = clock_seconds();
+    int64_t bytes = 0, steps = loop_steps(&s->deck.run, &s->deck.batch, s->deck.data.sequence);
+    struct ckpt_state state = {.horizon = o->horizon > 0 ? o->horizon : steps,
+                               .deck = deck_resolved(&s->deck)};
+    status code = ckpt_save(s->comm, &s->store, &state, s->options.out, s->deck.checkpoint.writers, &bytes);
+    free(state.deck);
+    if (code == OK)
+        log_say("upcycled  %s -> %s (step 0, %s) in %s", s->shapes.dir ? s->shapes.dir : "random",
+                s->options.out, text_bytes(size, (double)bytes), text_time(took, clock_lap(&start)));
+    return code;
+}
+
+static status run_checkpoint(struct session *s, int argc, char **argv)
+{
+    TRY(session_open(s, argc, argv, ALLOWED));
+    if (!s->options.out)
+        return comm_agree(s->comm, fail(E_DECK, "coppice upcycle --format checkpoint needs --out DIR"));
+    TRY(session_open_device(s));
+    TRY(session_open_store(s, true));
+    TRY(session_fill(s, NULL));
+    if (s->options.explain)
+        plan_explain(&s->plan, &s->model);
+    return save(s);
+}
+
+/* ---- the command ---- */
+
+/* Started by a launcher on several ranks, as its variables say? All would write one folder. */
+static bool several_ranks(void)
+{
+    static const char *const size[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++)
+        if (getenv(size[i]) && atoi(getenv(size[i])) > 1)
+            return true;
+    return false;
+}
+
+static status run_hf(const struct options *o, struct deck *deck)
+{
+    if (o->format && strcmp(o->format, "hf") != 0)
+        return fail(E_DECK, "--format %s: needs hf or checkpoint", o->format);
+    if (several_ranks())
+        return fail(E_DECK,
+                    "coppice upcycle writes a Hugging Face directory on one rank; --format checkpoint takes "
+                    "several");
+    return run_upcycle(o, deck);
+}
+
 int cmd_upcycle(int argc, char **argv)
 {
+    static struct session session;
     struct options o;
     struct deck deck;
     log_open(true, false);
-    status code = options_parse(&o, argc, argv, "out dtype explain set");
+    status code = options_parse(&o, argc, argv, ALLOWED);
+    bool checkpoint = code == OK && o.format && !strcmp(o.format, "checkpoint");
     log_open(true, o.quiet);
     deck_init(&deck);
-    if (code == OK)
-        code = run_upcycle(&o, &deck);
+    if (code == OK && !checkpoint)
+        code = run_hf(&o, &deck);
     if (code != OK)
         log_error(status_text());
     deck_free(&deck);
     options_free(&o);
-    return code;
+    return checkpoint ? session_close(&session, run_checkpoint(&session, argc, argv)) : (int)code;
 }

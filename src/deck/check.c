@@ -148,7 +148,8 @@ static void check_moe(struct check *c)
         complain(c, "model.moe.top_k", "model.moe.experts", "%lld is more than model.moe.experts: %lld",
                  (long long)moe->top_k, (long long)moe->experts);
     if (moe->shared_gate && moe->shared == 0)
-        complain(c, "model.moe.shared_gate", NULL, "there are no shared experts to gate; give model.moe.shared");
+        complain(c, "model.moe.shared_gate", NULL,
+                 "there are no shared experts to gate; give model.moe.shared");
     if (strcmp(moe->aux_loss_domain, "micro-batch") && moe->aux_loss_coeff == 0)
         complain(c, "model.moe.aux_loss_domain", "model.moe.aux_loss_coeff",
                  "%s has no effect, because model.moe.aux_loss_coeff is 0; take one of them out",
@@ -156,7 +157,8 @@ static void check_moe(struct check *c)
     if (moe->bias_update_rate > 0 && !strcmp(deck_origin(c->d, "model.moe.aux_loss_coeff"), "default"))
         complain(c, "model.moe.bias_update_rate", NULL,
                  "balances without a loss, but model.moe.aux_loss_coeff is %g where it is not given: give it "
-                 "too (0 for no loss)", moe->aux_loss_coeff);
+                 "too (0 for no loss)",
+                 moe->aux_loss_coeff);
     if (moe->bias_update_rate > 0 && moe->experts > 0 && moe->top_k == moe->experts)
         complain(c, "model.moe.bias_update_rate", "model.moe.top_k",
                  "a bias decides the choice, and top_k: %lld chooses all experts", (long long)moe->top_k);

@@ -18,22 +18,23 @@ void items_free(struct data_items *items)
     *items = (struct data_items){0};
 }
 
+void paths_free(struct paths *paths)
+{
+    for (int i = 0; i < paths->n; i++)
+        free(paths->path[i]);
+    free(paths->path);
+    *paths = (struct paths){0};
+}
+
 /* Free what a value owns and make it the "unset" of its type. */
 static void value_clear(const struct key *key, void *slot)
 {
     switch (key->type) {
-    case K_INT:
-        *(int64_t *)slot = -1;
-        break;
-    case K_REAL:
-        *(double *)slot = -1;
-        break;
-    case K_MAYBE:
-        *(int *)slot = -1;
-        break;
-    case K_ITEMS:
-        items_free(slot);
-        break;
+    case K_INT: *(int64_t *)slot = -1; break;
+    case K_REAL: *(double *)slot = -1; break;
+    case K_MAYBE: *(int *)slot = -1; break;
+    case K_ITEMS: items_free(slot); break;
+    case K_PATHS: paths_free(slot); break;
     case K_REALS:
         free(((struct reals *)slot)->x);
         *(struct reals *)slot = (struct reals){0};
@@ -47,8 +48,7 @@ static void value_clear(const struct key *key, void *slot)
         break;
     case K_BOOL:
     case K_EVERY:
-    case K_DURATION:
-        break; /* these always have a default */
+    case K_DURATION: break; /* these always have a default */
     }
 }
 
@@ -70,6 +70,14 @@ void value_set_items(struct deck *d, int i, struct data_items items, const char 
     struct data_items *slot = value_slot(d, i);
     items_free(slot);
     *slot = items;
+    value_set_origin(d, i, where);
+}
+
+void value_set_paths(struct deck *d, int i, struct paths paths, const char *where)
+{
+    struct paths *slot = value_slot(d, i);
+    paths_free(slot);
+    *slot = paths;
     value_set_origin(d, i, where);
 }
 

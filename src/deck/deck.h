@@ -16,6 +16,10 @@ struct data_items {
     int n;
     struct data_item *item;
 };
+struct paths {
+    int n;
+    char **path; /* absolute */
+};
 struct reals {
     int n;
     double *x;
@@ -58,12 +62,16 @@ struct model_section { /* unset: -1, NULL; spelled-out keys override `like` */
 struct start_section {
     char *from; /* NULL = model.like; "random"; a directory or checkpoint (absolute) */
     struct {
-        char *method, *depth, *scope; /* none | fpi | aki | aki-pro; NULL unset | stack | interpolate; all | neurons */
+        char *method, *depth,
+            *scope; /* none | fpi | aki | aki-pro; NULL unset | stack | interpolate; all | neurons */
     } grow;
     struct {
-        double router_std, noise;
-        char *weight_scale;
-    } upcycle; /* weight_scale: auto | down | none | a decimal */
+        char *router; /* copy | normal | zero */
+        double router_std;
+        struct paths parents;
+        double noise, reinit, reinit_std;
+        char *weight_scale; /* auto | down | none | a decimal */
+    } upcycle;
 };
 struct parallel_section {
     int64_t tensor, expert, expert_tensor;
@@ -130,6 +138,7 @@ struct key {
         K_CHOICE,
         K_PATH,
         K_REALS,
+        K_PATHS,
         K_ITEMS,
         K_EVERY,
         K_LAYERS,

@@ -38,6 +38,8 @@ void value_set(struct deck *, int key, const struct scalar *, struct errors *);
 void *value_slot(const struct deck *, int key);
 /** Takes the items over. */
 void value_set_items(struct deck *, int key, struct data_items, const char *where);
+void value_set_paths(struct deck *, int key, struct paths, const char *where);
+void paths_free(struct paths *);
 /** Back to the default. */
 void value_reset(struct deck *, int key);
 /** "expected an integer": for the message about a value that is something else. */

@@ -9,7 +9,7 @@
 
 #define AT(member) offsetof(struct deck, member)
 
-#define RESTART_NO  false
+#define RESTART_NO false
 #define RESTART_YES true
 
 /* clang-format off */
@@ -144,11 +144,26 @@ static const struct key table[] = {
     {"start.grow.scope", K_CHOICE, AT(start.grow.scope), 0, 0, NULL, "all",
      "aki: which new units are the next layer's: all rows, or those of neurons (FFN and heads) only, so "
      "that o and down copy their own layer's.", "all|neurons", RESTART_NO},
+    {"start.upcycle.router", K_CHOICE, AT(start.upcycle.router), 0, 0, NULL, "copy",
+     "Rows of the new routers. copy: one drawn row for all experts that make up one dense FFN (virtual "
+     "groups; top_k must then be a multiple of granularity), or the row of the expert that was copied, if "
+     "the start has experts already; normal: each row drawn; zero.", "copy|normal|zero", RESTART_NO},
     {"start.upcycle.router_std", K_REAL, AT(start.upcycle.router_std), 0, 100, NULL, "0.02",
      "Standard deviation of the new routers' weights.", NULL, RESTART_NO},
+    {"start.upcycle.parents", K_PATHS, AT(start.upcycle.parents), 0, 0, NULL, NULL,
+     "Dense models of one shape, that of start.from, which the experts come from in turn: copy e of the FFN "
+     "is that of parent e mod n. All else comes from start.from. Not given: start.from alone.",
+     NULL, RESTART_NO},
     {"start.upcycle.noise", K_REAL, AT(start.upcycle.noise), 0, 100, NULL, "0",
      "Standard deviation of normal noise added to the weights of the new experts, so that they differ from "
-     "the first step; the model then does not start equal to the dense one. 0 = none.", NULL, RESTART_NO},
+     "the first step; the model then does not start equal to the dense one. Where a model with experts gets "
+     "more, only the added experts and their rows of the router. 0 = none.", NULL, RESTART_NO},
+    {"start.upcycle.reinit", K_REAL, AT(start.upcycle.reinit), 0, 1, NULL, "0",
+     "Share of an expert's neurons that start afresh (Drop-Upcycling): their rows of gate and up and columns "
+     "of down are drawn from N(0, reinit_std), neurons chosen anew for each new expert. The paper takes mean "
+     "and deviation of what is replaced; here no rank reads more than its own part.", NULL, RESTART_NO},
+    {"start.upcycle.reinit_std", K_REAL, AT(start.upcycle.reinit_std), 0, 100, NULL, "0.02",
+     "Standard deviation of what reinit draws.", NULL, RESTART_NO},
     {"start.upcycle.weight_scale", K_DECIMAL, AT(start.upcycle.weight_scale), 0, 1e6, NULL, "auto",
      "How copied experts are scaled so that their sum is as large as the dense FFN: by a, which is "
      "experts x granularity / top_k for softmax-topk without renormalisation, else granularity. auto: "

@@ -55,7 +55,8 @@ static void read_set(struct deck *d, const char *set, struct errors *errors)
                                                 : mem_format("%.*s", (int)(equals - set), set);
     int key = key_find(path);
     bool list = *at.text == '[' || *at.text == '{';
-    if (key >= 0 && list && deck_keys(&n)[key].type == K_ITEMS)
+    enum key_type type = key >= 0 ? deck_keys(&n)[key].type : K_INT;
+    if (list && (type == K_ITEMS || type == K_PATHS))
         parse_value(d, key, at.text, errors);
     else if (key >= 0)
         value_set(d, key, &at, errors);

@@ -102,6 +102,17 @@ static void write_path(struct text *text, const void *slot)
     add_path(text, *(char *const *)slot);
 }
 
+static void write_paths(struct text *text, const void *slot)
+{
+    const struct paths *paths = slot;
+    add(text, "[");
+    for (int i = 0; i < paths->n; i++) {
+        add(text, i ? ", " : "");
+        add_path(text, paths->path[i]);
+    }
+    add(text, "]");
+}
+
 static void write_layers(struct text *text, const void *slot)
 {
     const char *layers = *(char *const *)slot;
@@ -157,6 +168,7 @@ static void (*const writer[])(struct text *, const void *slot) = {
     [K_MAYBE] = write_maybe,   [K_CHOICE] = write_word,       [K_PATH] = write_path,
     [K_REALS] = write_reals,   [K_ITEMS] = write_items,       [K_EVERY] = write_every,
     [K_LAYERS] = write_layers, [K_DURATION] = write_duration, [K_DECIMAL] = write_word,
+    [K_PATHS] = write_paths,
 };
 
 /* Is a value that has no default not given? */
@@ -166,6 +178,7 @@ static bool is_unset(const struct key *key, const void *slot)
     case K_INT: return !key->fallback && *(const int64_t *)slot == -1;
     case K_REAL: return !key->fallback && *(const double *)slot < 0;
     case K_MAYBE: return *(const int *)slot == -1;
+    case K_PATHS: return ((const struct paths *)slot)->n == 0;
     case K_REALS: return ((const struct reals *)slot)->n == 0;
     case K_ITEMS: return ((const struct data_items *)slot)->n == 0;
     case K_CHOICE:

@@ -7,20 +7,6 @@
 
 static const double TOLERANCE = 1e-5; /* of the largest logit: D13 */
 
-static bool upcycle_is_exact(const struct config *c, const struct upcycle *u)
-{
-    const struct moe *m = &c->moe;
-    bool one = u->scale_gate_up == 1;
-    if (m->experts == 0)
-        return true;
-    bool weights_sum_to_one = m->order == TOPK_SOFTMAX || m->renormalise || m->top_k == m->experts;
-    if (!weights_sum_to_one || !one || m->shared > 0 || u->noise > 0)
-        return false;
-    if (m->granularity == 1)
-        return u->scale_down == 1;
-    return m->top_k % m->granularity == 0 && u->scale_down == (double)m->granularity;
-}
-
 static bool same_rope(const struct rope *a, const struct rope *b)
 {
     bool scaled = a->factor == b->factor && a->low_freq == b->low_freq && a->high_freq == b->high_freq &&
@@ -32,11 +18,11 @@ bool plan_is_exact(const struct config *target, const struct config *source, con
                    const struct upcycle *u)
 {
     return target->norm_eps == source->norm_eps && same_rope(&target->rope, &source->rope) &&
-           grow_is_exact(target, source, grow) && upcycle_is_exact(target, u);
+           grow_is_exact(target, source, grow) && upcycle_is_exact(target, source, u);
 }
 
-void certificate_open(struct certificate *c, const struct comm *comm, int64_t tokens, int64_t sequence, int64_t vocab,
-                      bool equal)
+void certificate_open(struct certificate *c, const struct comm *comm, int64_t tokens, int64_t sequence,
+                      int64_t vocab, bool equal)
 {
     *c = (struct certificate){.tokens = tokens, .sequence = sequence, .vocab = vocab, .equal = equal};
     c->rank = comm_rank(comm);
@@ -63,7 +49,8 @@ static void keep(void *with, int64_t row, int64_t rows, const float *logits)
     for (int64_t i = 0; i < rows; i++) {
         int64_t n = w->first + row + i;
         if (n % c->ranks == c->rank)
-            memcpy(c->source + n / c->ranks * c->vocab, logits + i * c->vocab, (size_t)c->vocab * sizeof *logits);
+            memcpy(c->source + n / c->ranks * c->vocab, logits + i * c->vocab,
+                   (size_t)c->vocab * sizeof *logits);
     }
 }
 

@@ -16,7 +16,8 @@
 
 enum { CHUNK = 1 << 18, FILE_NAME = 40 }; /* floats in memory at a time: 1 MiB */
 
-struct export {
+struct export
+{
     struct source *source;
     const struct config *config;
     const char *dtype;

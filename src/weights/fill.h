@@ -1,6 +1,6 @@
 /* Weights of a store from where the deck says they come: random, a Hugging Face directory or a
- * checkpoint as it is, or a dense one upcycled on the way (names o grow o upcycle -> slab). Each rank reads only the
- * bytes of its slabs; no weight passes between ranks. */
+ * checkpoint as it is, or one that is grown and upcycled on the way (names o grow o upcycle -> slab). Each
+ * rank reads only the bytes of its slabs; no weight passes between ranks. */
 #ifndef WEIGHTS_FILL_H
 #define WEIGHTS_FILL_H
 #include "comm/comm.h"
@@ -9,9 +9,12 @@
 #include "weights/map.h"
 #include "weights/upcycle.h"
 
+enum { PARENTS_MOST = 32, PLAN_SOURCES = 2 + PARENTS_MOST };
+
 struct fill_plan { /* of a target model: map[n_tensors] over sources[]; free with plan_free */
     struct map *map;
-    struct source *source[2]; /* [0] the file, NULL if random; [1] the generator, NULL if not needed */
+    struct source
+        *source[PLAN_SOURCES]; /* the generator, the start's file, those of parents; NULL = not there */
     int n_tensors;
 };
 
@@ -20,11 +23,13 @@ status plan_random(struct fill_plan *, const struct model *target, uint64_t seed
 /** Plan for weights of the same shape from a source with Hugging Face names or with our own (a
  *  checkpoint), which the plan takes, also on failure. Local. E_DATA. */
 status plan_same(struct fill_plan *, const struct model *target, struct source *) MUST_USE;
-/** Plan for a dense model, from such a source, grown to the trunk of `target` where the shapes differ and
- *  upcycled where `target` has experts (D9; virtual groups; router from the seed by global index). `dense` is
- *  the source's table. Local. E_DECK if it cannot grow to the target, E_DATA. */
-status plan_upcycle(struct fill_plan *, const struct model *target, const struct model *dense, struct source *,
-                    const struct grow *, const struct upcycle *, uint64_t seed) MUST_USE;
+/** Plan for a model, from such sources, grown to the trunk of `target` where the shapes differ and upcycled
+ *  where `target` has more experts (D9; what is drawn is so by global index). `from` is the source's table;
+ *  source[0] is the source, source[1 + i] parent i of the experts, of the same shape; the plan takes them
+ *  all, also on failure. Local. E_DECK if it cannot become the target, E_DATA. */
+status plan_upcycle(struct fill_plan *, const struct model *target, const struct model *from,
+                    struct source *const source[], const struct grow *, const struct upcycle *,
+                    uint64_t seed) MUST_USE;
 void plan_free(struct fill_plan *);
 /** Bytes that `rank` must read: sum over its tensors of the union of source bytes each needs. */
 int64_t plan_bytes(const struct fill_plan *, const struct model *, const struct layout *, int rank);

@@ -102,10 +102,10 @@ bool grow_is_exact(const struct config *to, const struct config *from, const str
     return to->layers == from->layers && to->hidden % from->hidden == 0 && (!wider || g->method == GROW_FPI);
 }
 
-struct config grow_trunk(const struct config *target)
+struct config grow_trunk(const struct config *target, const struct config *source)
 {
     struct config c = *target;
-    c.moe = (struct moe){0};
+    c.moe = source->moe;
     return c;
 }
 

@@ -21,8 +21,9 @@ status grow_parse(struct grow *, const char *method, const char *depth, const ch
 status grow_check(const struct config *target, const struct config *dense, const struct grow *) MUST_USE;
 /** Does growth leave the logits as they are? FPI of the hidden size by a whole factor, no layers added. */
 bool grow_is_exact(const struct config *target, const struct config *dense, const struct grow *);
-/** The dense model that `target` is upcycled from: its trunk without experts. */
-struct config grow_trunk(const struct config *target);
+/** The model that `target` is upcycled from: the source grown. Its trunk is the target's, its experts are
+ *  the source's. */
+struct config grow_trunk(const struct config *target, const struct config *source);
 /** Map of a tensor of the grown dense model over the tensors of `dense` (`array` = index of a tensor). */
 struct map grow_map(const struct model *grown, const struct model *dense, int tensor, const struct grow *);
 

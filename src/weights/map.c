@@ -107,7 +107,7 @@ void map_push(struct map *m, struct term t)
     }
     m->term = mem_grow(m->term, m->n + 1, sizeof *m->term);
     int at = m->n++;
-    for (; !t.add && at > 0 && m->term[at - 1].add; at--) /* copies stand before all that add */
+    for (; t.does == COPY && at > 0 && m->term[at - 1].does != COPY; at--) /* copies stand first */
         m->term[at] = m->term[at - 1];
     m->term[at] = t;
 }
@@ -129,7 +129,10 @@ void map_free(struct map *m)
 
 static struct term term_compose(const struct term *outer, const struct term *inner)
 {
-    struct term t = {.source = inner->source, .array = inner->array, .add = outer->add || inner->add};
+    if (outer->does != COPY && inner->does != COPY)
+        bug("map: what adds or replaces is composed over what does too");
+    struct term t = {.source = inner->source, .array = inner->array};
+    t.does = inner->does == COPY ? outer->does : inner->does;
     for (int a = 0; a < 3; a++)
         t.axis[a] = axis_compose(&outer->axis[a], &inner->axis[a]);
     return t;

@@ -3,15 +3,18 @@
  * noise and export are values of it. Product in double, one rounding to float; a plain copy, bits
  * kept, when the scale is 1.
  *
- * An element of the target gets at most one copying term; terms that add come after all copies, in
- * the order in which they were pushed. So a value never depends on the slab it is computed for.
+ * An element of the target gets at most one copying term; terms that add or replace come after all
+ * copies, in the order in which they were pushed. So a value never depends on the slab it is computed for.
  * Not collective; pure except map_run. A map is owned by its holder (map_free). */
 #ifndef WEIGHTS_MAP_H
 #define WEIGHTS_MAP_H
 #include "format/source.h"
 
-struct pick { int64_t dst, src; double scale; };
-struct axis {         /* n picks that strictly ascend in dst */
+struct pick {
+    int64_t dst, src;
+    double scale;
+};
+struct axis { /* n picks that strictly ascend in dst */
     int64_t n;
     int64_t lo, from; /* at = NULL: dst = lo+i, src = from+i, scale 1 */
     struct pick *at;
@@ -19,10 +22,13 @@ struct axis {         /* n picks that strictly ascend in dst */
 struct term {
     int source; /* index into the sources given to map_run */
     int array;  /* index into that source's arrays; before composition: a tensor of the inner model */
-    bool add;   /* add to what earlier terms wrote; a copying term assigns (0 + -0 changes bits) */
+    enum { COPY, ADD, REPLACE } does; /* ADD, REPLACE: to or over what earlier terms wrote */
     struct axis axis[3];
 };
-struct map { int n; struct term *term; };
+struct map {
+    int n;
+    struct term *term;
+};
 
 struct axis axis_identity(int64_t n);                        /* 0..n-1 from 0..n-1 */
 struct axis axis_shift(int64_t lo, int64_t n, int64_t from); /* lo.. from from.. */
@@ -33,17 +39,19 @@ struct map map_one(int source, int array, struct axis a0, struct axis a1, struct
 /** Takes the term; an empty one is dropped. */
 void map_push(struct map *, struct term);
 void map_free(struct map *);
-/** outer's arrays are tensors of a model whose own maps are inner[]. New map; arguments stay. */
+/** outer's arrays are tensors of a model whose own maps are inner[]: only where outer copies may these
+ *  add or replace. New map; arguments stay. */
 struct map map_compose(const struct map *outer, const struct map *inner);
 /** Only the picks that fall into `box`, with dst counted from the box's corner. New map. */
 struct map map_restrict(const struct map *, slab box);
 /** Fill out [n0, n1, n2] (host fp32, contiguous; zero where no term writes). Reads each source byte
- *  that the copying terms need once, in blocks or directly into `out`; an adding term
- *  reads for itself. *bytes_read += file bytes. Errors are source_read's; `out` is then undefined. */
+ *  that the copying terms need once, in blocks or directly into `out`; a term that adds
+ *  or replaces reads for itself. *bytes_read += file bytes. Errors are source_read's; `out` is then
+ * undefined. */
 status map_run(const struct map *, struct source *const *sources, const int64_t n[3], float *out,
                int64_t *bytes_read) MUST_USE;
 /** File bytes that map_run will read: the union of the source elements that the copying terms need,
- *  plus those of each adding term. */
+ *  plus those of each other term. */
 int64_t map_bytes(const struct map *, struct source *const *sources);
 
 /* ---- parts, shared with map_run.c ---- */

@@ -13,7 +13,7 @@
 
 enum { BLOCK = 1 << 16 }; /* floats in a block: 256 KiB stay in a core's cache until all copies are made */
 
-/* Terms that share their reads: the copying terms of one array, or one adding term. */
+/* Terms that share their reads: the copying terms of one array, or one other term. */
 struct share {
     int source, array, n;
     struct term *term;          /* [n], picks sorted by src */
@@ -33,22 +33,23 @@ static int compare_src(const void *a, const void *b)
     return x->src != y->src ? (x->src > y->src) - (x->src < y->src) : (x->dst > y->dst) - (x->dst < y->dst);
 }
 
-/* Copies by array, then what adds in its order (pointers into one array of terms). */
+/* Copies by array, then the rest in its order (pointers into one array of terms). */
 static int compare_term(const void *a, const void *b)
 {
     const struct term *x = *(const struct term *const *)a, *y = *(const struct term *const *)b;
-    if (x->add != y->add)
-        return x->add - y->add;
-    if (!x->add && x->source != y->source)
+    bool copies = x->does == COPY && y->does == COPY;
+    if ((x->does == COPY) != (y->does == COPY))
+        return x->does == COPY ? -1 : 1;
+    if (copies && x->source != y->source)
         return x->source - y->source;
-    if (!x->add && x->array != y->array)
+    if (copies && x->array != y->array)
         return x->array < y->array ? -1 : 1;
     return (x > y) - (x < y);
 }
 
 static bool same_share(const struct term *x, const struct term *y)
 {
-    return !x->add && !y->add && x->source == y->source && x->array == y->array;
+    return x->does == COPY && y->does == COPY && x->source == y->source && x->array == y->array;
 }
 
 static struct axis axis_by_source(const struct axis *a)
@@ -222,16 +223,16 @@ static void scatter_row(const struct term *t, struct range p, int64_t lo, double
     const struct axis *a = &t->axis[2];
     if (a->at) {
         for (int64_t i = p.lo; i < p.lo + p.n; i++)
-            put(&to[a->at[i].dst], from[a->at[i].src - lo], scale * a->at[i].scale, t->add);
+            put(&to[a->at[i].dst], from[a->at[i].src - lo], scale * a->at[i].scale, t->does == ADD);
         return;
     }
     to += a->lo + p.lo;
     from += a->from + p.lo - lo;
-    if (scale == 1.0 && !t->add)
+    if (scale == 1.0 && t->does != ADD)
         copy(to, from, p.n);
     else
         for (int64_t i = 0; i < p.n; i++)
-            put(&to[i], from[i], scale, t->add);
+            put(&to[i], from[i], scale, t->does == ADD);
 }
 
 /* block [box] of the source to all places of out [n] that the term maps it to. */
@@ -255,7 +256,7 @@ static void scatter(const struct term *t, const slab *box, const float *block, c
 static bool is_direct(const struct share *s, const int64_t n[3])
 {
     const struct axis *a = s->term[0].axis;
-    return s->n == 1 && !s->term[0].add && !a[0].at && !a[1].at && !a[2].at &&
+    return s->n == 1 && s->term[0].does == COPY && !a[0].at && !a[1].at && !a[2].at &&
            (a[2].n == n[2] || (a[1].n == 1 && a[0].n == 1)) && (a[1].n == n[1] || a[0].n == 1);
 }
 
@@ -312,7 +313,7 @@ static int64_t copied(const struct map *m)
 {
     int64_t n = 0;
     for (int i = 0; i < m->n; i++)
-        if (!m->term[i].add)
+        if (m->term[i].does == COPY)
             n += mem_mul(mem_mul(m->term[i].axis[0].n, m->term[i].axis[1].n), m->term[i].axis[2].n);
     return n;
 }

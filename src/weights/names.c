@@ -52,15 +52,11 @@ static bool occurs(const struct row *r, const struct model *m, int layer, enum n
     if (l->tensor[r->slot] < 0 || (r->slot == T_HEAD && m->config.tied))
         return false;
     switch (r->where) {
-    case DENSE:
-        return l->type == BLOCK;
+    case DENSE: return l->type == BLOCK;
     case OLD:
-    case OLD_EXPERT:
-        return l->type == MOE_BLOCK && naming == HF_OLD;
-    case FUSED:
-        return l->type == MOE_BLOCK && naming == HF_FUSED;
-    case ANY:
-        break;
+    case OLD_EXPERT: return l->type == MOE_BLOCK && naming == HF_OLD;
+    case FUSED: return l->type == MOE_BLOCK && naming == HF_FUSED;
+    case ANY: break;
     }
     return true;
 }

@@ -93,8 +93,8 @@ static char *axis_words(const struct axis *a, int64_t target, int64_t source)
 
 static void explain_term(const struct term *t, const struct array *from, const int64_t dim[3])
 {
-    static const char *const axis_name[] = {"part", "row", "column"};
-    log_say("  %s %s%s", t->add ? "+" : "=", from->element_bytes ? "" : "generated ", from->name);
+    static const char *const axis_name[] = {"part", "row", "column"}, *const does[] = {"=", "+", "over it"};
+    log_say("  %s %s%s", does[t->does], from->element_bytes ? "" : "generated ", from->name);
     for (int a = 0; a < 3; a++) {
         char *words = axis_words(&t->axis[a], dim[a], from->dim[a]);
         if (words)

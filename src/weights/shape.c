@@ -28,11 +28,23 @@ status config_from_hf(struct config *c, const struct hf_config *h)
         return fail(E_DATA, "config.json: num_hidden_layers: %lld: at most %d are supported", h->layers,
                     MAX_LAYERS);
     *c = (struct config){
-        .hidden = h->hidden, .ffn = h->intermediate, .layers = h->layers, .heads = h->heads,
-        .kv_heads = h->kv_heads, .head_dim = h->head_dim, .vocab = h->vocab, .norm_eps = h->norm_eps,
-        .rope = {.theta = h->rope_theta, .llama3 = h->rope_llama3, .factor = h->rope_factor,
-                 .low_freq = h->rope_low, .high_freq = h->rope_high, .original_positions = h->rope_original},
-        .tied = h->tied, .qkv_bias = h->qkv_bias, .max_positions = h->max_positions,
+        .hidden = h->hidden,
+        .ffn = h->intermediate,
+        .layers = h->layers,
+        .heads = h->heads,
+        .kv_heads = h->kv_heads,
+        .head_dim = h->head_dim,
+        .vocab = h->vocab,
+        .norm_eps = h->norm_eps,
+        .rope = {.theta = h->rope_theta,
+                 .llama3 = h->rope_llama3,
+                 .factor = h->rope_factor,
+                 .low_freq = h->rope_low,
+                 .high_freq = h->rope_high,
+                 .original_positions = h->rope_original},
+        .tied = h->tied,
+        .qkv_bias = h->qkv_bias,
+        .max_positions = h->max_positions,
     };
     return h->experts > 0 ? moe_from_hf(&c->moe, h) : OK;
 }

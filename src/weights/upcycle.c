@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 
 static double auto_scale(const struct moe *m)
 {
@@ -43,12 +44,106 @@ enum slot upcycle_slot(const struct model *m, int tensor)
     return slot;
 }
 
-/* Axis 0 of the experts e*G+g for one g: `per` rows of each come from the dense rows 0 .. per-1. */
-static struct axis experts_axis(const struct moe *m, int64_t g, int64_t per, double scale)
+int64_t upcycle_first_new(const struct config *source)
+{
+    return config_moe_layers(source) > 0 ? source->moe.experts : 0;
+}
+
+/* ---- what may be, and what it promises ---- */
+
+/* A model with experts gets more of the same. */
+static status check_more(const struct config *to, const struct config *from, const struct upcycle *up)
+{
+    const struct moe *a = &to->moe, *b = &from->moe;
+    if (a->experts < b->experts)
+        return fail(E_DECK,
+                    "it has %lld experts already, model.moe.experts: %lld are fewer: they are never dropped",
+                    (long long)b->experts, (long long)a->experts);
+    if (a->granularity != b->granularity || a->shared != b->shared ||
+        memcmp(a->layer, b->layer, sizeof a->layer))
+        return fail(E_DECK,
+                    "it has experts already: only their number can grow; set model.moe.granularity, shared "
+                    "and layers to what it has");
+    if (up->parents > 0)
+        return fail(E_DECK,
+                    "start.upcycle.parents: it has experts already; only those of a dense model can come "
+                    "from several models");
+    return OK;
+}
+
+status upcycle_check(const struct config *to, const struct config *from, const struct upcycle *up)
+{
+    int64_t g = to->moe.granularity;
+    if (upcycle_first_new(from) > 0)
+        return check_more(to, from, up);
+    if (to->moe.experts > 0 && up->router == ROUTER_COPY && to->moe.top_k % g != 0)
+        return fail(
+            E_DECK,
+            "model.moe.top_k: %lld is no multiple of granularity: %lld: the experts of a virtual group "
+            "are chosen together, and the last of them would be left out; change top_k, or set "
+            "start.upcycle.router: normal",
+            (long long)to->moe.top_k, (long long)g);
+    return OK;
+}
+
+/* All copies of the source's k best are chosen, and share their weight. */
+static bool more_is_exact(const struct moe *to, const struct moe *from, const struct upcycle *up)
+{
+    return up->router == ROUTER_COPY && to->experts % from->experts == 0 &&
+           to->renormalise == from->renormalise && to->top_k == from->top_k * (to->experts / from->experts);
+}
+
+bool upcycle_is_exact(const struct config *to, const struct config *from, const struct upcycle *up)
+{
+    const struct moe *m = &to->moe;
+    bool one = up->scale_gate_up == 1;
+    if (m->experts == 0)
+        return true;
+    if (up->noise > 0 || up->reinit > 0 || up->parents > 0)
+        return false;
+    if (upcycle_first_new(from) > 0)
+        return more_is_exact(m, &from->moe, up);
+    bool weights_sum_to_one = m->order == TOPK_SOFTMAX || m->renormalise || m->top_k == m->experts;
+    if (!weights_sum_to_one || !one || m->shared > 0)
+        return false;
+    if (m->granularity == 1)
+        return up->scale_down == 1;
+    return up->router != ROUTER_NORMAL && m->top_k % m->granularity == 0 &&
+           up->scale_down == (double)m->granularity;
+}
+
+bool upcycle_is_drawn(const struct model *target, int tensor, const struct config *source,
+                      const struct upcycle *up)
+{
+    enum slot slot = upcycle_slot(target, tensor);
+    bool dense = upcycle_first_new(source) == 0;
+    if (slot == T_ROUTER)
+        return dense || up->router != ROUTER_COPY;
+    return !target->tensor[tensor].trained || (slot == T_SHARED_GATE && dense);
+}
+
+struct axis upcycle_redrawn(const struct config *target, double share, uint64_t key)
+{
+    int64_t width = config_expert_ffn(target), most = llround(share * (double)width), n = 0;
+    struct pick *at = mem_new(width, sizeof *at);
+    for (int64_t f = 0; f < width; f++)
+        if (rng_permute(key, width, f) < most)
+            at[n++] = (struct pick){f, f, 1};
+    struct axis a = axis_picks(at, n);
+    free(at);
+    return a;
+}
+
+/* ---- maps ---- */
+
+/* Axis 0 of the copies e of the FFN for e = first, first + step, ...: experts e*G+g for one g; `per` rows of
+ * each come from the dense rows 0 .. per-1. */
+static struct axis experts_axis(const struct moe *m, int64_t g, int64_t first, int64_t step, int64_t per,
+                                double scale)
 {
     int64_t n = 0;
-    struct pick *at = mem_new(mem_mul(m->experts / m->granularity, per), sizeof *at);
-    for (int64_t e = g; e < m->experts; e += m->granularity)
+    struct pick *at = mem_new(mem_mul(m->experts, per), sizeof *at);
+    for (int64_t e = first * m->granularity + g; e < m->experts; e += step * m->granularity)
         for (int64_t j = 0; j < per; j++)
             at[n++] = (struct pick){e * per + j, j, scale};
     struct axis a = axis_picks(at, n);
@@ -56,18 +151,45 @@ static struct axis experts_axis(const struct moe *m, int64_t g, int64_t per, dou
     return a;
 }
 
-/* One term per shard: which rows (gate, up) or columns (down) of the dense FFN, and its experts. */
-static struct map map_experts(const struct config *c, int dense_tensor, bool down, double scale)
+/* Of parent q of n, one term per shard: which rows (gate, up) or columns (down) of the dense FFN, and its
+ * experts. */
+static void push_parent(struct map *m, const struct config *c, int array, int64_t q, int64_t n, bool down,
+                        double scale)
 {
-    struct map m = {0};
     int64_t width = config_expert_ffn(c);
     for (int64_t g = 0; g < c->moe.granularity; g++) {
         struct axis shard = axis_shift(0, width, g * width), hidden = axis_identity(c->hidden);
-        struct term t = {.array = dense_tensor, .axis = {experts_axis(&c->moe, g, down ? 1 : 2, scale)}};
+        struct term t = {.array = array, .axis = {experts_axis(&c->moe, g, q, n, down ? 1 : 2, scale)}};
         t.axis[1] = down ? hidden : shard;
         t.axis[2] = down ? shard : hidden;
-        map_push(&m, t);
+        map_push(m, t);
     }
+}
+
+static struct map map_experts(const struct model *target, const struct model *dense, int array, bool down,
+                              const struct upcycle *up)
+{
+    struct map m = {0};
+    double scale = down ? up->scale_down : up->scale_gate_up;
+    for (int q = 0; q < up->parents; q++)
+        push_parent(&m, &target->config, array + (1 + q) * dense->n_tensors, q, up->parents, down, scale);
+    if (up->parents == 0)
+        push_parent(&m, &target->config, array, 0, 1, down, scale);
+    return m;
+}
+
+/* The n rows of axis `axis` are those of the source's `from` again and again. */
+static struct map map_repeated(const int64_t dim[3], int axis, int64_t from, int array)
+{
+    struct term t = {.array = array};
+    struct pick *at = mem_new(dim[axis], sizeof *at);
+    for (int64_t i = 0; i < dim[axis]; i++)
+        at[i] = (struct pick){i, i % from, 1};
+    for (int a = 0; a < 3; a++)
+        t.axis[a] = a == axis ? axis_picks(at, dim[a]) : axis_identity(dim[a]);
+    free(at);
+    struct map m = {0};
+    map_push(&m, t);
     return m;
 }
 
@@ -87,30 +209,35 @@ static struct map map_shared(const struct config *c, int dense_tensor, bool down
     return m;
 }
 
-struct map upcycle_map(const struct model *target, const struct model *dense, int tensor,
+struct map upcycle_map(const struct model *target, const struct model *source, int tensor,
                        const struct upcycle *up)
 {
     const struct tensor *t = &target->tensor[tensor];
+    const int *slots = source->layer[t->layer].tensor;
     enum slot slot = upcycle_slot(target, tensor);
-    const int *source = dense->layer[t->layer].tensor;
-    int from = source[slot];
-    if (slot == T_SHARED_GATE_UP || slot == T_SHARED_DOWN)
-        return map_shared(&target->config, source[slot == T_SHARED_DOWN ? T_DOWN : T_GATE_UP], slot == T_SHARED_DOWN);
-    if (target->layer[t->layer].type == MOE_BLOCK && slot == T_GATE_UP)
-        return map_experts(&target->config, from, false, up->scale_gate_up);
-    if (target->layer[t->layer].type == MOE_BLOCK && slot == T_DOWN)
-        return map_experts(&target->config, from, true, up->scale_down);
-    return map_one(0, from, axis_identity(t->dim[0]), axis_identity(t->dim[1]), axis_identity(t->dim[2]));
+    bool moe = target->layer[t->layer].type == MOE_BLOCK, down = slot == T_DOWN || slot == T_SHARED_DOWN;
+    bool experts = moe && (slot == T_GATE_UP || slot == T_DOWN);
+    bool has_experts = source->layer[t->layer].type == MOE_BLOCK;
+    if (has_experts && (experts || slot == T_ROUTER)) {
+        int axis = experts ? 0 : 1;
+        return map_repeated(t->dim, axis, source->tensor[slots[slot]].dim[axis], slots[slot]);
+    }
+    if (!has_experts && (slot == T_SHARED_GATE_UP || slot == T_SHARED_DOWN))
+        return map_shared(&target->config, slots[down ? T_DOWN : T_GATE_UP], down);
+    if (experts)
+        return map_experts(target, source, slots[slot], down, up);
+    return map_one(0, slots[slot], axis_identity(t->dim[0]), axis_identity(t->dim[1]),
+                   axis_identity(t->dim[2]));
 }
 
-struct map upcycle_router(const struct config *target, int source, int array)
+struct map upcycle_router(const struct config *target, int from, int array)
 {
     const struct moe *m = &target->moe;
     struct pick *row = mem_new(m->experts, sizeof *row);
     for (int64_t x = 0; x < m->experts; x++)
         row[x] = (struct pick){x, x / m->granularity, 1};
     struct map map =
-        map_one(source, array, axis_identity(1), axis_picks(row, m->experts), axis_identity(target->hidden));
+        map_one(from, array, axis_identity(1), axis_picks(row, m->experts), axis_identity(target->hidden));
     free(row);
     return map;
 }

@@ -91,7 +91,7 @@ static void bench_open(struct bench *b, const char *dir, int64_t experts)
     model_open(&b->target, &c, &one);
     need(upcycle_scales(&c, "auto", &up));
     need(source_open_hf(&source, dir));
-    need(plan_upcycle(&b->plan, &b->target, &b->dense, source, &none, &up, 1));
+    need(plan_upcycle(&b->plan, &b->target, &b->dense, &source, &none, &up, 1));
     need(store_open(&b->store, &b->target, &one, 0, b->dev, false));
     char *path = mem_format("%s/model.safetensors", dir);
     b->fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -240,7 +240,7 @@ static status plan_for(struct fill_plan *plan, enum start start, const struct mo
     struct source *file;
     TRY(source_open_hf(&file, the.dense_dir));
     model_open(&source, dense, &one);
-    status s = plan_upcycle(plan, m, &source, file, &(struct grow){0}, &up, SEED);
+    status s = plan_upcycle(plan, m, &source, &file, &(struct grow){0}, &up, SEED);
     model_close(&source);
     return s;
 }

@@ -56,7 +56,7 @@ static status plan_for(struct fill_plan *plan, const struct growing *g, const st
     TRY(upcycle_scales(&target->config, "auto", &up));
     TRY(source_open_hf(&file, the.dir));
     model_open(&dense, &the.dense, &one);
-    status s = plan_upcycle(plan, target, &dense, file, &grow, &up, 41);
+    status s = plan_upcycle(plan, target, &dense, &file, &grow, &up, 41);
     model_close(&dense);
     return s;
 }

@@ -76,9 +76,10 @@ certified 4 "NOT JUDGED" approximate tied "hidden: 88, layers: 4" "$pro" --set p
 deck "like: $dense, hidden: 60, ffn: 96, layers: 5, heads: 16, kv_heads: 4, moe: {experts: 16, top_k: 4, granularity: 2}" \
     "from: $dense, $pro" > "$work/probe.yaml"
 one=$(hash 1)
+composed="aki-pro and virtual groups"
 # on_layout RANKS TENSOR EXPERT EXPERT_TENSOR
 on_layout() {
-    what="aki-pro and virtual groups on $1 ranks, tensor $2, expert $3, expert tensor $4: hash of one rank"
+    what="$composed on $1 ranks, tensor $2, expert $3, expert tensor $4: hash of one rank"
     if [ "$MPIEXEC" = no ]; then
         verdict 0 "$what # SKIP configure found no MPI launcher"
         return
@@ -105,7 +106,53 @@ deck "like: $work/grown" "from: $work/grown" > "$work/probe.yaml"
 [ -n "$one" ] && [ "$(hash 1)" = "$one" ]
 verdict $? "what coppice upcycle writes is what training starts from"
 
+# More experts from experts, and experts of several parents.
+deck "like: $work/untied, moe: {experts: 4, top_k: 2}" "from: $work/untied, upcycle: {noise: 0.05}" > "$work/moe.yaml"
+"$COPPICE" upcycle "$work/moe.yaml" --out "$work/four" > "$work/said" 2>&1
+verdict $? "a model with four experts that differ"
+certified 1 PASS equal four "moe: {experts: 8, top_k: 4}" ""
+certified 4 PASS equal four "moe: {experts: 12, top_k: 6}" "" --set parallel.expert=4
+certified 1 "NOT JUDGED" approximate four "moe: {experts: 8}" "upcycle: {noise: 0.01}"
+certified 1 "NOT JUDGED" approximate untied "moe: {experts: 4}" "upcycle: {reinit: 0.5}"
+
+deck "hidden: 20, ffn: 14, layers: 3, heads: 6, kv_heads: 3, head_dim: 4, vocab: 67, tied: false" "from: random" \
+    > "$work/random.yaml"
+"$COPPICE" upcycle "$work/random.yaml" --set run.seed=77 --out "$work/other" > "$work/said" 2>&1
+verdict $? "a second parent"
+certified 1 "NOT JUDGED" approximate untied "moe: {experts: 4}" "upcycle: {parents: [$work/untied, $work/other]}"
+deck "like: $work/untied, moe: {experts: 4}" "from: $work/untied" > "$work/probe.yaml"
+one=$(hash 1)
+deck "like: $work/untied, moe: {experts: 4}" "from: $work/untied, upcycle: {parents: [$work/untied]}" > "$work/probe.yaml"
+[ -n "$one" ] && [ "$(hash 1)" = "$one" ]
+verdict $? "parents that are the start itself change nothing"
+deck "like: $work/untied, hidden: 40, ffn: 28, heads: 12, kv_heads: 6, moe: {experts: 8, top_k: 2, granularity: 2}" \
+    "from: $work/untied, grow: {method: aki}, upcycle: {parents: [$work/other, $work/untied], noise: 0.01, reinit: 0.4}" \
+    > "$work/probe.yaml"
+composed="two parents grown by aki, noise and reinit"
+one=$(hash 1)
+on_layout 2 1 2 1
+on_layout 4 2 2 2
+on_layout 8 2 8 1
+
+# As a run folder at step 0: weights of the same hash, on other ranks too, and train goes on from it.
+test_ranks 4 4 && {
+    launch 4 "$COPPICE" upcycle "$work/probe.yaml" --out "$work/run0" --format checkpoint --set parallel.expert=4 \
+        > "$work/said" 2>&1
+    verdict $? "coppice upcycle --format checkpoint on 4 ranks"
+    "$COPPICE" inspect "$work/run0" > "$work/said" 2>&1
+    [ -n "$one" ] && grep -q "$one" "$work/said"
+    verdict $? "its weights have the hash that training starts from"
+    "$COPPICE" train "$work/probe.yaml" --set "run.dir=$work/run0" > "$work/said" 2>&1 && grep -q "step_00000000" "$work/said"
+    verdict $? "training continues from it"
+    launch 2 "$COPPICE" upcycle "$work/probe.yaml" --out "$work/two" > "$work/said" 2>&1
+    grep -q "on one rank" "$work/said" && [ ! -e "$work/two" ]
+    verdict $? "a Hugging Face directory is refused on 2 ranks"
+}
+
 refused "start.grow.method" "hidden: 88" "upcycle: {router_std: 0.1}"
 refused "models only grow" "hidden: 22" "$fpi"
 refused "another tokenizer" "vocab: 68" "$fpi"
+refused "no multiple of granularity" "moe: {experts: 8, top_k: 3, granularity: 2}" "upcycle: {noise: 0}"
+refused "parents are dense and of the shape" "moe: {experts: 4}" "upcycle: {parents: [$work/untied]}"
+refused "out of range" "moe: {experts: 4}" "upcycle: {reinit: 1.5}"
 finish

@@ -8,6 +8,15 @@ struct bad {
 };
 
 static const struct bad bad_decks[] = {
+    {"start: {upcycle: {parents: [a, [b]]}}",
+     "t.yaml:1:32: start.upcycle.parents.1: expected a path, not a list"},
+    {"start: {upcycle: {parents: {a: b}}}",
+     "t.yaml:1:28: start.upcycle.parents: expected a list of paths, not a mapping"},
+    {"start: {upcycle: {parents: [\"${NO_SUCH_NAME}\"]}}",
+     "t.yaml:1:29: start.upcycle.parents.0: ${NO_SUCH_NAME} is not set; set it, or write "
+     "${NO_SUCH_NAME:-text}"},
+    {"start: {upcycle: {reinit: 2}}",
+     "t.yaml:1:27: start.upcycle.reinit: 2 is out of range (0 to 1)"},
     {"run: {steps: 1.5}",
      "t.yaml:1:14: run.steps: expected an integer, not '1.5'"},
     {"run: {steps: 1e3}",
@@ -421,7 +430,7 @@ static const struct bad bad_sets[] = {
     {"model.like=a\nb",
      "--set: not UTF-8, a control character, or more than 64 KiB"},
     {"start.upcycle=3",
-     "--set: start.upcycle: a section, not a key; it holds router_std, noise, weight_scale"},
+     "--set: start.upcycle: a section, not a key; it holds router, router_std, parents, noise, reinit, reinit_std, weight_scale"},
     {"data.train.x.weight=1",
      "--set: data.train.x.weight: unknown key; `coppice deck keys` lists them all"},
     {"log.every=1.5",

@@ -1,4 +1,4 @@
-/* The read plan against brute force: random maps with repetition, gaps, scales and added terms are
+/* The read plan against brute force: random maps with repetition, gaps, scales and terms that add or replace are
  * evaluated element by element from their definition and compared bit by bit with map_run, whole,
  * cut to random boxes, and composed two and three deep; reads are counted per source element. */
 #include <stdint.h>
@@ -93,7 +93,7 @@ static struct axis random_axis(int64_t lo, int64_t n, int64_t sources)
     return axis_picks(at, k);
 }
 
-/* Copies on disjoint bands of axis `a`, then up to three terms that add anywhere. */
+/* Copies on disjoint bands of axis `a`, then up to three terms that add or replace anywhere. */
 static struct map random_map(const int64_t dim[3], int64_t source_dim[ARRAYS][3])
 {
     struct map m = {0};
@@ -106,7 +106,7 @@ static struct map random_map(const int64_t dim[3], int64_t source_dim[ARRAYS][3]
         map_push(&m, t);
     }
     for (int64_t adds = draw(4); adds > 0; adds--) {
-        struct term t = {.array = (int)draw(ARRAYS), .add = true};
+        struct term t = {.array = (int)draw(ARRAYS), .does = draw(2) ? ADD : REPLACE};
         for (int b = 0; b < 3; b++)
             t.axis[b] = random_axis(0, dim[b], source_dim[t.array][b]);
         map_push(&m, t);
@@ -138,7 +138,7 @@ static float element(const struct map *m, float *const *data, int64_t dims[][3],
         int64_t from = (p[0].src * dims[t->array][1] + p[1].src) * dims[t->array][2] + p[2].src;
         float x = data[t->array][from];
         double scale = p[0].scale * p[1].scale * p[2].scale;
-        if (t->add)
+        if (t->does == ADD)
             y = (float)((double)y + scale * (double)x);
         else
             y = scale == 1.0 ? x : (float)(scale * (double)x);
@@ -162,7 +162,7 @@ static float *expect(const struct map *m, float *const *data, int64_t dims[][3],
 
 static bool only_copies(const struct map *m)
 {
-    return m->n == 0 || !m->term[m->n - 1].add;
+    return m->n == 0 || m->term[m->n - 1].does == COPY;
 }
 
 /* Run the map for a box; compare bits with `want`, bytes with map_bytes, reads with the union. */
