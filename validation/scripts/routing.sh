@@ -1,26 +1,8 @@
 #!/bin/sh
 # Routing: a capacity that nobody exceeds is dropless, bit by bit; a restart keeps the routing's state
 # (balancing bias, loads of the step before) and the jitter, bit by bit; upcycling with shared experts.
-src=${srcdir:-.}
-top=$(cd "$src" && pwd)
-. "$top/validation/launch.sh"
+. "${srcdir:-.}/validation/scripts/tap.sh"
 reference=$top/validation/reference
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-count=0
-bad=0
-
-# verdict GOOD WHAT: 0 is good; what was said last follows a failure
-verdict() {
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        bad=1
-        echo "not ok $count - $2"
-        sed 's/^/# /' "$work/said" | tail -n 20
-    fi
-}
 
 # deck CASE MOE: a deck of a reference case; 8 steps at most
 deck() {
@@ -75,21 +57,16 @@ restart() {
     verdict $? "bias, loads and jitter survive a restart, bit by bit: $title"
 }
 
-echo 1..7
 deck mixtral-losses "aux_loss_coeff: 0.02" > "$work/dropless.yaml"
 dropless 1 position "one of each"
-if [ "$MPIEXEC" = no ]; then
-    for i in 3 4; do verdict 0 "# SKIP configure found no MPI launcher"; done
-else
+if test_ranks 4 2; then
     dropless 4 probability "tensor 2, expert 2, expert tensor 2" \
         --set parallel.tensor=2 --set parallel.expert=2 --set parallel.expert_tensor=2
 fi
 deck global-bias-jitter "aux_loss_coeff: 0.05, aux_loss_domain: global, bias_update_rate: 0.05, jitter: 0.1, \
 shared: 1" > "$work/state.yaml"
 restart 1 "one of each"
-if [ "$MPIEXEC" = no ]; then
-    verdict 0 "# SKIP configure found no MPI launcher"
-else
+if test_ranks 4 1; then
     restart 4 "tensor 2, expert 2, expert tensor 2" \
         --set parallel.tensor=2 --set parallel.expert=2 --set parallel.expert_tensor=2
 fi
@@ -98,4 +75,4 @@ aux_loss_coeff: 0" > "$work/state.yaml"
 train shared 1 && ! "$COPPICE" export "$work/shared" --out "$work/exported" > "$work/said" 2>&1 &&
     grep -q 'shared experts cannot be exported' "$work/said"
 verdict $? "upcycling with shared experts trains; its export is refused with the reason"
-exit $bad
+finish

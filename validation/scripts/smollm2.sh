@@ -1,9 +1,7 @@
 #!/bin/sh
 # A real model, behind CHECK_LEVEL=long (half an hour on two cores, 12 GB of memory, 5 GB of disk): SmolLM2-135M
 # upcycled to E4T2. Its directory: $SMOLLM2 (default ~/.cache/coppice/smollm2-135m); tokens: $COPPICE_SHARED/data/tokens.
-src=${srcdir:-.}
-top=$(cd "$src" && pwd)
-shared=${COPPICE_SHARED:-$top/../shared}
+shared=${COPPICE_SHARED:-$(cd "${srcdir:-.}" && pwd)/../shared}
 : "${SMOLLM2:=$HOME/.cache/coppice/smollm2-135m}"
 TOKENS=$shared/data/tokens
 export SMOLLM2 TOKENS
@@ -11,23 +9,7 @@ export SMOLLM2 TOKENS
 [ -e "$SMOLLM2/config.json" ] || { echo "1..0 # SKIP no model in $SMOLLM2 (data/smollm2-135m/make writes it)"; exit 0; }
 [ -e "$TOKENS/wikitext2-valid.idx" ] || { echo "1..0 # SKIP no tokens in $TOKENS"; exit 0; }
 TEST_TIMEOUT=3600
-. "$top/validation/launch.sh"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-count=0
-bad=0
-echo 1..11
-
-verdict() { # GOOD WHAT: 0 is good
-    count=$((count + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $count - $2"
-    else
-        bad=1
-        echo "not ok $count - $2"
-        tail -n 12 "$work/said" | sed 's/^/# /'
-    fi
-}
+. "${srcdir:-.}/validation/scripts/tap.sh"
 
 train() { # RANKS RUN ARGUMENT...
     ranks=$1 run=$2
@@ -79,4 +61,4 @@ for layout in 4:1:4:1 3:3:1:3 6:3:2:3; do
 done
 grep -q 'hashes' "$work/said"
 verdict $? "hashes after loading equal those saved: $(grep '^continue' "$work/said" | sed 's/.*hashes//')"
-[ "$bad" -eq 0 ]
+finish
