@@ -12,8 +12,9 @@ struct side {
 };
 
 struct distance {
-    double error, reference, worst; /* |a-b|^2, |b|^2, max|a-b| */
-    bool bits;                      /* every bit is the same */
+    double error, reference, value, product; /* |a-b|^2, |b|^2, |a|^2, a.b */
+    double worst;                            /* max|a-b| */
+    bool bits;                               /* every bit is the same */
 };
 
 /* One plane of axis 0 at a time: the whole of an expert tensor may be large. */
@@ -31,9 +32,11 @@ static status measure(const struct side *a, const struct side *b, int ta, int tb
             code = source_read(b->weights, tb, plane, y, &bytes);
         d->bits = d->bits && !memcmp(x, y, (size_t)n * sizeof *x);
         for (int64_t i = 0; i < n && code == OK; i++) {
-            double e = fabs((double)x[i] - (double)y[i]);
+            double p = (double)x[i], q = (double)y[i], e = fabs(p - q);
             d->error += e * e;
-            d->reference += (double)y[i] * (double)y[i];
+            d->reference += q * q;
+            d->value += p * p;
+            d->product += p * q;
             d->worst = e <= d->worst ? d->worst : e; /* keeps a NaN */
         }
     }
@@ -57,7 +60,8 @@ static status compare_tensor(const struct side *a, const struct side *b, int ta,
     TRY(measure(a, b, ta, tb, &d));
     if (d.bits)
         return OK;
-    log_say("%-32s |a-b|/|b| %.3e   max|a-b| %.3e", t->name, sqrt(d.error / d.reference), d.worst);
+    log_say("%-32s |a-b|/|b| %.3e   max|a-b| %.3e   cosine %.6f", t->name, sqrt(d.error / d.reference),
+            d.worst, d.product / sqrt(d.value * d.reference));
     ++*different;
     return OK;
 }

@@ -161,16 +161,18 @@ static status begin_run(struct job *j)
     return OK;
 }
 
-/* The loss that the run starts from: the source model's, or of the weights as they are. */
+/* Step 0 of the validation curve. What the run starts from is the source model's loss where there is one:
+ * after growth or upcycling that are not exact the two differ. */
 static status start_loss(struct job *j)
 {
     struct trainer *t = &j->trainer;
     if (j->checkpoint)
         return OK;
     t->start_valid = j->origin.valid;
-    if (isfinite(t->start_valid) || data_valid_sets(t->data) == 0)
-        return OK;
-    return loop_validate(t, &t->start_valid);
+    TRY(loop_validate(t, &t->valid));
+    if (!isfinite(t->start_valid))
+        t->start_valid = t->valid;
+    return OK;
 }
 
 /* ---- the command ---- */

@@ -1,0 +1,14 @@
+#!/bin/sh
+# validation/science/run --quick as TAP: a test per inequality that theory makes certain.
+work=$(mktemp -d) || exit 73
+trap 'rm -rf "$work"' EXIT
+"${srcdir:-.}/validation/science/run" --quick --jobs 1 --work "$work" 2>&1 | awk '
+    /^   (holds|FAILS|not run) / {
+        printf "%s %d - %s\n", $1 == "holds" ? "ok" : "not ok", ++n, substr($0, 18)
+    }
+    { print "# " $0; verdict = $NF }
+    END {
+        print (verdict == "PASSED" ? "ok " : "not ok ") ++n " - the whole"
+        print "1.." n
+        exit verdict != "PASSED"
+    }'
