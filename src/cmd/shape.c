@@ -48,8 +48,14 @@ static status read_shape(struct config *c, const char *path, const struct deck *
             E_DATA,
             "%s: there is no such folder; a model is a Hugging Face folder, a checkpoint or a run folder",
             path);
-    TRY(ckpt_resolve(path, &dir));
-    status code = ckpt_index_read(&index, dir);
+    status code = ckpt_resolve(path, &dir);
+    if (code == E_NOCKPT)
+        return fail(E_DATA,
+                    "%s: no model is in this folder: neither config.json (Hugging Face) nor index.h5 (a "
+                    "checkpoint) nor ckpt/step_* (a run folder)",
+                    path);
+    TRY(code);
+    code = ckpt_index_read(&index, dir);
     free(dir);
     if (code != OK)
         return code;

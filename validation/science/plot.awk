@@ -19,25 +19,25 @@ function tick(span, parts,    power, x) {
 
 function page(height) {
     svg = sprintf("%s/claim-%02d.svg", folder, id)
-    put("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 760 " height "\" font-family=\"Helvetica,Arial,sans-serif\" font-size=\"13\" fill=\"#333\">")
-    put("<rect width=\"760\" height=\"" height "\" fill=\"#fff\"/>")
-    wrapped(sprintf("Claim %d: %s", id, title))
-    label(24, 66, what, "fill=\"#777\"")
+    put("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 840 " height "\" font-family=\"Helvetica,Arial,sans-serif\" font-size=\"13\" fill=\"#333\">")
+    put("<rect width=\"840\" height=\"" height "\" fill=\"#fff\"/>")
+    label(24, wrapped(sprintf("Claim %d: %s", id, title)) + 20, what, "fill=\"#777\"")
 }
 
-# The title on one or two lines.
-function wrapped(text,    cut) {
-    cut = length(text)
-    if (cut > 96)
-        for (cut = 96; substr(text, cut, 1) != " "; cut--)
+# The title on as many lines as it needs; returns where the last one stands.
+function wrapped(text,    cut, y) {
+    for (y = 26; length(text) > 90; y += 19) {
+        for (cut = 90; substr(text, cut, 1) != " "; cut--)
             ;
-    label(24, 26, substr(text, 1, cut), "font-size=\"15\" font-weight=\"bold\" fill=\"#111\"")
-    if (cut < length(text))
-        label(24, 45, substr(text, cut + 1), "font-size=\"15\" font-weight=\"bold\" fill=\"#111\"")
+        label(24, y, substr(text, 1, cut), "font-size=\"15\" font-weight=\"bold\" fill=\"#111\"")
+        text = substr(text, cut + 1)
+    }
+    label(24, y, text, "font-size=\"15\" font-weight=\"bold\" fill=\"#111\"")
+    return y
 }
 
-function sx(x) { return sprintf("%.1f", 70 + 520 * (x - x0) / (x1 - x0)) }
-function sy(y) { return sprintf("%.1f", 400 - 310 * (y - y0) / (y1 - y0)) }
+function sx(step) { return sprintf("%.1f", 70 + 580 * step / x1) }
+function sy(y) { return sprintf("%.1f", 410 - 305 * (y - y0) / (y1 - y0)) }
 
 # Lowest, mean and highest validation loss of a run at a step, over the seeds.
 function spread(run, step,    i, v, n) {
@@ -58,7 +58,7 @@ function spread(run, step,    i, v, n) {
 
 # Ranges over all runs. A start far above the rest is cut off: the band of interest is what comes later.
 function ranges(    i, j, n, step, most) {
-    x0 = x1 = 0
+    x1 = 0
     y0 = y1 = most = ""
     for (i = 1; i <= n_runs; i++) {
         n = split(evals[runs[i], seeds[1]], step, " ")
@@ -68,7 +68,7 @@ function ranges(    i, j, n, step, most) {
             x1 = step[j] > x1 ? step[j] + 0 : x1
             y0 = y0 == "" || low < y0 ? low : y0
             most = most == "" || high > most ? high : most
-            if (j > 2)
+            if (j > 2 || n < 3)
                 y1 = y1 == "" || high > y1 ? high : y1
         }
     }
@@ -80,15 +80,15 @@ function ranges(    i, j, n, step, most) {
 function frame(    d, y, x) {
     d = tick(y1 - y0, 6)
     for (y = d * int(y0 / d + 1); y <= y1; y += d) {
-        put("<path d=\"M70 " sy(y) "H590\" stroke=\"#e4e4e4\"/>")
+        put("<path d=\"M70 " sy(y) "H650\" stroke=\"#e4e4e4\"/>")
         label(62, sy(y) + 4, sprintf("%.4g", y), "text-anchor=\"end\"")
     }
-    d = tick(x1 - x0, 6)
-    for (x = 0; x <= x1; x += d)
-        label(sx(x), 420, sprintf("%g", x * tokens_a_step / 1000), "text-anchor=\"middle\"")
-    put("<path d=\"M70 400H590\" stroke=\"#999\"/>")
-    label(330, 442, "thousand tokens after the start", "text-anchor=\"middle\" fill=\"#777\"")
-    put("<clipPath id=\"plot\"><rect x=\"70\" y=\"85\" width=\"520\" height=\"316\"/></clipPath>")
+    d = tick(x1 * tokens_a_step / 1000, 6)
+    for (x = 0; x <= x1 * tokens_a_step / 1000; x += d)
+        label(sx(x * 1000 / tokens_a_step), 430, sprintf("%g", x), "text-anchor=\"middle\"")
+    put("<path d=\"M70 410H650\" stroke=\"#999\"/>")
+    label(360, 452, "thousand tokens after the start", "text-anchor=\"middle\" fill=\"#777\"")
+    put("<clipPath id=\"plot\"><rect x=\"70\" y=\"95\" width=\"580\" height=\"316\"/></clipPath>")
 }
 
 function one_curve(run, color,    n, j, step, line, up, down) {
@@ -116,12 +116,12 @@ function names(    i, j, t, place, by) {
     }
     for (i = 1; i <= n_runs; i++) {
         place = i == 1 || end[runs[by[i]]] - place > 17 ? end[runs[by[i]]] + 0 : place + 17
-        label(598, place + 4, runs[by[i]] sprintf(" %.4f", final[runs[by[i]]]), "fill=\"" palette[by[i]] "\" font-weight=\"bold\"")
+        label(658, place + 4, runs[by[i]] sprintf(" %.4f", final[runs[by[i]]]), "fill=\"" palette[by[i]] "\" font-weight=\"bold\"")
     }
 }
 
 function curves(    i) {
-    page(460)
+    page(466)
     ranges()
     frame()
     for (i = 1; i <= n_runs; i++)
@@ -132,7 +132,7 @@ function curves(    i) {
 }
 
 function bars(    i, j, v, n, sum, most, y, width, dots) {
-    page(100 + 34 * n_runs)
+    page(110 + 34 * n_runs)
     for (i = 2; i <= n_runs; i++)
         for (j = 1; j <= n_seeds; j++) {
             v = measured(runs[i], runs[1], seeds[j])
@@ -141,7 +141,7 @@ function bars(    i, j, v, n, sum, most, y, width, dots) {
     for (i = 2; i <= n_runs; i++) {
         n = sum = 0
         dots = ""
-        y = 56 + 34 * (i - 1)
+        y = 66 + 34 * (i - 1)
         for (j = 1; j <= n_seeds; j++) {
             v = measured(runs[i], runs[1], seeds[j])
             if (v == "")

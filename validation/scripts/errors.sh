@@ -62,6 +62,8 @@ failures() {
     damage
     rm -r "$work/bad/model"
     ended 65 'model: there is no such folder' "no model" "$on" $here/model.yaml
+    mkdir "$work/bad/model"
+    ended 65 'model: no model is in this folder' "a folder without a model" "$on" $here/model.yaml
     damage
     head -c 150000 "$work/good/model/model.safetensors" > "$work/bad/model/model.safetensors"
     ended 65 'model.safetensors' "model cut short" "$on" $here/model.yaml
