@@ -55,22 +55,22 @@ deck "hidden: 20, ffn: 14, layers: 3, heads: 6, kv_heads: 3, head_dim: 4, vocab:
     > "$work/said" 2>&1 && "$COPPICE" export "$work/run-untied" --out "$work/untied" >> "$work/said" 2>&1
 verdict $? "a random model with a head of its own, exported"
 
-certified 1 PASS equal tied "hidden: 88" "$fpi"
-certified 1 PASS equal tied "ffn: 55, heads: 14" "$fpi"
-certified 1 PASS equal tied "hidden: 132, ffn: 110, heads: 20, kv_heads: 4" "$fpi"
-certified 1 PASS equal tied "hidden: 88, tied: false" "$fpi"
-certified 1 PASS equal untied "hidden: 60, ffn: 31, heads: 12" "$fpi"
-certified 1 PASS equal run-untied "hidden: 40, heads: 10, kv_heads: 5" "$fpi"
-certified 1 PASS equal tied "hidden: 88, ffn: 60, moe: {experts: 4}" "$fpi"
-certified 1 PASS equal untied "hidden: 40, ffn: 20, moe: {experts: 8, top_k: 4, granularity: 2}" \
+certified 1 PASS exact tied "hidden: 88" "$fpi"
+certified 1 PASS exact tied "ffn: 55, heads: 14" "$fpi"
+certified 1 PASS exact tied "hidden: 132, ffn: 110, heads: 20, kv_heads: 4" "$fpi"
+certified 1 PASS exact tied "hidden: 88, tied: false" "$fpi"
+certified 1 PASS exact untied "hidden: 60, ffn: 31, heads: 12" "$fpi"
+certified 1 PASS exact run-untied "hidden: 40, heads: 10, kv_heads: 5" "$fpi"
+certified 1 PASS exact tied "hidden: 88, ffn: 60, moe: {experts: 4}" "$fpi"
+certified 1 PASS exact untied "hidden: 40, ffn: 20, moe: {experts: 8, top_k: 4, granularity: 2}" \
     "$fpi, upcycle: {weight_scale: down}"
-certified 4 PASS equal tied "hidden: 88, ffn: 96, heads: 16, kv_heads: 4, moe: {experts: 8, top_k: 4, granularity: 2}" \
+certified 4 PASS exact tied "hidden: 88, ffn: 96, heads: 16, kv_heads: 4, moe: {experts: 8, top_k: 4, granularity: 2}" \
     "$fpi, upcycle: {weight_scale: down}" --set parallel.tensor=2 --set parallel.expert=2 --set parallel.expert_tensor=2
-certified 1 "NOT JUDGED" approximate tied "hidden: 60" "$fpi"
-certified 1 "NOT JUDGED" approximate tied "moe: {experts: 4}" "upcycle: {noise: 0.01}"
-certified 1 "NOT JUDGED" approximate untied "layers: 5" "$fpi"
-certified 1 "NOT JUDGED" approximate untied "hidden: 40, ffn: 20, layers: 4" "grow: {method: aki, scope: neurons}"
-certified 4 "NOT JUDGED" approximate tied "hidden: 88, layers: 4" "$pro" --set parallel.tensor=4
+certified 1 "NOT JUDGED" none tied "hidden: 60" "$fpi"
+certified 1 "NOT JUDGED" none tied "moe: {experts: 4}" "upcycle: {noise: 0.01}"
+certified 1 "NOT JUDGED" none untied "layers: 5" "$fpi"
+certified 1 "NOT JUDGED" none untied "hidden: 40, ffn: 20, layers: 4" "grow: {method: aki, scope: neurons}"
+certified 4 "NOT JUDGED" none tied "hidden: 88, layers: 4" "$pro" --set parallel.tensor=4
 
 # One rank and layouts of 2 to 8, of growth in every direction and granular upcycling in one plan.
 deck "like: $dense, hidden: 60, ffn: 96, layers: 5, heads: 16, kv_heads: 4, moe: {experts: 16, top_k: 4, granularity: 2}" \
@@ -110,16 +110,16 @@ verdict $? "what coppice upcycle writes is what training starts from"
 deck "like: $work/untied, moe: {experts: 4, top_k: 2}" "from: $work/untied, upcycle: {noise: 0.05}" > "$work/moe.yaml"
 "$COPPICE" upcycle "$work/moe.yaml" --out "$work/four" > "$work/said" 2>&1
 verdict $? "a model with four experts that differ"
-certified 1 PASS equal four "moe: {experts: 8, top_k: 4}" ""
-certified 4 PASS equal four "moe: {experts: 12, top_k: 6}" "" --set parallel.expert=4
-certified 1 "NOT JUDGED" approximate four "moe: {experts: 8}" "upcycle: {noise: 0.01}"
-certified 1 "NOT JUDGED" approximate untied "moe: {experts: 4}" "upcycle: {reinit: 0.5}"
+certified 1 PASS exact four "moe: {experts: 8, top_k: 4}" ""
+certified 4 PASS exact four "moe: {experts: 12, top_k: 6}" "" --set parallel.expert=4
+certified 1 "NOT JUDGED" none four "moe: {experts: 8}" "upcycle: {noise: 0.01}"
+certified 1 "NOT JUDGED" none untied "moe: {experts: 4}" "upcycle: {reinit: 0.5}"
 
 deck "hidden: 20, ffn: 14, layers: 3, heads: 6, kv_heads: 3, head_dim: 4, vocab: 67, tied: false" "from: random" \
     > "$work/random.yaml"
 "$COPPICE" upcycle "$work/random.yaml" --set run.seed=77 --out "$work/other" > "$work/said" 2>&1
 verdict $? "a second parent"
-certified 1 "NOT JUDGED" approximate untied "moe: {experts: 4}" "upcycle: {parents: [$work/untied, $work/other]}"
+certified 1 "NOT JUDGED" none untied "moe: {experts: 4}" "upcycle: {parents: [$work/untied, $work/other]}"
 deck "like: $work/untied, moe: {experts: 4}" "from: $work/untied" > "$work/probe.yaml"
 one=$(hash 1)
 deck "like: $work/untied, moe: {experts: 4}" "from: $work/untied, upcycle: {parents: [$work/untied]}" > "$work/probe.yaml"
