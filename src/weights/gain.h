@@ -1,21 +1,27 @@
-/* Each MoE layer by itself: its feed-forward and the source's are given the same residual stream, which the
- * source's forward pass left, so that no layer is blamed for what earlier ones changed. With h the normed
- * input and D(h) what the source's layer gives, over all tokens gain = <y, D(h)> / <D(h), D(h)>,   error = |y
- * - D(h)| / |D(h)|.
+/* Each MoE layer by itself: its feed-forward and the source's are given the same residual stream, which
+ * the source's forward pass left, so that no layer is blamed for what earlier ones changed. With h the
+ * normed input, D(h) what the source's layer gives and y what the target's does, over all tokens
  *
- * Where a token's experts are whole copies of the dense FFN (upcycle_is_copy) theory says more. Expert e*G+g
- * has s_u times shard g of gate and up and s_d times shard g of down. SwiGLU of s_u*W and h is that of W and
- * s_u*h; the outputs of the G shards add up to D; and the G experts of a group, which share a router row, are
- * chosen together with equal weights. So with w(h) the sum of the k chosen weights, whatever the scales, y =
- * s_d * w(h)/G * D(s_u*h).                                                                             (*) w
- * = 1 for topk-softmax and renormalised weights. Else they are the k largest of X probabilities: k/X <= w <=
- * 1, and little above k/X for a router of small weights. The gain follows: s_u = 1 (a on down alone, or no
- * scale): a mean of s_d*w/G, hence between s_d*k/(X*G) and s_d/G: for softmax-topk k/(X*G) to 1/G as it is, 1
- * to X/k with a = X*G/k; 1 for topk-softmax with a = G, the exact case; s_u = s_d = a^(1/3): D(s*h) is about
- * s^2*D(h), not just that, as silu(s*z) = s*silu(z)*sigmoid(s*z)/sigmoid(z); for arbitrary weights nothing
- * bounds it, so no bounds are given, but (*) itself gives the gain of this model on these tokens
- * (methods: 1.05 to 1.25 for softmax-topk, about 1 for topk-softmax).
- * (*) is checked to rounding: w in double from router and norm, D(s_u*h) by the source's net. */
+ *   gain = <y, D(h)> / <D(h), D(h)>,   error = |y - D(h)| / |D(h)|.
+ *
+ * Where a token's experts are whole copies of the dense FFN (upcycle_is_copy) theory says more. Expert
+ * e*G+g has s_u times shard g of gate and up, and s_d times shard g of down. SwiGLU with s_u*W at h is
+ * SwiGLU with W at s_u*h; the outputs of the G shards add up to D; the G experts of a group, which share a
+ * router row, are chosen together with equal weights. So with w(h) = the sum of the k chosen weights
+ *
+ *   y = s_d * w(h)/G * D(s_u*h)      whatever the scales.      (*)
+ *
+ * w = 1 for topk-softmax and renormalised weights. Else it is the sum of the k largest of X probabilities:
+ * k/X <= w <= 1, and little above k/X for a router of small weights. The gain follows.
+ *
+ * s_u = 1 (all of a on down, or no scale): it is a mean of s_d*w/G, hence from s_d*k/(X*G) to s_d/G. For
+ * softmax-topk that is k/(X*G) to 1/G unscaled, and 1 to X/k with a = X*G/k on down.
+ *
+ * s_u = s_d = s = a^(1/3): D(s*h) is only about s^2*D(h), as silu(s*z)/silu(z) = s*sigmoid(s*z)/sigmoid(z).
+ * Nothing bounds it for arbitrary weights, so no bounds are given; (*) itself gives the gain of this model
+ * on these tokens (methods B4: 1.05 to 1.25 for softmax-topk, about 1 for topk-softmax).
+ *
+ * (*) is checked to rounding: w in double from norm and router, D(s_u*h) by the source's net. */
 #ifndef WEIGHTS_GAIN_H
 #define WEIGHTS_GAIN_H
 #include "comm/comm.h"
