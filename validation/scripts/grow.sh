@@ -29,12 +29,13 @@ certified() {
     verdict $? "$what"
 }
 
-# refused WORD MODEL START: code 64 and the reason
+# refused PLACE WORD FROM MODEL START: code 64 and the reason, at LINE:COLUMN of the deck (1: model, 2: start)
 refused() {
-    deck "like: $dense, $2" "from: $dense, $3" > "$work/deck.yaml"
-    "$COPPICE" train "$work/deck.yaml" --fresh > "$work/said" 2>&1
-    [ "$? $(grep -c "$1" "$work/said")" = "64 1" ]
-    verdict $? "$2 $3: refused: $1"
+    case $3 in tied) from=$dense ;; *) from=$work/$3 ;; esac
+    echo "model: {$4, like: $from}" > "$work/deck.yaml"
+    deck "" "$5, from: $from" | tail -n +2 >> "$work/deck.yaml"
+    ends 64 "$COPPICE" train "$work/deck.yaml" --fresh && said "deck.yaml:$1: .*$2"
+    verdict $? "$3, $4 $5: refused at $1: $2"
 }
 
 # hash RANKS ARGUMENTS...: of the weights that probe.yaml starts from
@@ -149,10 +150,27 @@ test_ranks 4 4 && {
     verdict $? "a Hugging Face directory is refused on 2 ranks"
 }
 
-refused "start.grow.method" "hidden: 88" "upcycle: {router_std: 0.1}"
-refused "models only grow" "hidden: 22" "$fpi"
-refused "another tokenizer" "vocab: 68" "$fpi"
-refused "no multiple of granularity" "moe: {experts: 8, top_k: 3, granularity: 2}" "upcycle: {noise: 0}"
-refused "parents are dense and of the shape" "moe: {experts: 4}" "upcycle: {parents: [$work/untied]}"
-refused "out of range" "moe: {experts: 4}" "upcycle: {reinit: 1.5}"
+# What only the source's shape shows; what the deck alone shows is in validation/unit/deck_bad.h.
+refused 1:17 "set start.grow.method" tied "hidden: 88" "upcycle: {router_std: 0.1}"
+refused 1:17 "models only grow" tied "hidden: 22" "$fpi"
+refused 1:14 "models only grow" tied "ffn: 50" "$fpi"
+refused 1:17 "models only grow" tied "layers: 1" "$pro"
+refused 1:16 "models only grow" tied "heads: 4" "$fpi"
+refused 1:16 "another tokenizer" tied "vocab: 68" "$fpi"
+refused 1:19 "add heads instead" tied "head_dim: 8" "$fpi"
+refused 1:19 "neither adds nor removes biases" tied "qkv_bias: false" "$fpi"
+refused 1:15 "differ and cannot become one" untied "tied: true" "$fpi"
+refused 2:36 "only a dense model grows; this one has 4" four "hidden: 40" "$fpi"
+refused 1:34 "no multiple of granularity" tied "moe: {experts: 8, top_k: 3, granularity: 2}" "upcycle: {noise: 0}"
+refused 1:28 "does not divide the dense FFN width 54" tied "moe: {granularity: 4, experts: 8, top_k: 4}" "upcycle: {noise: 0}"
+refused 1:34 "its router never learns" tied "moe: {experts: 4, top_k: 1}" "upcycle: {noise: 0}"
+refused 1:35 "there is no layer 2" tied "moe: {experts: 4, layers: [2]}" "upcycle: {noise: 0}"
+refused 1:23 "shared experts stand beside routed ones" tied "moe: {shared: 2}" "upcycle: {noise: 0}"
+refused 1:24 "never dropped" four "moe: {experts: 2}" "upcycle: {noise: 0}"
+refused 1:40 "only their number can grow" four "moe: {experts: 8, granularity: 2, top_k: 4}" "upcycle: {noise: 0}"
+refused 2:28 "only those of a dense model" four "moe: {experts: 8}" "upcycle: {parents: [$work/untied]}"
+refused 2:28 "parents are dense and of the shape" tied "moe: {experts: 4}" "upcycle: {parents: [$work/untied]}"
+refused 2:27 "out of range" tied "moe: {experts: 4}" "upcycle: {reinit: 1.5}"
+refused 2:26 "no experts are made" tied "norm_eps: 1.0e-5" "upcycle: {noise: 0.1}"
+refused 2:27 "no experts are made" four "norm_eps: 1.0e-5" "upcycle: {reinit: 0.1}"
 finish
