@@ -170,13 +170,13 @@ static status apply_deck(struct config *c, const struct deck *deck)
     return apply_moe(c, deck);
 }
 
-/* A failure is about that model. */
-static status about(const char *model, status code)
+/* A failure is told after what it is about. */
+static status about(const char *what, status code)
 {
     if (code == OK)
         return OK;
     char *why = mem_text(status_text());
-    code = fail(code, "%s: %s", model, why);
+    code = fail(code, "%s: %s", what, why);
     free(why);
     return code;
 }

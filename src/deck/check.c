@@ -172,8 +172,7 @@ static void check_moe(struct check *c)
                  "there is no layer %ld; model.layers: %lld counts from 0", last, (long long)layers);
 }
 
-/* Options of a start that others leave without effect. Defaults are never refused: a resolved deck gives all.
- */
+/* Options of a start that others leave without effect. Defaults may stand: a resolved deck gives them all. */
 static void check_start(struct check *c)
 {
     static const double std = 0.02;

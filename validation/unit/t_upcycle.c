@@ -319,7 +319,7 @@ static void test_exact(void)
                              .noise = list[i].noise,
                              .reinit = list[i].reinit};
         ok(upcycle_is_exact(&to, &from, &up) == list[i].exact, "row %zu: theory says %s", i,
-           list[i].exact ? "equal" : "approximate");
+           list[i].exact ? "exact" : "not exact");
     }
 }
 
