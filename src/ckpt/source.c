@@ -63,7 +63,7 @@ static void list_arrays(struct ckpt_source *s)
 
 status ckpt_source(struct source **out, const char *dir)
 {
-    static const struct source_ops ops = {source_box, source_end};
+    static const struct source_ops ops = {.read = source_box, .close = source_end};
     struct ckpt_source *s = mem_new(1, sizeof *s);
     status result = ckpt_index_read(&s->index, dir);
     if (result != OK) {

@@ -99,7 +99,7 @@ static void forward_logits(struct probe *p)
     for (int64_t r = 0; r < p->batch.rounds; r++) {
         struct micro_batch m = batch_round(&p->batch, r);
         struct collect to = {p->logits + r * logits_of_a_micro(p), p->s.shapes.target.vocab};
-        struct logits_sink sink = {collect_logits, &to};
+        struct logits_sink sink = {.take = collect_logits, .with = &to};
         net_probe(p->s.net, &m, &report, &sink);
     }
 }

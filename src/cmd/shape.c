@@ -27,11 +27,11 @@ static status read_hf(struct config *c, const char *dir, const struct deck *deck
         log_warn("%s", hf.notes[i]);
     status s = config_from_hf(c, &hf);
     if (s == OK && hf.sliding_window > 0 && deck->data.sequence > hf.sliding_window)
-        s = fail(E_DECK,
-                 "%s: data.sequence: %lld is longer than the model's sliding window of %lld, which is not "
-                 "supported: at most %lld",
-                 deck_origin(deck, "data.sequence"), (long long)deck->data.sequence, hf.sliding_window,
-                 hf.sliding_window);
+        s = fail(
+            E_DECK,
+            "data.sequence: %lld is longer than the model's sliding window of %lld, which is not supported: "
+            "at most %lld",
+            (long long)deck->data.sequence, hf.sliding_window, hf.sliding_window);
     hf_config_free(&hf);
     return s;
 }
@@ -71,7 +71,7 @@ static void set_int(int64_t *to, int64_t value)
 }
 
 /* "all", "every 2" (Megatron's rule: layers 0, 2, 4, ...), or "0,2,5". */
-static status moe_layers(struct config *c, const char *text, const char *where)
+static status moe_layers(struct config *c, const char *text)
 {
     memset(c->moe.layer, 0, sizeof c->moe.layer);
     long every = 1;
@@ -85,7 +85,7 @@ static status moe_layers(struct config *c, const char *text, const char *where)
     for (char *at = (char *)(uintptr_t)text; *at; at += *at == ',') {
         long l = strtol(at, &at, 10);
         if (l < 0 || l >= c->layers)
-            return fail(E_DECK, "%s: model.moe.layers: there is no layer %ld (0 to %lld)", where, l,
+            return fail(E_DECK, "model.moe.layers: there is no layer %ld (0 to %lld)", l,
                         (long long)c->layers - 1);
         c->moe.layer[l] = true;
     }
@@ -116,10 +116,9 @@ static status apply_moe(struct config *c, const struct deck *deck)
     bool was_moe = m->experts > 0;
     set_int(&m->experts, d->experts);
     if (m->experts == 0 && d->shared > 0)
-        return fail(
-            E_DECK,
-            "%s: model.moe.shared: %lld: shared experts stand beside routed ones; give model.moe.experts",
-            deck_origin(deck, "model.moe.shared"), (long long)d->shared);
+        return fail(E_DECK,
+                    "model.moe.shared: %lld: shared experts stand beside routed ones; give model.moe.experts",
+                    (long long)d->shared);
     if (m->experts == 0)
         return OK;
     set_int(&m->top_k, d->top_k);
@@ -147,7 +146,7 @@ static status apply_moe(struct config *c, const struct deck *deck)
     m->shared = d->shared;
     m->shared_gate = d->shared_gate;
     if (!was_moe || d->layers)
-        TRY(moe_layers(c, d->layers ? d->layers : "all", deck_origin(deck, "model.moe.layers")));
+        TRY(moe_layers(c, d->layers ? d->layers : "all"));
     return OK;
 }
 
@@ -177,16 +176,22 @@ static status apply_deck(struct config *c, const struct deck *deck)
     return apply_moe(c, deck);
 }
 
+/* A failure is told after what it is about. */
+static status about(const char *what, status code)
+{
+    if (code == OK)
+        return OK;
+    char *why = mem_text(status_text());
+    code = fail(code, "%s: %s", what, why);
+    free(why);
+    return code;
+}
+
 /* Can the source become the target's trunk? */
 static status read_grow(struct shapes *s, const char *from, const struct deck *deck)
 {
     TRY(grow_parse(&s->grow, deck->start.grow.method, deck->start.grow.depth, deck->start.grow.scope));
-    if (grow_check(&s->target, &s->source, &s->grow) == OK)
-        return OK;
-    char *why = mem_text(status_text());
-    status code = fail(E_DECK, "%s: %s", from, why);
-    free(why);
-    return code;
+    return about(from, grow_check(&s->target, &s->source, &s->grow));
 }
 
 /* A parent of experts must have the source's shape. */
@@ -198,9 +203,8 @@ static status check_parent(const struct shapes *s, const char *parent, const str
     if (c.moe.experts == 0 && config_same_trunk(&c, &s->source))
         return OK;
     return fail(E_DECK,
-                "%s: start.upcycle.parents: %s (%s): parents are dense and of the shape of start.from (%s)",
-                deck_origin(deck, "start.upcycle.parents"), parent, config_text(&c, is),
-                config_text(&s->source, wants));
+                "start.upcycle.parents: %s (%s): parents are dense and of the shape of start.from (%s)",
+                parent, config_text(&c, is), config_text(&s->source, wants));
 }
 
 static status read_upcycle(struct shapes *s, const char *from, const struct deck *deck)
@@ -217,12 +221,7 @@ static status read_upcycle(struct shapes *s, const char *from, const struct deck
                                                     : ROUTER_ZERO;
     s->parent = parents->path;
     TRY(upcycle_scales(&s->target, deck->start.upcycle.weight_scale, &s->upcycle));
-    if (upcycle_check(&s->target, &s->source, &s->upcycle) != OK) {
-        char *why = mem_text(status_text());
-        status code = fail(E_DECK, "%s: %s", from, why);
-        free(why);
-        return code;
-    }
+    TRY(about(from, upcycle_check(&s->target, &s->source, &s->upcycle)));
     if (parents->n > PARENTS_MOST)
         return fail(E_DECK, "start.upcycle.parents: %d: at most %d", parents->n, PARENTS_MOST);
     for (int i = 0; i < parents->n; i++)
@@ -230,12 +229,27 @@ static status read_upcycle(struct shapes *s, const char *from, const struct deck
     return OK;
 }
 
+/* Options that make new experts different need some. */
+static status check_new(const struct shapes *s, const struct deck *deck)
+{
+    bool made = s->start == START_UPCYCLE;
+    const char *key = deck->start.upcycle.noise > 0       ? "noise"
+                      : deck->start.upcycle.reinit > 0    ? "reinit"
+                      : deck->start.upcycle.parents.n > 0 ? "parents"
+                                                          : NULL;
+    if (made || !key)
+        return OK;
+    return fail(
+        E_DECK,
+        "start.upcycle.%s: no experts are made at this start; give model.moe.experts, more than it has", key);
+}
+
 /* What the weights come from, given the target. */
 static status decide_start(struct shapes *s, const char *from, const struct deck *deck)
 {
     if (!from || !strcmp(from, "random")) {
         s->start = START_RANDOM;
-        return OK;
+        return check_new(s, deck);
     }
     TRY(read_shape(&s->source, from, deck));
     s->checkpoint = !exists(from, "config.json");
@@ -257,10 +271,10 @@ static status decide_start(struct shapes *s, const char *from, const struct deck
     if (from_moe || to_moe)
         TRY(read_upcycle(s, from, deck));
     s->start = to_moe && (!from_moe || more) ? START_UPCYCLE : grows ? START_GROW : START_SAME;
-    return OK;
+    return check_new(s, deck);
 }
 
-status shapes_read(struct shapes *s, const struct deck *deck)
+static status decide(struct shapes *s, const struct deck *deck)
 {
     const char *from = deck->start.from ? deck->start.from : deck->model.like, *like = deck->model.like;
     *s = (struct shapes){.target = {.norm_eps = 1e-5, .rope = {.theta = 10000}, .max_positions = 2048}};
@@ -272,6 +286,15 @@ status shapes_read(struct shapes *s, const struct deck *deck)
     TRY(config_check(&s->target));
     s->source = s->target;
     return decide_start(s, from, deck);
+}
+
+status shapes_read(struct shapes *s, const struct deck *deck)
+{
+    status code = decide(s, deck);
+    const char *where = code == E_DECK ? deck_where(deck, status_text()) : NULL;
+    if (code == E_DECK && !where) /* the model that it starts from does not suit the deck's */
+        where = deck_origin(deck, deck->start.from ? "start.from" : "model.like");
+    return where ? about(where, code) : code;
 }
 
 static status open_source(struct source **source, const char *path)

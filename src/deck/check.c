@@ -147,6 +147,9 @@ static void check_moe(struct check *c)
     if (moe->experts > 0 && moe->top_k > moe->experts)
         complain(c, "model.moe.top_k", "model.moe.experts", "%lld is more than model.moe.experts: %lld",
                  (long long)moe->top_k, (long long)moe->experts);
+    if (moe->renormalise == 1 && moe->router && !strcmp(moe->router, "topk-softmax"))
+        complain(c, "model.moe.renormalise", NULL,
+                 "has no effect with router: topk-softmax, whose weights add up to 1; use softmax-topk");
     if (moe->shared_gate && moe->shared == 0)
         complain(c, "model.moe.shared_gate", NULL,
                  "there are no shared experts to gate; give model.moe.shared");
@@ -167,6 +170,32 @@ static void check_moe(struct check *c)
     if (layers > 0 && last >= layers)
         complain(c, "model.moe.layers", "model.layers",
                  "there is no layer %ld; model.layers: %lld counts from 0", last, (long long)layers);
+}
+
+/* Options of a start that others leave without effect. Defaults may stand: a resolved deck gives them all. */
+static void check_start(struct check *c)
+{
+    static const double std = 0.02;
+    const char *method = c->d->start.grow.method, *depth = c->d->start.grow.depth;
+    bool none = !strcmp(method, "none"), aki = !strncmp(method, "aki", 3);
+    bool stacks = depth && !strcmp(depth, "stack"), zero = !strcmp(c->d->start.upcycle.router, "zero");
+    const struct {
+        bool bad;
+        const char *key, *why;
+    } rule[] = {
+        {depth && none, "start.grow.depth", "has no effect without start.grow.method"},
+        {stacks && !strcmp(method, "aki-pro"), "start.grow.depth",
+         "stack: aki-pro is aki with depth: interpolate; use method: aki to stack"},
+        {strcmp(c->d->start.grow.scope, "all") && !aki, "start.grow.scope",
+         "neurons: says what aki takes from the next layer; start.grow.method is neither aki nor aki-pro"},
+        {c->d->start.upcycle.reinit == 0 && c->d->start.upcycle.reinit_std != std, "start.upcycle.reinit_std",
+         "has no effect, because start.upcycle.reinit is 0; take one of them out"},
+        {zero && c->d->start.upcycle.router_std != std, "start.upcycle.router_std",
+         "has no effect, because start.upcycle.router is zero; take one of them out"},
+    };
+    for (size_t i = 0; i < sizeof rule / sizeof *rule; i++)
+        if (rule[i].bad)
+            complain(c, rule[i].key, NULL, "%s", rule[i].why);
 }
 
 static void check_parallel(struct check *c)
@@ -224,8 +253,9 @@ static void warn_router(const struct deck *d)
 
 status deck_check(const struct deck *d)
 {
-    static void (*const checks[])(struct check *) = {
-        check_length, check_shape, check_moe, check_divisors, check_parallel, check_data, check_schedule};
+    static void (*const checks[])(struct check *) = {check_length, check_shape,    check_moe,
+                                                     check_start,  check_divisors, check_parallel,
+                                                     check_data,   check_schedule};
     struct check c = {.d = d};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         checks[i](&c);

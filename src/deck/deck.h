@@ -178,5 +178,8 @@ char *deck_value(const struct deck *, int i);
 /** "FILE:LINE:COLUMN" of a key's value, for messages of later checks; "--set", or "default" if it
  *  was not given. */
 const char *deck_origin(const struct deck *, const char *path);
+/** Where the mistake stands that a message tells: the origin of the first key named in it that was given;
+ *  NULL if it names none. */
+const char *deck_where(const struct deck *, const char *message);
 
 #endif

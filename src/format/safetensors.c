@@ -339,6 +339,16 @@ status st_read_f32(const struct st_file *f, int tensor, int64_t from, int64_t n,
     return OK;
 }
 
+status st_read_stored(const struct st_file *f, int tensor, int64_t from, int64_t n, void *out)
+{
+    const struct st_tensor *t = &f->tensor[tensor];
+    int64_t size = st_type_size(t->type);
+    if (size == 0)
+        return wrong_type(f, t, "numbers of a type that is read");
+    check_range(t, from, n);
+    return file_read(f->fd, f->path, t->at + from * size, n * size, out);
+}
+
 status st_read_i64(const struct st_file *f, int tensor, int64_t from, int64_t n, int64_t *out)
 {
     const struct st_tensor *t = &f->tensor[tensor];

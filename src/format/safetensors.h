@@ -39,6 +39,8 @@ int st_find(const struct st_file *, const char *name);
 int64_t st_elements(const struct st_tensor *);
 /** Elements [from, from+n) of a floating tensor as float (F32, F16, BF16 exactly; F64 rounded). */
 status st_read_f32(const struct st_file *, int tensor, int64_t from, int64_t n, float *out) MUST_USE;
+/** Elements of any tensor that can be read, as they are stored. */
+status st_read_stored(const struct st_file *, int tensor, int64_t from, int64_t n, void *out) MUST_USE;
 /** Elements of an integer tensor. */
 status st_read_i64(const struct st_file *, int tensor, int64_t from, int64_t n, int64_t *out) MUST_USE;
 

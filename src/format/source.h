@@ -17,6 +17,8 @@ struct source;
 struct source_ops {
     /* box is inside the array and not empty. */
     status (*read)(struct source *, int array, slab box, float *out, int64_t *bytes_read);
+    /* The same of an array whose type_name is BF16, as it is stored; NULL if it cannot. */
+    status (*read_bf16)(struct source *, int array, slab box, uint16_t *out, int64_t *bytes_read);
     void (*close)(struct source *); /* frees what the implementation added; source_close the rest */
 };
 struct source { /* the first member of each implementation's struct, which mem_new made */
@@ -33,6 +35,10 @@ int source_find(const struct source *, const char *name);
 /** Read a box into `out` (contiguous, row-major, fp32); *bytes_read += bytes of the file touched.
  *  An empty box reads nothing; a box that reaches outside the array is a bug(). */
 status source_read(struct source *, int array, slab box, float *out, int64_t *bytes_read) MUST_USE;
+/** May an array be read by source_read_bf16, which does as source_read but gives the upper halves of the
+ *  floats that source_read gives? */
+bool source_has_bf16(const struct source *, int array);
+status source_read_bf16(struct source *, int array, slab box, uint16_t *out, int64_t *bytes_read) MUST_USE;
 void source_close(struct source *); /* NULL is fine */
 
 /** A Hugging Face directory: model.safetensors, or model.safetensors.index.json and its shards

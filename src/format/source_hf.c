@@ -37,18 +37,34 @@ static void merge_runs(const int64_t dim[3], slab *box)
     }
 }
 
-static status hf_read(struct source *s, int array, slab box, float *out, int64_t *bytes_read)
+/* `stored`: as the file has it, else as floats. */
+static status read_box(struct source *s, int array, slab box, bool stored, char *out, int64_t *bytes_read)
 {
     const struct hf *h = (const struct hf *)s;
     const struct array *a = &s->array[array];
     const struct place *p = &h->place[array];
+    const struct st_file *file = &h->shard[p->shard];
     int64_t plane = a->dim[1] * a->dim[2], row = a->dim[2];
+    int64_t size = stored ? a->element_bytes : (int64_t)sizeof(float);
     merge_runs(a->dim, &box);
     for (int64_t i = box.lo[0]; i < box.lo[0] + box.n[0]; i++)
-        for (int64_t j = box.lo[1]; j < box.lo[1] + box.n[1]; j++, out += box.n[2])
-            TRY(st_read_f32(&h->shard[p->shard], p->tensor, i * plane + j * row + box.lo[2], box.n[2], out));
+        for (int64_t j = box.lo[1]; j < box.lo[1] + box.n[1]; j++, out += box.n[2] * size) {
+            int64_t at = i * plane + j * row + box.lo[2];
+            TRY(stored ? st_read_stored(file, p->tensor, at, box.n[2], out)
+                       : st_read_f32(file, p->tensor, at, box.n[2], (float *)(void *)out));
+        }
     *bytes_read += slab_size(&box) * a->element_bytes;
     return OK;
+}
+
+static status hf_read(struct source *s, int array, slab box, float *out, int64_t *bytes_read)
+{
+    return read_box(s, array, box, false, (char *)out, bytes_read);
+}
+
+static status hf_read_bf16(struct source *s, int array, slab box, uint16_t *out, int64_t *bytes_read)
+{
+    return read_box(s, array, box, true, (char *)out, bytes_read);
 }
 
 static void hf_close(struct source *s)
@@ -240,7 +256,7 @@ static status open_dir(struct hf *h, const char *dir)
 
 static struct hf *new_source(const char *path)
 {
-    static const struct source_ops ops = {hf_read, hf_close};
+    static const struct source_ops ops = {hf_read, hf_read_bf16, hf_close};
     struct hf *h = mem_new(1, sizeof *h);
     h->source = (struct source){.ops = &ops, .path = mem_text(path), .concurrent = true};
     return h;

@@ -43,7 +43,7 @@ static void generator_close(struct source *s)
 
 struct source *source_open_random(uint64_t seed, const struct generated *list, int n)
 {
-    static const struct source_ops ops = {generator_read, generator_close};
+    static const struct source_ops ops = {.read = generator_read, .close = generator_close};
     struct generator *g = mem_new(1, sizeof *g);
     *g = (struct generator){
         .source = {.ops = &ops, .concurrent = true, .n = n, .array = mem_new(n, sizeof(struct array))},

@@ -16,7 +16,7 @@ static struct pass pass_begin(struct net *net, const struct micro_batch *batch, 
     arena_reset(&net->arena);
     p.ids = arena_save(&net->arena, I32, 1, 1, p.n);
     p.targets = arena_save(&net->arena, I32, 1, 1, p.n);
-    if (p.n > 0 && !dev_is_dry(net->dev)) {
+    if (batch->ids && !dev_is_dry(net->dev)) {
         dev_upload(net->dev, p.ids, batch->ids);
         if (batch->targets)
             dev_upload(net->dev, p.targets, batch->targets);
@@ -36,16 +36,41 @@ static struct saved *saved_of(struct net *net, const struct pass *p, int layer)
     return &net->saved[p->keep ? layer : 1]; /* forward alone keeps nothing */
 }
 
-static void block_fwd(struct net *net, struct pass *p, int layer, view x, view x_out)
+/* Rows of all ranks of the TP group; takes no more of the arena than the layers do. */
+static void download_stream(struct net *net, struct pass *p, view x, float *host)
+{
+    int64_t mark = arena_mark(&net->arena);
+    dev_download(net->dev, host, live(p, seq_gather(net, p, x)));
+    arena_release(&net->arena, mark);
+}
+
+static void give_stream(struct net *net, struct pass *p, int layer, view x, const struct logits_sink *sink)
+{
+    if (!sink || !sink->stream)
+        return;
+    float *host = mem_new(mem_mul(p->n, net->config->hidden), sizeof *host);
+    download_stream(net, p, x, host);
+    sink->stream(sink->with, layer, host);
+    free(host);
+}
+
+static void feed_forward(struct net *net, struct pass *p, int layer, struct saved *s, view x_out)
+{
+    if (net->model->layer[layer].type == MOE_BLOCK)
+        moe_fwd(net, p, layer, s, x_out);
+    else
+        ffn_fwd(net, p, layer, s, x_out);
+}
+
+static void block_fwd(struct net *net, struct pass *p, int layer, view x, view x_out,
+                      const struct logits_sink *sink)
 {
     struct saved *s = saved_of(net, p, layer);
     s->x = x;
     s->x2 = stream_save(net, p);
     attention_fwd(net, p, layer, s, s->x2);
-    if (net->model->layer[layer].type == MOE_BLOCK)
-        moe_fwd(net, p, layer, s, x_out);
-    else
-        ffn_fwd(net, p, layer, s, x_out);
+    give_stream(net, p, layer, s->x2, sink);
+    feed_forward(net, p, layer, s, x_out);
 }
 
 static void block_bwd(struct net *net, struct pass *p, int layer, view d_x)
@@ -65,7 +90,7 @@ static void forward_alone(struct net *net, struct pass *p, const struct logits_s
     embed_fwd(net, p, x);
     int64_t bottom = net->arena.saved;
     for (int l = 1; l < net->model->n_layers - 1; l++) {
-        block_fwd(net, p, l, x, other);
+        block_fwd(net, p, l, x, other, sink);
         view t = x;
         x = other;
         other = t;
@@ -83,7 +108,7 @@ void net_train(struct net *net, const struct micro_batch *batch, bool acc, struc
     embed_fwd(net, &p, x);
     for (int l = 1; l < net->model->n_layers - 1; l++) {
         view x_out = stream_save(net, &p);
-        block_fwd(net, &p, l, x, x_out);
+        block_fwd(net, &p, l, x, x_out, NULL);
         x = x_out;
     }
     view d_x = stream_save(net, &p);
@@ -106,6 +131,21 @@ void net_probe(struct net *net, const struct micro_batch *batch, struct net_repo
     struct pass p = pass_begin(net, batch, report);
     p.training = true;
     forward_alone(net, &p, sink);
+}
+
+void net_ffn(struct net *net, int layer, int64_t tokens, const float *x, float *y)
+{
+    struct net_report report = {.margin = (double)INFINITY};
+    struct micro_batch batch = {.tokens = tokens};
+    struct pass p = pass_begin(net, &batch, &report);
+    struct saved *s = saved_of(net, &p, layer);
+    view y_rows = stream_save(net, &p);
+    p.alone = true;
+    s->x2 = stream_save(net, &p);
+    dev_fill(net->dev, s->x2, 0);
+    dev_upload(net->dev, view_rows(s->x2, 0, p.own), x + p.c * net->at.t * net->config->hidden);
+    feed_forward(net, &p, layer, s, y_rows);
+    download_stream(net, &p, y_rows, y);
 }
 
 /* ---- opening ---- */
@@ -150,7 +190,7 @@ static status measure_and_open(struct net *net)
 {
     struct net_report report = {.margin = (double)INFINITY};
     struct micro_batch full = {.tokens = mem_mul(net->shape.micro, net->shape.sequence)};
-    struct logits_sink nowhere = {NULL, NULL};
+    struct logits_sink nowhere = {NULL};
     dev_set_dry(net->dev, true);
     net->arena = (struct arena){.dev = net->dev};
     net_probe(net, &full, &report, &nowhere);

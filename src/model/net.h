@@ -38,11 +38,13 @@ struct net_report {
     double margin;        /* smallest routing or capacity margin seen; start it at +inf */
 };
 
-/* Where logits go, chunk by chunk of a micro-batch: rows [row, row+rows) of [N, V], host memory that is
- * borrowed for the call. Every rank of the TP group is given all of them. */
+/* Where logits go, chunk by chunk of a micro-batch: rows [row, row+rows) of [N, V], and, unless NULL, the
+ * residual stream [N, H] that the feed-forward of each layer takes in (before its norm; `layer` as in
+ * model.layer). Host memory that is borrowed for the call; every rank of the TP group is given all of it. */
 struct logits_sink {
     void (*take)(void *with, int64_t row, int64_t rows, const float *logits);
     void *with;
+    void (*stream)(void *with, int layer, const float *x);
 };
 
 /** Sizes come from a dry run. Collective only in that all ranks must call it. */
@@ -61,5 +63,8 @@ void net_eval(struct net *, const struct micro_batch *, struct net_report *repor
 /** Logits of the training mode (capacity and jitter apply), for probe: forward only. */
 void net_probe(struct net *, const struct micro_batch *, struct net_report *report,
                const struct logits_sink *sink);
+/** The feed-forward of one layer alone, dense or MoE, dropless: y = what it adds to the residual stream x;
+ *  both [tokens, H] on the host, whole on every rank of the TP group. */
+void net_ffn(struct net *, int layer, int64_t tokens, const float *x, float *y);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 static const double TOLERANCE = 1e-5; /* of the largest logit: D13 */
+const double certificate_deviation = 1e-4;
 
 static bool same_rope(const struct rope *a, const struct rope *b)
 {
@@ -22,16 +23,22 @@ bool plan_is_exact(const struct config *target, const struct config *source, con
 }
 
 void certificate_open(struct certificate *c, const struct comm *comm, int64_t tokens, int64_t sequence,
-                      int64_t vocab, bool equal)
+                      const struct config *target, const struct config *source, const struct grow *grow,
+                      const struct upcycle *up)
 {
-    *c = (struct certificate){.tokens = tokens, .sequence = sequence, .vocab = vocab, .equal = equal};
+    *c = (struct certificate){.tokens = tokens, .sequence = sequence, .vocab = target->vocab};
     c->rank = comm_rank(comm);
     c->ranks = comm_size(comm);
-    c->source = mem_new(mem_mul(tokens / c->ranks + 1, vocab), sizeof *c->source);
+    c->source = mem_new(mem_mul(tokens / c->ranks + 1, c->vocab), sizeof *c->source);
+    gains_open(&c->gains, comm, target, source, up, tokens, sequence);
+    c->theory = plan_is_exact(target, source, grow, up) ? THEORY_EXACT
+                : c->gains.derived                      ? THEORY_APPROXIMATE
+                                                        : THEORY_NONE;
 }
 
 void certificate_close(struct certificate *c)
 {
+    gains_close(&c->gains);
     free(c->source);
     c->source = NULL;
 }
@@ -52,6 +59,12 @@ static void keep(void *with, int64_t row, int64_t rows, const float *logits)
             memcpy(c->source + n / c->ranks * c->vocab, logits + i * c->vocab,
                    (size_t)c->vocab * sizeof *logits);
     }
+}
+
+static void keep_stream(void *with, int layer, const float *x)
+{
+    struct window *w = with;
+    gains_keep(&w->certificate->gains, w->first, layer, x);
 }
 
 static double log_sum_exp(const float *x, int64_t n)
@@ -88,26 +101,37 @@ static void compare_rows(void *with, int64_t row, int64_t rows, const float *log
 }
 
 /* All DP ranks run the same windows: simple, and nobody idles. */
-static void run(struct certificate *c, struct net *net, const int32_t *ids,
-                void (*take)(void *, int64_t, int64_t, const float *))
+static void run(struct certificate *c, struct net *net, const int32_t *ids, struct logits_sink sink)
 {
     struct net_report report = {.margin = (double)INFINITY};
     for (int64_t first = 0; first < c->tokens; first += c->sequence) {
         struct window w = {c, first};
-        struct logits_sink sink = {take, &w};
         struct micro_batch batch = {.tokens = c->sequence, .ids = ids + first};
+        sink.with = &w;
         net_eval(net, &batch, &report, &sink);
     }
 }
 
-void certificate_source(struct certificate *c, struct net *net, const int32_t *ids)
+void certificate_source(struct certificate *c, struct net *net, const struct store *store, const int32_t *ids,
+                        struct comm *comm)
 {
-    run(c, net, ids, keep);
+    run(c, net, ids, (struct logits_sink){.take = keep, .stream = keep_stream});
+    gains_source(&c->gains, net, store, comm);
 }
 
-void certificate_target(struct certificate *c, struct net *net, const int32_t *ids, struct comm *comm)
+/* Layers are judged wherever it is known what they must give: of an exact upcycle, too. */
+static bool passes(const struct certificate *c)
 {
-    run(c, net, ids, compare_rows);
+    bool equal = c->max_difference <= c->tolerance;
+    bool expected = !c->gains.derived || gains_spread(&c->gains, DEVIATION).max <= certificate_deviation;
+    return expected && (equal || c->theory != THEORY_EXACT);
+}
+
+void certificate_target(struct certificate *c, struct net *net, const struct store *store, const int32_t *ids,
+                        struct comm *comm)
+{
+    run(c, net, ids, (struct logits_sink){.take = compare_rows});
+    gains_target(&c->gains, net, store, comm);
     double worst[2] = {c->max_difference, c->max_logit};
     comm_max_f64(comm, worst, 2);
     comm_sum_f64(comm, &c->kl_sum, 1);
@@ -115,5 +139,5 @@ void certificate_target(struct certificate *c, struct net *net, const int32_t *i
     c->max_logit = worst[1];
     c->kl = c->kl_sum / (double)c->tokens;
     c->tolerance = TOLERANCE * c->max_logit;
-    c->pass = !c->equal || c->max_difference <= c->tolerance;
+    c->pass = passes(c);
 }

@@ -11,7 +11,12 @@
 #include "base/mem.h"
 #include "weights/map.h"
 
-enum { BLOCK = 1 << 16 }; /* floats in a block: 256 KiB stay in a core's cache until all copies are made */
+enum { BLOCK = 1 << 16 }; /* values in a block: 256 KiB stay in a core's cache until all copies are made */
+
+union block {
+    float f32[BLOCK];
+    uint16_t bf16[BLOCK];
+};
 
 /* Terms that share their reads: the copying terms of one array, or one other term. */
 struct share {
@@ -19,6 +24,7 @@ struct share {
     struct term *term;          /* [n], picks sorted by src */
     int64_t *cut[3], n_cuts[3]; /* per axis: where some term's needs begin or end, ascending */
     int64_t at[3];              /* share_next: the cell to look at next */
+    bool bf16;                  /* blocks are as the file stores them, and become floats on their way out */
 };
 
 static int compare_i64(const void *a, const void *b)
@@ -204,6 +210,14 @@ static void put(float *y, float x, double scale, bool add)
         *y = scale == 1.0 ? x : (float)(scale * (double)x);
 }
 
+static float float_of_bf16(uint16_t half)
+{
+    uint32_t bits = (uint32_t)half << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 /* memcpy past the caches: `to` is far larger than they are, and not to be read soon. */
 static void copy(float *to, const float *from, int64_t n)
 {
@@ -214,6 +228,23 @@ static void copy(float *to, const float *from, int64_t n)
         _mm_stream_ps(to, _mm_loadu_ps(from));
 #endif
     memcpy(to, from, (size_t)n * sizeof *to);
+}
+
+/* copy() of what is stored as the upper halves of floats. */
+static void copy_bf16(float *to, const uint16_t *from, int64_t n)
+{
+#ifdef __SSE2__
+    const __m128i zero = _mm_setzero_si128();
+    for (; n > 0 && (uintptr_t)to % sizeof(__m128); n--)
+        *to++ = float_of_bf16(*from++);
+    for (; n >= 8; n -= 8, to += 8, from += 8) {
+        __m128i x = _mm_loadu_si128((const void *)from);
+        _mm_stream_si128((void *)to, _mm_unpacklo_epi16(zero, x));
+        _mm_stream_si128((void *)(to + 4), _mm_unpackhi_epi16(zero, x));
+    }
+#endif
+    for (; n > 0; n--)
+        *to++ = float_of_bf16(*from++);
 }
 
 /* One row: from[0] is column `lo` of the source; picks [p.lo, p.lo + p.n) of the last axis. */
@@ -236,18 +267,24 @@ static void scatter_row(const struct term *t, struct range p, int64_t lo, double
 }
 
 /* block [box] of the source to all places of out [n] that the term maps it to. */
-static void scatter(const struct term *t, const slab *box, const float *block, const int64_t n[3], float *out)
+static void scatter(const struct term *t, const slab *box, const union block *block, bool bf16,
+                    const int64_t n[3], float *out)
 {
+    const struct axis *a = &t->axis[2];
     struct range p[3];
-    for (int a = 0; a < 3; a++) {
-        p[a].lo = axis_lower(&t->axis[a], true, box->lo[a]);
-        p[a].n = axis_lower(&t->axis[a], true, box->lo[a] + box->n[a]) - p[a].lo;
+    for (int i = 0; i < 3; i++) {
+        p[i].lo = axis_lower(&t->axis[i], true, box->lo[i]);
+        p[i].n = axis_lower(&t->axis[i], true, box->lo[i] + box->n[i]) - p[i].lo;
     }
     for (int64_t i = p[0].lo; i < p[0].lo + p[0].n; i++) {
         for (int64_t j = p[1].lo; p[2].n > 0 && j < p[1].lo + p[1].n; j++) {
             struct pick e = axis_at(&t->axis[0], i), r = axis_at(&t->axis[1], j);
-            const float *from = block + ((e.src - box->lo[0]) * box->n[1] + r.src - box->lo[1]) * box->n[2];
-            scatter_row(t, p[2], box->lo[2], e.scale * r.scale, from, out + (e.dst * n[1] + r.dst) * n[2]);
+            int64_t at = ((e.src - box->lo[0]) * box->n[1] + r.src - box->lo[1]) * box->n[2];
+            float *to = out + (e.dst * n[1] + r.dst) * n[2];
+            if (bf16)
+                copy_bf16(to + a->lo + p[2].lo, block->bf16 + at + a->from + p[2].lo - box->lo[2], p[2].n);
+            else
+                scatter_row(t, p[2], box->lo[2], e.scale * r.scale, block->f32 + at, to);
         }
     }
 }
@@ -271,10 +308,11 @@ static status run_direct(const struct share *s, struct source *source, const int
 static status run_block(const struct share *s, struct source *source, const slab *box, const int64_t n[3],
                         float *out, int64_t *bytes)
 {
-    float block[BLOCK];
-    TRY(source_read(source, s->array, *box, block, bytes));
+    union block block;
+    TRY(s->bf16 ? source_read_bf16(source, s->array, *box, block.bf16, bytes)
+                : source_read(source, s->array, *box, block.f32, bytes));
     for (int t = 0; t < s->n; t++)
-        scatter(&s->term[t], box, block, n, out);
+        scatter(&s->term[t], box, &block, s->bf16, n, out);
 #ifdef __SSE2__
     _mm_sfence(); /* others read what copy() wrote */
 #endif
@@ -297,10 +335,30 @@ static status run_box(const struct share *s, struct source *source, const slab *
     return OK;
 }
 
+static bool is_unscaled(const struct axis *a)
+{
+    for (int64_t i = 0; a->at && i < a->n; i++)
+        if (a->at[i].scale != 1)
+            return false;
+    return true;
+}
+
+/* Do all terms move runs of values as they are? */
+static bool is_plain(const struct share *s)
+{
+    for (int i = 0; i < s->n; i++) {
+        const struct term *t = &s->term[i];
+        if (t->does != COPY || t->axis[2].at || !is_unscaled(&t->axis[0]) || !is_unscaled(&t->axis[1]))
+            return false;
+    }
+    return true;
+}
+
 static status run_share(struct share *s, struct source *source, const int64_t n[3], float *out,
                         int64_t *bytes)
 {
     slab box;
+    s->bf16 = source_has_bf16(source, s->array) && is_plain(s);
     if (is_direct(s, n) && !source->concurrent)
         return run_direct(s, source, n, out, bytes);
     while (share_next(s, &box))

@@ -29,7 +29,7 @@ static void planned_close(struct source *s)
 
 struct source *source_open_plan(struct fill_plan plan, const struct model *target)
 {
-    static const struct source_ops ops = {planned_read, planned_close};
+    static const struct source_ops ops = {.read = planned_read, .close = planned_close};
     struct planned *p = mem_new(1, sizeof *p);
     *p = (struct planned){.source = {.ops = &ops, .n = target->n_tensors}, .plan = plan};
     p->source.array = mem_new(target->n_tensors, sizeof *p->source.array);

@@ -93,22 +93,31 @@ static bool more_is_exact(const struct moe *to, const struct moe *from, const st
            to->renormalise == from->renormalise && to->top_k == from->top_k * (to->experts / from->experts);
 }
 
+bool upcycle_weights_sum_to_one(const struct moe *m)
+{
+    return m->order == TOPK_SOFTMAX || m->renormalise || m->top_k == m->experts;
+}
+
+static bool changes_experts(const struct upcycle *up)
+{
+    return up->noise > 0 || up->reinit > 0 || up->parents > 0;
+}
+
+bool upcycle_is_copy(const struct config *to, const struct config *from, const struct upcycle *up)
+{
+    const struct moe *m = &to->moe;
+    bool whole = m->granularity == 1 || (up->router != ROUTER_NORMAL && m->top_k % m->granularity == 0);
+    return m->experts > 0 && upcycle_first_new(from) == 0 && !changes_experts(up) && m->shared == 0 && whole;
+}
+
 bool upcycle_is_exact(const struct config *to, const struct config *from, const struct upcycle *up)
 {
     const struct moe *m = &to->moe;
-    bool one = up->scale_gate_up == 1;
     if (m->experts == 0)
         return true;
-    if (up->noise > 0 || up->reinit > 0 || up->parents > 0)
-        return false;
     if (upcycle_first_new(from) > 0)
-        return more_is_exact(m, &from->moe, up);
-    bool weights_sum_to_one = m->order == TOPK_SOFTMAX || m->renormalise || m->top_k == m->experts;
-    if (!weights_sum_to_one || !one || m->shared > 0)
-        return false;
-    if (m->granularity == 1)
-        return up->scale_down == 1;
-    return up->router != ROUTER_NORMAL && m->top_k % m->granularity == 0 &&
+        return !changes_experts(up) && more_is_exact(m, &from->moe, up);
+    return upcycle_is_copy(to, from, up) && upcycle_weights_sum_to_one(m) && up->scale_gate_up == 1 &&
            up->scale_down == (double)m->granularity;
 }
 

@@ -25,6 +25,11 @@ status upcycle_scales(const struct config *target, const char *text, struct upcy
 /** Can `target` be made from `source`, whose trunk has or will have its sizes? E_DECK with the reason. */
 status upcycle_check(const struct config *target, const struct config *source,
                      const struct upcycle *) MUST_USE;
+/** Do the k routing weights of a token add up to 1: topk-softmax, renormalised, or k = X? */
+bool upcycle_weights_sum_to_one(const struct moe *);
+/** Are each token's experts whole copies of a dense FFN, but for the weight scales: nothing added, drawn or
+ * from other models, no shared experts, G = 1 or virtual groups with G | k? */
+bool upcycle_is_copy(const struct config *target, const struct config *source, const struct upcycle *);
 /** Are the logits those of the source? (D9) */
 bool upcycle_is_exact(const struct config *target, const struct config *source, const struct upcycle *);
 /** Experts that `source` has already: those of `target` from there on are new. */

@@ -190,7 +190,7 @@ static void test_failures(void)
     model_open(&m, &c, &alone);
     struct source *source = random_source(&m);
     read_well = source->ops->read;
-    const struct source_ops failing = {read_badly, source->ops->close};
+    const struct source_ops failing = {.read = read_badly, .close = source->ops->close};
     source->ops = &failing;
 
     reads_left = 7;

@@ -36,7 +36,7 @@ static void close_values(struct source *s)
 
 static struct source *source_of(const struct model *m)
 {
-    static const struct source_ops ops = {read_values, close_values};
+    static const struct source_ops ops = {.read = read_values, .close = close_values};
     struct source *s = mem_new(1, sizeof *s);
     *s = (struct source){.ops = &ops, .n = m->n_tensors, .array = mem_new(m->n_tensors, sizeof *s->array)};
     for (int i = 0; i < m->n_tensors; i++) {

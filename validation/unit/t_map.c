@@ -1,6 +1,6 @@
-/* The read plan against brute force: random maps with repetition, gaps, scales and terms that add or replace are
- * evaluated element by element from their definition and compared bit by bit with map_run, whole,
- * cut to random boxes, and composed two and three deep; reads are counted per source element. */
+/* The read plan against brute force: random maps with repetition, gaps, scales and terms that add or replace
+ * are evaluated element by element from their definition and compared bit by bit with map_run, whole, cut to
+ * random boxes, and composed two and three deep; reads are counted per source element. */
 #include <stdint.h>
 #include <string.h>
 
@@ -37,13 +37,27 @@ static status memory_read(struct source *source, int array, slab box, float *out
     return OK;
 }
 
+static status memory_read_bf16(struct source *source, int array, slab box, uint16_t *out, int64_t *bytes_read)
+{
+    float *values = mem_new(slab_size(&box), sizeof *values);
+    status s = memory_read(source, array, box, values, bytes_read);
+    for (int64_t i = 0; i < slab_size(&box); i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        out[i] = (uint16_t)(bits >> 16);
+    }
+    free(values);
+    return s;
+}
+
 static status memory_fail(struct source *source, int array, slab box, float *out, int64_t *bytes_read)
 {
     (void)array, (void)box, (void)out, (void)bytes_read;
     return fail(E_DATA, "%s: broken", source->path);
 }
 
-static const struct source_ops memory_ops = {memory_read, NULL}, failing_ops = {memory_fail, NULL};
+static const struct source_ops memory_ops = {.read = memory_read, .read_bf16 = memory_read_bf16},
+                               failing_ops = {.read = memory_fail};
 
 /* ---- random things ---- */
 static uint64_t draw_count;
@@ -53,6 +67,15 @@ static int64_t draw(int64_t n) /* 0 .. n-1 */
     return (int64_t)(rng_uniform(7, 1, draw_count++) * (double)n);
 }
 
+static float bf16(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= 0xffff0000;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 static void memory_open(struct memory *m, int64_t dim[ARRAYS][3])
 {
     m->base = (struct source){.ops = &memory_ops, .path = mem_text("memory"), .n = ARRAYS};
@@ -60,10 +83,13 @@ static void memory_open(struct memory *m, int64_t dim[ARRAYS][3])
     for (int i = 0; i < ARRAYS; i++) {
         memcpy(m->base.array[i].dim, dim[i], sizeof dim[i]);
         m->base.array[i].element_bytes = i == 1 ? 2 : 4;
+        m->base.array[i].type_name = i == 1 ? "BF16" : NULL;
         m->data[i] = mem_new(size_of(dim[i]), sizeof(float));
         m->reads[i] = mem_new(size_of(dim[i]), sizeof(int));
-        for (int64_t k = 0; k < size_of(dim[i]); k++)
-            m->data[i][k] = (float)rng_normal(3, (uint64_t)i, (uint64_t)k);
+        for (int64_t k = 0; k < size_of(dim[i]); k++) {
+            float x = (float)rng_normal(3, (uint64_t)i, (uint64_t)k);
+            m->data[i][k] = i == 1 ? bf16(x) : x;
+        }
     }
 }
 

@@ -44,7 +44,7 @@ static void close_values(struct source *s)
 
 static struct source *memory_open(const struct model *m, int model)
 {
-    static const struct source_ops ops = {read_values, close_values};
+    static const struct source_ops ops = {.read = read_values, .close = close_values};
     struct memory *s = mem_new(1, sizeof *s);
     *s = (struct memory){{.ops = &ops, .n = m->n_tensors, .path = mem_text("memory")}, model};
     s->source.array = mem_new(m->n_tensors, sizeof *s->source.array);
@@ -319,7 +319,7 @@ static void test_exact(void)
                              .noise = list[i].noise,
                              .reinit = list[i].reinit};
         ok(upcycle_is_exact(&to, &from, &up) == list[i].exact, "row %zu: theory says %s", i,
-           list[i].exact ? "equal" : "approximate");
+           list[i].exact ? "exact" : "not exact");
     }
 }
 

@@ -57,7 +57,7 @@ void ffn_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
     s->gate_up = gate_up_save(net, p, w.n[1]);
     int64_t mark = arena_mark(&net->arena);
     view h = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL);
-    dev_copy(net->dev, x_out, s->x2);
+    residual(net, p, x_out, s->x2);
     swiglu_fwd(net, p, dense(layer), x_out, s->gate_up, h, view_none());
     arena_release(&net->arena, mark);
 }

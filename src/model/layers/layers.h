@@ -63,6 +63,7 @@ struct net {
 struct pass {
     int64_t n, c, own; /* N, rows a rank, live rows here */
     bool keep;         /* what backward needs */
+    bool alone;        /* net_ffn: a layer adds to nothing instead of to the residual stream */
     bool training;     /* training mode: capacity, jitter and domains apply */
     bool acc;          /* weight gradients: add */
     const struct micro_batch *batch;
@@ -78,6 +79,8 @@ view seq_gather(struct net *, const struct pass *, view x);
 view seq_partial(struct net *, const struct pass *, int64_t n);
 /** out [c, n] (+)= my rows of the sum over TP of partial [TP*c, n]. */
 void seq_reduce(struct net *, const struct pass *, view out, view partial, bool acc);
+/** x_out = what a feed-forward adds to: x. */
+void residual(struct net *, const struct pass *, view x_out, view x);
 /** The first N rows of a gathered view. */
 view live(const struct pass *, view gathered);
 view weight(const struct net *, int layer, enum slot); /* as a stack [n0, n1, n2] */

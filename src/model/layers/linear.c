@@ -40,6 +40,14 @@ void seq_reduce(struct net *net, const struct pass *p, view out, view partial, b
     arena_release(&net->arena, mark);
 }
 
+void residual(struct net *net, const struct pass *p, view x_out, view x)
+{
+    if (p->alone)
+        dev_fill(net->dev, x_out, 0);
+    else
+        dev_copy(net->dev, x_out, x);
+}
+
 view live(const struct pass *p, view gathered)
 {
     return view_rows(gathered, 0, p->n);

@@ -36,7 +36,7 @@ void moe_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
                        view_shape(we, 1, 1, x->rows), false);
     view home = exchange_return(net, x, y);
 
-    dev_copy(net->dev, x_out, s->x2);
+    residual(net, p, x_out, s->x2);
     dev_combine(net->dev, view_rows(x_out, 0, p->own), home, x->slot, true);
     if (net->config->moe.shared > 0)
         shared_fwd(net, p, layer, s, x_out, mine);
