@@ -17,11 +17,6 @@ static int64_t block_rows(int64_t from, int64_t end)
     return end - from < BLOCK ? end - from : BLOCK;
 }
 
-static view block_scratch(struct arena *arena, int64_t width)
-{
-    return view_cols(arena_scratch(arena, F32, 1, BLOCK, view_pitch(width)), 0, width);
-}
-
 /** What forward and backward both want. Named like an op for the messages. */
 static void dev_expert_ffn(struct dev *dev, int64_t experts, const int64_t *offs, view x, view wgu, view wd,
                            view gu, view weight)
@@ -42,7 +37,7 @@ void dev_expert_ffn_fwd(struct dev *dev, struct arena *arena, view y, view gu, i
     dev_expert_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
     WANT(y, F32, x.n[1], x.n[2]);
     int64_t mark = arena_mark(arena);
-    view act = block_scratch(arena, wd.n[2]);
+    view act = arena_scratch_pitched(arena, BLOCK, wd.n[2]);
     for (int64_t e = 0; e < experts; e++)
         for (int64_t r = offs[e], n; r < offs[e + 1]; r += n) {
             n = block_rows(r, offs[e + 1]);
@@ -64,8 +59,8 @@ void dev_expert_ffn_bwd(struct dev *dev, struct arena *arena, view dx, view dwgu
     WANT_ALIKE(dy, x, F32);
     WANT_ALIKE(dx, x, F32);
     int64_t mark = arena_mark(arena);
-    view act = block_scratch(arena, wd.n[2]);
-    view d_act = block_scratch(arena, wd.n[2]);
+    view act = arena_scratch_pitched(arena, BLOCK, wd.n[2]);
+    view d_act = arena_scratch_pitched(arena, BLOCK, wd.n[2]);
     for (int64_t e = 0; e < experts; e++) {
         bool add = acc;
         int64_t r = offs[e], n;

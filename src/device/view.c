@@ -26,7 +26,7 @@ bool view_is_none(view v)
 
 int64_t view_pitch(int64_t n)
 {
-    enum { LINE = 16, CROWDED = 256 }; /* in elements: 64 bytes, 1 KiB */
+    enum { LINE = 16, CROWDED = 128 }; /* in elements: 64 bytes, 512 bytes */
     return n > 0 && n % CROWDED == 0 ? n + LINE : n;
 }
 
