@@ -90,11 +90,21 @@ static int64_t default_threads(const struct session *s)
     return n < 1 ? 1 : n;
 }
 
+static enum dev_check check_mode(const char *text)
+{
+    static const char *const name[] = {
+        [CHECK_NONE] = "false", [CHECK_VALUES] = "true", [CHECK_HIDDEN] = "hidden"};
+    enum dev_check mode = CHECK_NONE;
+    while (strcmp(name[mode], text) != 0)
+        mode++;
+    return mode;
+}
+
 static status open_device(struct session *s)
 {
     const struct device_section *d = &s->deck.device;
     int64_t threads = d->threads > 0 ? d->threads : getenv("OMP_NUM_THREADS") ? 0 : default_threads(s);
-    struct dev_options options = {.threads = (int)threads, .check = d->check};
+    struct dev_options options = {.threads = (int)threads, .check = check_mode(d->check)};
     return dev_open(&s->dev, d->type, comm_node_rank(s->comm), &options);
 }
 

@@ -1,5 +1,5 @@
 /* The data plane: views are checked, laid out as spans of bytes, moved by the group's link, and
- * summed here in rank order. */
+ * summed by the device in rank order. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,7 +15,6 @@ struct group {
     const char *name;
     int rank, size;
     struct spans parts, recv, send; /* of the call in progress, [size] */
-    const float **addend;           /* what is being summed, [size] */
     char *scratch;                  /* device memory: one round's part from each member */
     int64_t reserved, needed;       /* bytes of scratch */
     int64_t sent;
@@ -42,7 +41,6 @@ static struct group *group_open(struct comm *comm, struct dev *dev, const struct
     g->parts = spans_new(g->size);
     g->recv = spans_new(g->size);
     g->send = spans_new(g->size);
-    g->addend = mem_new(g->size, sizeof *g->addend);
     return g;
 }
 
@@ -69,7 +67,6 @@ void groups_close(struct group *group[GROUPS])
         spans_free(&g->parts);
         spans_free(&g->recv);
         spans_free(&g->send);
-        free(g->addend);
         free(g);
         group[id] = NULL;
     }
@@ -115,7 +112,7 @@ status group_reserve(struct group *g)
 
     if (g->needed <= g->reserved)
         return OK;
-    TRY(dev_alloc(g->dev, &scratch, g->needed));
+    TRY(dev_alloc(g->dev, "the scratch of a group", &scratch, g->needed, FRESH_ANY));
     if (g->scratch)
         dev_free(g->dev, g->scratch, g->reserved);
     g->scratch = scratch;
@@ -223,6 +220,20 @@ static void stop_clock(struct group *g)
     g->seconds += (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static void link_gather(struct group *g, void *out) /* g->recv cuts out */
+{
+    dev_show(g->dev);
+    g->link->ops->all_gather(g->link, out, g->recv);
+    dev_hide(g->dev);
+}
+
+static void link_exchange(struct group *g, void *out, const void *in) /* g->recv cuts out, g->send in */
+{
+    dev_show(g->dev);
+    g->link->ops->exchange(g->link, out, g->recv, in, g->send);
+    dev_hide(g->dev);
+}
+
 static void gather(struct group *g, view out, view in) /* g->recv cuts out */
 {
     int64_t mine = g->recv.n[g->rank];
@@ -233,7 +244,7 @@ static void gather(struct group *g, view out, view in) /* g->recv cuts out */
         return;
     start_clock(g);
     keep_own(g, at(out.data, g->recv.at[g->rank]), in.data, in.type, mine);
-    g->link->ops->all_gather(g->link, out.data, g->recv);
+    link_gather(g, out.data);
     g->sent += mine * (g->size - 1);
     stop_clock(g);
 }
@@ -265,7 +276,7 @@ void group_all_to_all(struct group *g, enum stream s, view out, const int64_t *r
     start_clock(g);
     keep_own(g, at(out.data, g->recv.at[g->rank]), at(in.data, g->send.at[g->rank]), in.type,
              g->send.n[g->rank]);
-    g->link->ops->exchange(g->link, out.data, g->recv, in.data, g->send);
+    link_exchange(g, out.data, in.data);
     for (int r = 0; r < g->size; r++)
         g->sent += r == g->rank ? 0 : g->send.n[r];
     stop_clock(g);
@@ -273,31 +284,15 @@ void group_all_to_all(struct group *g, enum stream s, view out, const int64_t *r
 
 /* ---- summing ---- */
 
-/** out[i] = ((addend[0][i] + addend[1][i]) + addend[2][i]) + ..., block by block in the first cache.
- *  out may be one of the addends. */
-static void sum_in_order(float *out, const float *const *addend, int addends, int64_t n)
+/** Sum what a round brought: parts of the members `length` bytes apart in scratch, this rank's own at
+ *  `mine`. */
+static void sum_round(struct group *g, int64_t length, float *out, float *mine)
 {
-    enum { BLOCK = 1024 };
+    int64_t n = g->recv.n[g->rank] / (int64_t)sizeof(float);
+    view parts = view_of(g->scratch, F32, 1, g->size, n);
 
-#pragma omp parallel for schedule(static) if (n > 16 * BLOCK)
-    for (int64_t lo = 0; lo < n; lo += BLOCK) {
-        int64_t m = clip(n - lo, BLOCK);
-        float sum[BLOCK];
-
-        memcpy(sum, addend[0] + lo, (size_t)m * sizeof *sum);
-        for (int r = 1; r < addends; r++)
-            for (int64_t i = 0; i < m; i++)
-                sum[i] += addend[r][lo + i];
-        memcpy(out + lo, sum, (size_t)m * sizeof *sum);
-    }
-}
-
-/** Sum what a round brought: received parts in scratch, this rank's own at `mine`. */
-static void sum_round(struct group *g, float *out, const float *mine)
-{
-    for (int r = 0; r < g->size; r++)
-        g->addend[r] = r == g->rank ? mine : at(g->scratch, g->recv.at[r]);
-    sum_in_order(out, g->addend, g->size, g->recv.n[g->rank] / (int64_t)sizeof(float));
+    parts.ld = length / (int64_t)sizeof(float);
+    dev_sum_parts(g->dev, view_of(out, F32, 1, 1, n), parts, g->rank, view_of(mine, F32, 1, 1, n));
 }
 
 /** Bytes [lo, lo+length) of every part, as far as it goes: what this rank sends of each, and what it
@@ -330,8 +325,8 @@ static void reduce_scatter(struct group *g, view out, view in) /* g->parts cuts 
         keep_own(g, out.data, in.data, F32, mine);
     for (int64_t lo = 0; lo < longest && g->size > 1; lo += length) {
         cut_round(g, lo, length);
-        g->link->ops->exchange(g->link, g->scratch, g->recv, in.data, g->send);
-        sum_round(g, at(out.data, lo), at(in.data, g->send.at[g->rank]));
+        link_exchange(g, g->scratch, in.data);
+        sum_round(g, length, at(out.data, lo), at(in.data, g->send.at[g->rank]));
     }
     stop_clock(g);
 }
@@ -365,8 +360,8 @@ void group_all_reduce(struct group *g, enum stream s, view x)
 
         spans_of_rows(&g->recv, g->size, NULL, n);
         keep_own(g, at(g->scratch, g->recv.at[g->rank]), mine, F32, n);
-        g->link->ops->all_gather(g->link, g->scratch, g->recv);
-        sum_round(g, mine, mine);
+        link_gather(g, g->scratch);
+        sum_round(g, n, mine, mine);
         g->sent += n * (g->size - 1);
     }
     stop_clock(g);

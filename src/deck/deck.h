@@ -77,9 +77,8 @@ struct parallel_section {
     int64_t tensor, expert, expert_tensor;
 };
 struct device_section {
-    char *type, *precision;
+    char *type, *precision, *check; /* false | true | hidden */
     int64_t threads;
-    bool check;
 };
 struct data_section {
     int64_t sequence;

@@ -187,9 +187,10 @@ static const struct key table[] = {
      "fp32 whatever this says.", "fp32", RESTART_YES},
     {"device.threads", K_INT, AT(device.threads), 0, 4096, "threads", "0",
      "OpenMP threads of a rank. 0 = the cores it may use / the ranks that share them.", NULL, RESTART_YES},
-    {"device.check", K_BOOL, AT(device.check), 0, 0, NULL, "false",
-     "Check every operation: poisoned memory, guard words, finite results. Slow; for finding faults.",
-     NULL, RESTART_YES},
+    {"device.check", K_CHOICE, AT(device.check), 0, 0, NULL, "false",
+     "Check every operation: poisoned memory, guards, finite results. hidden: device memory is also "
+     "unreadable for the host outside operations. Slow; for finding faults.",
+     "false|true|hidden", RESTART_YES},
 
     /* data */
     {"data.sequence", K_INT, AT(data.sequence), 1, 1 << 24, "tokens", "1024",

@@ -1,9 +1,8 @@
 /* Arena: a bump allocator with two ends. Region: one block that grows.
  *
- * In check mode fresh memory is poisoned (NaN as F32 and BF16, a huge I32) and every block stands
- * between two guards: [guard | block | guard] [guard | block | guard] ... Each of a guard's words is
- * MAGIC ^ the block's size, so the blocks of either end can be walked upwards. A measuring arena adds
- * up the same sizes as a real one. */
+ * In the check modes fresh memory is poisoned and every block stands between two guards: [guard | block |
+ * guard] [guard | block | guard] ... Each of a guard's words is MAGIC ^ the block's size, so the blocks of
+ * either end can be walked upwards. A measuring arena adds up the same sizes as a real one. */
 #include "base/mem.h"
 #include "device/ops.h"
 #include <stdio.h>
@@ -11,7 +10,6 @@
 
 enum { ALIGN = 64, GUARD_WORDS = ALIGN / 8 };
 static const uint64_t MAGIC = 0x5bd1e995c0991ceull;
-static const uint32_t POISON = 0x7fc07fc0;
 
 static int64_t aligned(int64_t bytes)
 {
@@ -58,15 +56,22 @@ void arena_verify(const struct dev *dev, const char *op)
     }
 }
 
-/** Dress [at, at + bytes) for check mode and return the block inside. */
-static char *dress(char *at, int64_t bytes)
+void poison(void *at, int64_t bytes)
+{
+    uint32_t *word = at;
+    for (int64_t i = 0; i < bytes / 4; i++)
+        word[i] = 0x7fc07fc0;
+}
+
+/** Dress [at, at + bytes) for a check mode and return the block inside. */
+static char *dress(struct dev *dev, char *at, int64_t bytes)
 {
     int64_t block = bytes - 2 * ALIGN;
+    dev_show(dev);
     guard_write(at, block);
     guard_write(at + ALIGN + block, block);
-    uint32_t *word = (uint32_t *)(void *)(at + ALIGN);
-    for (int64_t i = 0; i < block / 4; i++)
-        word[i] = POISON;
+    poison(at + ALIGN, block);
+    dev_hide(dev);
     return at + ALIGN;
 }
 
@@ -79,7 +84,7 @@ static int64_t bytes_of(dtype type, int64_t n0, int64_t n1, int64_t n2)
 /** Take `bytes` more at one end (`used` is a->saved or a->scratch); NULL while measuring. */
 static char *take(struct arena *a, int64_t *used, int64_t bytes)
 {
-    if (a->dev->check)
+    if (a->dev->check != CHECK_NONE)
         bytes = mem_add(bytes, 2 * ALIGN);
     *used = mem_add(*used, bytes);
     int64_t total = mem_add(a->saved, a->scratch);
@@ -91,7 +96,7 @@ static char *take(struct arena *a, int64_t *used, int64_t bytes)
         bug("arena: %lld bytes saved + %lld scratch do not fit into %lld", (long long)a->saved,
             (long long)a->scratch, (long long)a->size);
     char *at = a->base + (used == &a->saved ? a->saved - bytes : a->size - a->scratch);
-    return a->dev->check ? dress(at, bytes) : at;
+    return a->dev->check != CHECK_NONE ? dress(a->dev, at, bytes) : at;
 }
 
 view arena_save(struct arena *a, dtype type, int64_t n0, int64_t n1, int64_t n2)
@@ -131,7 +136,7 @@ void arena_reset(struct arena *a)
 /** Replace one pointer by another in the device's list of open arenas (check mode only). */
 static void enlist(struct dev *dev, const struct arena *was, struct arena *now)
 {
-    for (int i = 0; dev->check && i < MAX_ARENAS; i++)
+    for (int i = 0; dev->check != CHECK_NONE && i < MAX_ARENAS; i++)
         if (dev->arenas[i] == was) {
             dev->arenas[i] = now;
             return;
@@ -143,7 +148,7 @@ status arena_open(struct arena *a, struct dev *dev, int64_t bytes)
     arena_close(a);
     void *base;
     int64_t size = bytes > 0 ? aligned(bytes) : ALIGN;
-    TRY(dev_alloc(dev, &base, size));
+    TRY(dev_alloc(dev, "the arena", &base, size, FRESH_ANY));
     *a = (struct arena){.dev = dev, .base = base, .size = size};
     enlist(dev, NULL, a);
     return OK;
@@ -171,7 +176,7 @@ view region_view(struct region *r, dtype type, int64_t n0, int64_t n1, int64_t n
         r->regrown += r->data != NULL;
         dev_free(r->dev, r->data, r->bytes);
         r->bytes = need > r->bytes ? need : r->bytes;
-        if (dev_alloc(r->dev, &r->data, r->bytes) != OK)
+        if (dev_alloc(r->dev, "a region for routed rows", &r->data, r->bytes, FRESH_ANY) != OK)
             bug("a region for routed rows cannot grow: %s", status_text());
     }
     return view_of(r->data, type, n0, n1, n2);

@@ -37,8 +37,10 @@ double views_bytes(const view *v, int n)
     return bytes;
 }
 
-double op_begin(const struct dev *dev)
+double op_begin(struct dev *dev, enum dev_op op)
 {
+    dev_show(dev);
+    dev->running = dev_op_name(op);
     return dev->profiling ? omp_get_wtime() : 0;
 }
 
@@ -66,6 +68,9 @@ void op_end(struct dev *dev, enum dev_op op, double begin, double flops, double 
     dev->flops += flops;
     if (dev->profiling)
         count(dev, op, begin, flops, in + views_bytes(outputs, n));
-    if (dev->check)
+    if (dev->check != CHECK_NONE)
         check_outputs(dev, dev_op_name(op), outputs, n);
+    dev->last = dev->running;
+    dev->running = NULL;
+    dev_hide(dev);
 }

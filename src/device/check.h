@@ -31,7 +31,7 @@
     do {                                                                                                     \
         if (dev->dry)                                                                                        \
             break;                                                                                           \
-        double begin = op_begin(dev);                                                                        \
+        double begin = op_begin(dev, OP_##op);                                                               \
         result dev->ops->op args;                                                                            \
         const view outputs[] = {__VA_ARGS__};                                                                \
         op_end(dev, OP_##op, begin, flops, in, outputs, (int)(sizeof outputs / sizeof *outputs));            \
@@ -44,7 +44,7 @@ void want_shape(const struct dev *, const char *op, const char *name, view v, dt
                 int64_t n2);
 void want_vector(const struct dev *, const char *op, const char *name, view v, dtype, int64_t n);
 double views_bytes(const view *, int n);
-double op_begin(const struct dev *);
+double op_begin(struct dev *, enum dev_op);
 void op_end(struct dev *, enum dev_op, double begin, double flops, double in, const view *outputs, int n);
 
 #endif

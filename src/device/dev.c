@@ -1,4 +1,4 @@
-/* The facade: opening, modes, memory, profile. The ops themselves are in op.c and ffn.c. */
+/* The facade: opening, modes, profile. Memory is in memory.c, the ops themselves in op.c and ffn.c. */
 #include "base/mem.h"
 #include "device/ops.h"
 #include <stdlib.h>
@@ -25,6 +25,8 @@ status dev_open(struct dev **out, const char *name, int node_local_rank, const s
         dev->threads = options->threads;
         dev->check = options->check;
         status opened = dev->ops->open(dev, node_local_rank);
+        if (opened == OK && dev->check != CHECK_NONE)
+            memory_watch(dev);
         if (opened == OK)
             *out = dev;
         else
@@ -38,6 +40,7 @@ void dev_close(struct dev *dev)
 {
     if (!dev)
         return;
+    memory_unwatch(dev);
     dev->ops->close(dev);
     free(dev);
 }
@@ -80,45 +83,10 @@ void dev_wait(struct dev *dev, enum stream waits, enum stream done)
 
 void dev_sync(struct dev *dev)
 {
-    if (!dev->dry)
-        dev->ops->sync(dev);
-}
-
-/* ---- memory ---- */
-status dev_alloc(struct dev *dev, void **out, int64_t bytes)
-{
-    if (bytes <= 0)
-        bug("dev_alloc: %lld bytes", (long long)bytes);
-    return dev->ops->alloc(dev, out, bytes);
-}
-
-void dev_free(struct dev *dev, void *p, int64_t bytes)
-{
-    if (p)
-        dev->ops->free(dev, p, bytes);
-}
-
-/** Bytes of a view that host memory is copied from or to; 0 when there is nothing to do. */
-static int64_t transfer_bytes(const struct dev *dev, const char *what, view v)
-{
-    char text[96];
-    if (!view_contiguous(v))
-        bug("%s: %s is not contiguous", what, view_text(text, v));
-    return dev->dry ? 0 : mem_mul(view_size(v), dtype_size(v.type));
-}
-
-void dev_upload(struct dev *dev, view dst, const void *src)
-{
-    int64_t bytes = transfer_bytes(dev, "dev_upload", dst);
-    if (bytes > 0)
-        dev->ops->upload(dev, dst.data, src, bytes);
-}
-
-void dev_download(struct dev *dev, void *dst, view src)
-{
-    int64_t bytes = transfer_bytes(dev, "dev_download", src);
-    if (bytes > 0)
-        dev->ops->download(dev, dst, src.data, bytes);
+    if (dev->dry)
+        return;
+    dev->waits++;
+    dev->ops->sync(dev);
 }
 
 /* ---- profile ---- */

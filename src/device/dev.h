@@ -43,9 +43,12 @@ int64_t view_pitch(int64_t n);
 bool view_is_none(view v);
 
 /* ---- the device ---- */
+/* VALUES: fresh memory is NaN, guards stand around it, every output is finite. HIDDEN: that, and device
+ * memory is unreadable for the host (memory.c). For tests. */
+enum dev_check { CHECK_NONE, CHECK_VALUES, CHECK_HIDDEN };
 struct dev_options {
     int threads; /* 0: as OpenMP decides */
-    bool check;  /* poison fresh memory, guard words, every output finite: for tests */
+    enum dev_check check;
 };
 /** name: "cpu" (or "cuda", refused in words where it was not compiled in). */
 status dev_open(struct dev **, const char *name, int node_local_rank, const struct dev_options *) MUST_USE;
@@ -62,11 +65,25 @@ bool dev_is_dry(const struct dev *);
 void dev_wait(struct dev *, enum stream waits, enum stream done);
 void dev_sync(struct dev *); /* the host waits for everything */
 
-/** Device memory for the life of a store, a net or a region. Zeroed, huge pages. bytes > 0. */
-status dev_alloc(struct dev *, void **, int64_t bytes) MUST_USE;
+/* ---- memory (device/memory.c) ---- */
+enum dev_fresh { FRESH_ANY, FRESH_ZERO }; /* what a new block holds */
+/** Device memory for the life of a store, a net or a region, in huge pages. bytes > 0. `what` names it in
+ *  messages: a text that stays. */
+status dev_alloc(struct dev *, const char *what, void **, int64_t bytes, enum dev_fresh) MUST_USE;
 void dev_free(struct dev *, void *, int64_t bytes);
+/** Writes into `text` what lies at byte `at` of a block. */
+typedef void dev_tell(const void *owner, int64_t at, char text[128]);
+/** Who tells, in the message of a fault, what lies in the block that begins at `p`. */
+void dev_describe(struct dev *, const void *p, dev_tell *, const void *owner);
+/** May the host touch device memory itself? False in the hidden mode. */
+bool dev_host_memory(const struct dev *);
+/** Between the two a link may touch device memory. Calls nest. */
+void dev_show(struct dev *);
+void dev_hide(struct dev *);
 void dev_upload(struct dev *, view dst, const void *src);   /* host -> device, contiguous, same type */
 void dev_download(struct dev *, void *dst, view src);       /* device -> host; waits */
+/** How often the host waited for the device since it was opened: downloads, sums, dev_sync. */
+int64_t dev_waits(const struct dev *);
 
 /** Time and FLOPs by op since the last reset, for run.profile. Rows sorted by time. */
 struct dev_profile_row { const char *op; int64_t calls; double seconds, flops, bytes; };
@@ -111,6 +128,9 @@ void dev_colsum(struct dev *, view x, bool acc, view y);        /* y[N] (+)= sum
 double dev_sum(struct dev *, view x);                           /* in double, fixed order; waits */
 double dev_sumsq(struct dev *, view x);                         /* sum of squares in double; waits */
 bool dev_finite(struct dev *, view x);                          /* waits */
+/** out[n] = row 0 + row 1 + ... of parts [ranks, n], in this order; row `own` is read from `mine` [n]
+ *  instead, which may be out. */
+void dev_sum_parts(struct dev *, view out, view parts, int64_t own, view mine);
 
 /* ---- embedding: ids I32 [T]; this rank holds rows v0 .. v0+Vl of the vocabulary ---- */
 void dev_embed_fwd(struct dev *, view x, view ids, int64_t v0, view w);            /* rows of others' ids are 0 */

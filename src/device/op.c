@@ -52,6 +52,7 @@ double dev_sum(struct dev *dev, view x)
 {
     double total = 0;
     WANT_ALIKE(x, x, F32);
+    dev->waits += !dev->dry;
     RUN_INTO(total =, sum, (dev, x), 0, BYTES(x), view_none());
     return total;
 }
@@ -60,6 +61,7 @@ double dev_sumsq(struct dev *dev, view x)
 {
     double total = 0;
     WANT_ALIKE(x, x, F32);
+    dev->waits += !dev->dry;
     RUN_INTO(total =, sumsq, (dev, x), 0, BYTES(x), view_none());
     return total;
 }
@@ -69,8 +71,19 @@ bool dev_finite(struct dev *dev, view x)
     bool good = true;
     NEED(x.type != I32);
     WANT_ALIKE(x, x, x.type);
+    dev->waits += !dev->dry;
     RUN_INTO(good =, finite, (dev, x), 0, BYTES(x), view_none());
     return good;
+}
+
+void dev_sum_parts(struct dev *dev, view out, view parts, int64_t own, view mine)
+{
+    int64_t n = view_size(out);
+    WANT_VECTOR(out, F32, n);
+    WANT_VECTOR(mine, F32, n);
+    WANT(parts, F32, parts.n[1], n);
+    NEED(own >= 0 && own < parts.n[1]);
+    RUN(sum_parts, (dev, out, parts, own, mine), 0, BYTES(parts), out);
 }
 
 /* ---- embedding ---- */

@@ -18,6 +18,7 @@
     OP(double, sum, (struct dev *, view x))                                                                  \
     OP(double, sumsq, (struct dev *, view x))                                                                \
     OP(bool, finite, (struct dev *, view x))                                                                 \
+    OP(void, sum_parts, (struct dev *, view out, view parts, int64_t own, view mine))                        \
     OP(void, embed_fwd, (struct dev *, view x, view ids, int64_t v0, view w))                                \
     OP(void, embed_bwd, (struct dev *, view ids, view dx, int64_t v0, bool acc, view dw))                    \
     OP(void, rmsnorm_fwd, (struct dev *, view y, view rstd, view x, view w, float eps))                      \
@@ -57,7 +58,8 @@ struct dev_ops {
     const char *name;
     status (*open)(struct dev *, int node_local_rank);
     void (*close)(struct dev *);
-    status (*alloc)(struct dev *, void **, int64_t bytes);
+    bool host_memory; /* the host can touch its memory */
+    status (*alloc)(struct dev *, void **, int64_t bytes, enum dev_fresh);
     void (*free)(struct dev *, void *, int64_t bytes);
     void (*upload)(struct dev *, void *dst, const void *src, int64_t bytes);
     void (*download)(struct dev *, void *dst, const void *src, int64_t bytes);
@@ -75,7 +77,12 @@ struct dev {
     const struct dev_ops *ops;
     char about[160];
     int threads;
-    bool check, dry, profiling;
+    enum dev_check check;
+    bool dry, profiling;
+    int64_t waits;                            /* of the host, since open */
+    struct block *blocks;                     /* memory.c: of dev_alloc, in the check modes */
+    int shown;                                /* how many ops and links are at work */
+    const char *running, *last;               /* ops, for the message of a fault */
     double flops;                             /* since open */
     struct dev_profile_row profile[OP_COUNT]; /* since dev_profile(true), by enum dev_op */
     struct arena *arenas[MAX_ARENAS];         /* open ones, whose guards the check mode looks at */
@@ -85,7 +92,12 @@ struct dev {
 
 /** "gemm" for OP_gemm. */
 const char *dev_op_name(enum dev_op);
-/** Check mode: bug() naming `op` if a guard word of any open arena was overwritten. */
+/** Faults in this device's blocks are told from now on, until the device is closed. */
+void memory_watch(const struct dev *);
+void memory_unwatch(const struct dev *);
+/** NaN as F32 and as BF16, a huge I32. */
+void poison(void *at, int64_t bytes);
+/** Check modes: bug() naming `op` if a guard word of any open arena was overwritten. */
 void arena_verify(const struct dev *, const char *op);
 /** "F32 [2, 3, 4] ld 4", for messages. Returns `out`. */
 char *view_text(char out[96], view v);

@@ -177,7 +177,7 @@ static status open_rope(struct net *net)
     int64_t n = mem_mul(net->shape.sequence, net->config->head_dim);
     float *host = mem_new(n, sizeof *host);
     config_rope_table(net->config, net->shape.sequence, host);
-    status s = dev_alloc(net->dev, (void **)&net->cos_sin_base, mem_mul(n, sizeof *host));
+    status s = dev_alloc(net->dev, "the rotary table", (void **)&net->cos_sin_base, mem_mul(n, sizeof *host), FRESH_ANY);
     net->cos_sin = view_of(net->cos_sin_base, F32, 1, net->shape.sequence, net->config->head_dim);
     if (s == OK)
         dev_upload(net->dev, net->cos_sin, host);

@@ -1,6 +1,7 @@
 /* Device memory of a model on one rank. */
 #include "model/store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -50,12 +51,39 @@ static float *bucket_open(struct store *s, int b, bool training, float *at)
     return at + bucket_elements(s->model, &s->layout, s->rank, b, training);
 }
 
+static bool lies_in(const float *element, view v)
+{
+    const float *first = v.data;
+    return first && element >= first && element < first + view_size(v);
+}
+
+/* What lies at a byte of the store, for the message of a fault. */
+static void tell_tensor(const void *owner, int64_t at, char text[128])
+{
+    static const char *const name[KINDS] = {"weight", "gradient", "master", "moment 1", "moment 2"};
+    const struct store *s = owner;
+    const float *element = (const float *)s->base + at / (int64_t)sizeof(float);
+    for (int t = 0; t < s->model->n_tensors; t++)
+        for (int k = WEIGHT; k <= GRAD; k++)
+            if (s->bucket[s->model->bucket_of[t]].mem[k] && lies_in(element, store_view(s, t, (enum kind)k)))
+                snprintf(text, 128, "%s of %s", name[k], s->model->tensor[t].name);
+    for (int i = 0; i < s->n_owned; i++)
+        for (int k = MOMENT1; k <= MOMENT2; k++) {
+            struct shard part = s->owned[i];
+            part.kind = (enum kind)k;
+            if (s->bucket[part.bucket].mem[k] &&
+                lies_in(element, view_of(store_at(s, &part), F32, 1, 1, part.part.n)))
+                snprintf(text, 128, "%s of %s", name[k], s->model->tensor[part.tensor].name);
+        }
+}
+
 status store_open(struct store *s, const struct model *m, const struct layout *l, int rank, struct dev *dev,
                   bool training)
 {
     *s = (struct store){.model = m, .layout = *l, .rank = rank, .dev = dev};
     s->bytes = store_bytes(m, l, rank, training);
-    TRY(dev_alloc(dev, &s->base, s->bytes));
+    TRY(dev_alloc(dev, "the store", &s->base, s->bytes, FRESH_ZERO));
+    dev_describe(dev, s->base, tell_tensor, s);
     s->bucket = mem_new(m->n_buckets, sizeof *s->bucket);
     float *at = s->base;
     for (int b = 0; b < m->n_buckets; b++)

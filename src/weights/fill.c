@@ -1,7 +1,6 @@
 #include "weights/fill.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 
@@ -21,7 +20,7 @@ static status fill_tensor(struct store *s, int tensor, const struct fill_plan *p
 {
     view to = store_view(s, tensor, WEIGHT);
     slab box = model_slab(s->model, &s->layout, s->rank, tensor);
-    bool host = !strcmp(dev_name(s->dev), "cpu");
+    bool host = dev_host_memory(s->dev);
     float *out = host ? to.data : mem_new(view_size(to), sizeof *out);
     struct map part = map_restrict(&p->map[tensor], box);
     status result = map_run(&part, p->source, box.n, out, bytes_read);
@@ -40,7 +39,7 @@ static bool is_concurrent(const struct store *s, const struct fill_plan *p)
     for (int i = 0; i < PLAN_SOURCES; i++)
         if (p->source[i] && !p->source[i]->concurrent)
             return false;
-    return !strcmp(dev_name(s->dev), "cpu");
+    return dev_host_memory(s->dev);
 }
 
 /* A tensor per thread at a time. The first failure is told; each thread has a status_text of its own. */

@@ -132,7 +132,7 @@ static void test_nothing_routed(struct dev *dev)
 int main(void)
 {
     struct dev *dev;
-    if (dev_open(&dev, "cpu", 0, &(struct dev_options){.check = true}) != OK)
+    if (dev_open(&dev, "cpu", 0, &(struct dev_options){.check = CHECK_VALUES}) != OK)
         return 1;
     test_table();
     test_nothing_routed(dev);

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct dev *opened(bool check)
+static struct dev *opened(enum dev_check check)
 {
     struct dev *dev;
     struct dev_options options = {.threads = 2, .check = check};
@@ -21,25 +21,25 @@ static void wrong_shape(void)
 {
     float a[4] = {0}, c[8];
     view av = view_of(a, F32, 1, 2, 2), cv = view_of(c, F32, 1, 2, 4);
-    dev_gemm(opened(false), false, false, av, av, false, cv);
+    dev_gemm(opened(CHECK_NONE), false, false, av, av, false, cv);
 }
 
 static void wrong_type(void)
 {
     float a[4] = {0};
-    dev_fill(opened(false), view_of(a, BF16, 1, 2, 4), 1);
+    dev_fill(opened(CHECK_NONE), view_of(a, BF16, 1, 2, 4), 1);
 }
 
 static void not_finite(void)
 {
     float x[3] = {1, NAN, 2}, y[3] = {0};
-    dev_add(opened(true), view_of(y, F32, 1, 1, 3), view_of(x, F32, 1, 1, 3));
+    dev_add(opened(CHECK_VALUES), view_of(y, F32, 1, 1, 3), view_of(x, F32, 1, 1, 3));
 }
 
 static void fresh_memory(void)
 {
     struct arena arena = {0};
-    struct dev *dev = opened(true);
+    struct dev *dev = opened(CHECK_VALUES);
     if (arena_open(&arena, dev, 4096) == OK)
         dev_add(dev, arena_save(&arena, F32, 1, 1, 3), arena_save(&arena, F32, 1, 1, 3));
 }
@@ -48,7 +48,7 @@ static void fresh_memory(void)
 static void overwrite(bool scratch, int64_t at)
 {
     struct arena arena = {0};
-    struct dev *dev = opened(true);
+    struct dev *dev = opened(CHECK_VALUES);
     if (arena_open(&arena, dev, 4096) != OK)
         return;
     view (*take)(struct arena *, dtype, int64_t, int64_t, int64_t) = scratch ? arena_scratch : arena_save;
@@ -81,10 +81,52 @@ static void in_bounds(void)
     _exit(E_BUG); /* nothing was said before: the parent sees no message */
 }
 
+static view block_of(struct dev *dev, int64_t floats)
+{
+    void *p;
+    if (dev_alloc(dev, "the block", &p, floats * (int64_t)sizeof(float), FRESH_ANY) != OK)
+        exit(99);
+    return view_of(p, F32, 1, 1, floats);
+}
+
+static void host_reads(void)
+{
+    view v = block_of(opened(CHECK_HIDDEN), 100);
+    _exit(((volatile float *)v.data)[50] == 0);
+}
+
+static void host_writes_after_an_op(void)
+{
+    struct dev *dev = opened(CHECK_HIDDEN);
+    view v = block_of(dev, 100);
+    dev_fill(dev, v, 1);
+    ((volatile float *)v.data)[0] = 2;
+}
+
+static void tell_place(const void *owner, int64_t at, char text[128])
+{
+    snprintf(text, 128, "row %lld of %s", (long long)at / 40, (const char *)owner);
+}
+
+static void host_reads_named(void)
+{
+    struct dev *dev = opened(CHECK_HIDDEN);
+    view v = block_of(dev, 100);
+    dev_describe(dev, v.data, tell_place, "embed");
+    _exit(((volatile float *)v.data)[50] == 0);
+}
+
+static void op_behind_a_block(void)
+{
+    struct dev *dev = opened(CHECK_VALUES);
+    view v = block_of(dev, 112);
+    dev_fill(dev, view_of(v.data, F32, 1, 1, 128), 1);
+}
+
 static void overflow(void)
 {
     struct arena arena = {0};
-    if (arena_open(&arena, opened(false), 4096) == OK) {
+    if (arena_open(&arena, opened(CHECK_NONE), 4096) == OK) {
         arena_save(&arena, F32, 1, 1, 600);
         arena_scratch(&arena, F32, 1, 1, 500);
     }
@@ -126,6 +168,13 @@ static void test_deaths(void)
     dies(wrong_type, "compute op on BF16", "fill: dst is BF16 [1, 2, 4] ld 4, wanted F32");
     dies(not_finite, "check mode, NaN", "add: output 0, F32 [1, 1, 3] ld 3, has a NaN or an infinity");
     dies(fresh_memory, "check mode, use of fresh memory", "has a NaN");
+    dies(host_reads, "hidden mode, the host reads",
+         "touches device memory outside ops, copies and links: byte 200 of the block, after op none");
+    dies(host_writes_after_an_op, "hidden mode, the host writes", "byte 0 of the block, after op fill");
+    dies(host_reads_named, "hidden mode, what lies there",
+         "byte 200 of the block, row 5 of embed, after op none");
+    dies(op_behind_a_block, "check mode, an op behind a block",
+         "fill: touches byte 448 of the block, which has 448");
     dies(save_overrun, "check mode, write behind a saved block",
          "fill: a guard of the arena was overwritten");
     dies(save_underrun, "check mode, write before a saved block", "guard of the arena");
@@ -192,7 +241,7 @@ static void test_arena(bool check)
 
 static void test_region(void)
 {
-    struct dev *dev = opened(false);
+    struct dev *dev = opened(CHECK_NONE);
     struct region r = {.dev = dev};
     dev_set_dry(dev, true);
     ok(region_view(&r, F32, 1, 100, 4).data == NULL && r.bytes == 1600, "region: dry mode records");
@@ -224,7 +273,7 @@ static int threads_that_flush(int threads)
 
 static void test_modes(void)
 {
-    struct dev *dev = opened(false), *refused;
+    struct dev *dev = opened(CHECK_NONE), *refused;
     struct dev_options options = {0};
     float x[4] = {1, 2, 3, 4}, y[4] = {0}, z[4];
     view xv = view_of(x, F32, 1, 2, 2), yv = view_of(y, F32, 1, 2, 2);
@@ -257,6 +306,29 @@ static void test_modes(void)
     dev_close(dev);
 }
 
+/* What an op, a transfer and the host each see of hidden memory, and how often the host waited. */
+static void test_hidden(void)
+{
+    struct dev *dev = opened(CHECK_HIDDEN);
+    view x = block_of(dev, 100), y = block_of(dev, 100);
+    float host[100], first = 0;
+    dev_fill(dev, x, 3);
+    dev_copy(dev, y, x);
+    int64_t before = dev_waits(dev);
+    dev_download(dev, host, y);
+    double sum = dev_sum(dev, y);
+    ok(host[0] == 3 && host[99] == 3 && sum == 300, "hidden mode: ops and transfers work");
+    ok(dev_waits(dev) - before == 2, "a download and a sum are two waits of the host");
+    ok(!dev_host_memory(dev), "hidden mode: the memory is not the host's");
+    dev_show(dev);
+    first = ((float *)x.data)[0];
+    dev_hide(dev);
+    ok(first == 3, "hidden mode: shown to a link");
+    dev_free(dev, x.data, 400);
+    dev_free(dev, y.data, 400);
+    dev_close(dev);
+}
+
 int main(void)
 {
     test_deaths();
@@ -265,5 +337,6 @@ int main(void)
     test_arena(true);
     test_region();
     test_modes();
+    test_hidden();
     return tap_done();
 }

@@ -204,7 +204,7 @@ int main(void)
     static const int64_t nobody[E + 1] = {0};
     struct dev *dev;
     struct arena arena = {0};
-    struct dev_options options = {.threads = 2, .check = true};
+    struct dev_options options = {.threads = 2, .check = CHECK_VALUES};
     if (dev_open(&dev, "cpu", 0, &options) != OK)
         return 99;
     int64_t peak = peak_of(dev, offs);

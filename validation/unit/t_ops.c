@@ -124,7 +124,7 @@ static void test_nan_logits(void)
     enum { X = 7, K = 3 };
     bool good = true;
     struct dev *plain; /* one that lets NaN out */
-    if (dev_open(&plain, "cpu", 0, &(struct dev_options){.check = false}) != OK)
+    if (dev_open(&plain, "cpu", 0, &(struct dev_options){.check = CHECK_NONE}) != OK)
         bug("no device: %s", status_text());
     for (int64_t bad = 0; bad < 1 << X; bad++) {
         view logits = matrix(F32, 1, X), idx = matrix(I32, 1, K), gate = vector(F32, K),
@@ -318,7 +318,7 @@ int main(int argc, char **argv)
 {
     char text[256];
     bool timing = argc > 1 && !strcmp(argv[1], "--bench");
-    if (dev_open(&dev, "cpu", 0, &(struct dev_options){.check = !timing}) != OK)
+    if (dev_open(&dev, "cpu", 0, &(struct dev_options){.check = timing ? CHECK_NONE : CHECK_VALUES}) != OK)
         bug("no device: %s", status_text());
     if (timing)
         return bench_all();

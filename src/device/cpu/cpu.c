@@ -51,10 +51,11 @@ static void cpu_close(struct dev *dev)
     mem_unmap(dev->scratch, dev->scratch_bytes);
 }
 
-static status cpu_alloc(struct dev *dev, void **out, int64_t bytes)
+/* The system gives zeros, whatever was asked for. */
+static status cpu_alloc(struct dev *dev, void **out, int64_t bytes, enum dev_fresh fresh)
 {
     char want[32], have[32];
-    (void)dev;
+    (void)dev, (void)fresh;
     *out = mem_map(bytes);
     if (!*out)
         return fail(E_RESOURCE,
@@ -113,6 +114,7 @@ static double cpu_ceiling(struct dev *dev)
 }
 
 const struct dev_ops dev_cpu_ops = {.name = "cpu",
+                                    .host_memory = true,
                                     .open = cpu_open,
                                     .close = cpu_close,
                                     .alloc = cpu_alloc,

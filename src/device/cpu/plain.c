@@ -201,3 +201,24 @@ bool cpu_finite(struct dev *dev, view x)
         bad |= (x.type == F32 ? bad_f32 : bad_bf16)(run_length(r, i), run_at(x, i));
     return !bad;
 }
+
+/* ---- the sum of what ranks sent ---- */
+
+/* Block by block in the first cache. */
+void cpu_sum_parts(struct dev *dev, view out, view parts, int64_t own, view mine)
+{
+    enum { BLOCK = 1024 };
+    int64_t n = view_size(out);
+    (void)dev;
+#pragma omp parallel for schedule(static) if (n > 16 * BLOCK)
+    for (int64_t lo = 0; lo < n; lo += BLOCK) {
+        int64_t m = n - lo < BLOCK ? n - lo : BLOCK;
+        float sum[BLOCK];
+        for (int64_t r = 0; r < parts.n[1]; r++) {
+            const float *part = (r == own ? (const float *)mine.data : f32_row(parts, r)) + lo;
+            for (int64_t i = 0; i < m; i++)
+                sum[i] = r == 0 ? part[i] : sum[i] + part[i];
+        }
+        memcpy((float *)out.data + lo, sum, (size_t)m * sizeof *sum);
+    }
+}

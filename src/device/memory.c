@@ -1,0 +1,210 @@
+/* Device memory: blocks, transfers, and the modes that watch them.
+ *
+ * In both check modes a fresh block is NaN and lies between two pages that nobody may touch. In the hidden
+ * mode nobody may touch the block itself either, unless an op, a transfer or a link is at work: a host that
+ * takes device memory for its own stops at once, as it would on a GPU. Only devices whose memory is the
+ * host's can be watched so. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include "base/mem.h"
+#include "device/ops.h"
+
+enum { PAGE = 4096, ALIGN = 64 };
+
+/* [page nobody may touch | slack, block | page nobody may touch]; the block ends where the last page begins,
+ * up to its alignment. */
+struct block {
+    char *at; /* what dev_alloc gave */
+    int64_t bytes;
+    char *base; /* of the first page */
+    int64_t pages;
+    const char *what; /* "store", "arena", ... */
+    dev_tell *tell;   /* what lies at a byte of it, or NULL */
+    const void *owner;
+    struct block *next;
+};
+
+static const struct dev *watched; /* by the fault handler; one device a process */
+
+/* ---- a fault ---- */
+
+static const struct block *block_at(const struct dev *dev, const char *address)
+{
+    for (const struct block *b = dev ? dev->blocks : NULL; b; b = b->next)
+        if (address >= b->base && address < b->base + b->pages * PAGE)
+            return b;
+    return NULL;
+}
+
+static _Noreturn void tell_fault(const struct block *b, int64_t at)
+{
+    char text[128] = "";
+    if (b->tell && at >= 0 && at < b->bytes)
+        b->tell(b->owner, at, text);
+    if (watched->running)
+        bug("%s: touches byte %lld of %s, which has %lld", watched->running, (long long)at, b->what,
+            (long long)b->bytes);
+    bug("the host touches device memory outside ops, copies and links: byte %lld of %s%s%s, after op %s",
+        (long long)at, b->what, *text ? ", " : "", text, watched->last ? watched->last : "none");
+}
+
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    const struct block *b = block_at(watched, info->si_addr);
+    if (b)
+        tell_fault(b, (char *)info->si_addr - b->at);
+    signal(number, SIG_DFL); /* the instruction runs again, and ends the process */
+}
+
+void memory_watch(const struct dev *dev)
+{
+    struct sigaction a = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    watched = dev;
+    sigaction(SIGSEGV, &a, NULL);
+    sigaction(SIGBUS, &a, NULL);
+}
+
+void memory_unwatch(const struct dev *dev)
+{
+    if (watched == dev)
+        watched = NULL;
+}
+
+/* ---- hiding ---- */
+
+static void protect(char *at, int64_t pages, int how)
+{
+    if (mprotect(at, (size_t)(pages * PAGE), how) != 0)
+        bug("device.check: cannot protect %lld pages of memory", (long long)pages);
+}
+
+static void protect_block(const struct block *b, int how)
+{
+    protect(b->base + PAGE, b->pages - 2, how);
+}
+
+void dev_show(struct dev *dev)
+{
+    if (dev->check != CHECK_HIDDEN || dev->shown++ > 0)
+        return;
+    for (const struct block *b = dev->blocks; b; b = b->next)
+        protect_block(b, PROT_READ | PROT_WRITE);
+}
+
+void dev_hide(struct dev *dev)
+{
+    if (dev->check != CHECK_HIDDEN || --dev->shown > 0)
+        return;
+    for (const struct block *b = dev->blocks; b; b = b->next)
+        protect_block(b, PROT_NONE);
+}
+
+/* ---- blocks ---- */
+
+static status watched_alloc(struct dev *dev, const char *what, void **out, int64_t bytes,
+                            enum dev_fresh fresh)
+{
+    int64_t room = mem_add(bytes, ALIGN - 1) / ALIGN * ALIGN, pages = (room + PAGE - 1) / PAGE + 2;
+    void *base;
+    TRY(dev->ops->alloc(dev, &base, pages * PAGE, fresh));
+    struct block *b = mem_new(1, sizeof *b);
+    *b = (struct block){.bytes = bytes, .base = base, .pages = pages, .what = what, .next = dev->blocks};
+    b->at = b->base + (pages - 1) * PAGE - room;
+    protect(b->base, 1, PROT_NONE);
+    protect(b->base + (pages - 1) * PAGE, 1, PROT_NONE);
+    if (fresh == FRESH_ANY)
+        poison(b->base + PAGE, (pages - 2) * PAGE);
+    if (dev->check == CHECK_HIDDEN && dev->shown == 0)
+        protect_block(b, PROT_NONE);
+    dev->blocks = b;
+    *out = b->at;
+    return OK;
+}
+
+/* Takes the block out of the list; true if it was there. */
+static bool watched_free(struct dev *dev, const char *at)
+{
+    struct block **link = &dev->blocks;
+    while (*link && (*link)->at != at)
+        link = &(*link)->next;
+    struct block *b = *link;
+    if (!b)
+        return false;
+    *link = b->next;
+    dev->ops->free(dev, b->base, b->pages * PAGE);
+    free(b);
+    return true;
+}
+
+static bool is_watched(const struct dev *dev)
+{
+    return dev->check != CHECK_NONE && dev->ops->host_memory;
+}
+
+status dev_alloc(struct dev *dev, const char *what, void **out, int64_t bytes, enum dev_fresh fresh)
+{
+    if (bytes <= 0)
+        bug("dev_alloc: %lld bytes for %s", (long long)bytes, what);
+    return is_watched(dev) ? watched_alloc(dev, what, out, bytes, fresh)
+                           : dev->ops->alloc(dev, out, bytes, fresh);
+}
+
+void dev_free(struct dev *dev, void *p, int64_t bytes)
+{
+    if (p && !(is_watched(dev) && watched_free(dev, p)))
+        dev->ops->free(dev, p, bytes);
+}
+
+void dev_describe(struct dev *dev, const void *p, dev_tell *tell, const void *owner)
+{
+    for (struct block *b = dev->blocks; b; b = b->next)
+        if (b->at == p) {
+            b->tell = tell;
+            b->owner = owner;
+        }
+}
+
+bool dev_host_memory(const struct dev *dev)
+{
+    return dev->ops->host_memory && dev->check != CHECK_HIDDEN;
+}
+
+/* ---- transfers ---- */
+
+/** Bytes of a view that host memory is copied from or to; 0 when there is nothing to do. */
+static int64_t transfer_bytes(const struct dev *dev, const char *what, view v)
+{
+    char text[96];
+    if (!view_contiguous(v))
+        bug("%s: %s is not contiguous", what, view_text(text, v));
+    return dev->dry ? 0 : mem_mul(view_size(v), dtype_size(v.type));
+}
+
+void dev_upload(struct dev *dev, view dst, const void *src)
+{
+    int64_t bytes = transfer_bytes(dev, "dev_upload", dst);
+    if (bytes == 0)
+        return;
+    dev_show(dev);
+    dev->ops->upload(dev, dst.data, src, bytes);
+    dev_hide(dev);
+}
+
+void dev_download(struct dev *dev, void *dst, view src)
+{
+    int64_t bytes = transfer_bytes(dev, "dev_download", src);
+    if (bytes == 0)
+        return;
+    dev->waits++;
+    dev_show(dev);
+    dev->ops->download(dev, dst, src.data, bytes);
+    dev_hide(dev);
+}
+
+int64_t dev_waits(const struct dev *dev)
+{
+    return dev->waits;
+}
