@@ -8,6 +8,7 @@
 #include "ckpt/ckpt.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"
+#include "comm/launch.h"
 #include "weights/export.h"
 
 enum { SHARD_GB = 5 };
@@ -48,6 +49,7 @@ static status run_export(const struct options *o)
 {
     if (o->n_files != 1)
         return fail(E_DECK, "coppice export needs one run folder or checkpoint");
+    TRY(comm_one_task("coppice export works", ""));
     char *dir = NULL;
     TRY(ckpt_resolve(o->files[0], &dir));
     char *out = o->out ? mem_text(o->out) : default_out(o->files[0]);

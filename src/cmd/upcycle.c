@@ -13,6 +13,7 @@
 #include "cmd/commands.h"
 #include "cmd/options.h"
 #include "cmd/session.h"
+#include "comm/launch.h"
 #include "train/loop.h"
 #include "weights/export.h"
 #include "weights/planned.h"
@@ -109,24 +110,11 @@ static status run_checkpoint(struct session *s, int argc, char **argv)
 
 /* ---- the command ---- */
 
-/* Started by a launcher on several ranks, as its variables say? All would write one folder. */
-static bool several_ranks(void)
-{
-    static const char *const size[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
-    for (size_t i = 0; i < sizeof size / sizeof *size; i++)
-        if (getenv(size[i]) && atoi(getenv(size[i])) > 1)
-            return true;
-    return false;
-}
-
 static status run_hf(const struct options *o, struct deck *deck)
 {
     if (o->format && strcmp(o->format, "hf") != 0)
         return fail(E_DECK, "--format %s: needs hf or checkpoint", o->format);
-    if (several_ranks())
-        return fail(E_DECK,
-                    "coppice upcycle writes a Hugging Face directory on one rank; --format checkpoint takes "
-                    "several");
+    TRY(comm_one_task("coppice upcycle writes a Hugging Face directory", ", or with --format checkpoint"));
     return run_upcycle(o, deck);
 }
 

@@ -8,55 +8,21 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "comm/launch.h"
 #include "comm/ops.h"
 
 /* ---- opening ---- */
 
-/* What those who start MPI programs leave in the environment, whoever is nearest first: mpirun may
- * itself run inside a Slurm step. */
-static const struct {
-    const char *name;
-    bool tasks; /* says how many were started */
-} launcher[] = {
-    {"OMPI_COMM_WORLD_SIZE", true},
-    {"PMI_SIZE", true},
-    {"PMI_RANK", false},
-    {"PMI_FD", false},
-    {"PMIX_NAMESPACE", false},
-    {"PMIX_RANK", false},
-    {"PALS_RANKID", false},
-    {"SLURM_STEP_NUM_TASKS", true}, /* the last */
-};
-enum { LAUNCHERS = sizeof launcher / sizeof *launcher };
-
-static int launched_tasks(void)
-{
-    for (int i = 0; i < LAUNCHERS; i++)
-        if (launcher[i].tasks && getenv(launcher[i].name))
-            return atoi(getenv(launcher[i].name));
-    return 1;
-}
-
-static bool launched(void)
-{
-    for (int i = 0; i < LAUNCHERS - 1; i++)
-        if (getenv(launcher[i].name))
-            return true;
-    return launched_tasks() > 1; /* a Slurm step of one task, such as salloc's shell, needs no MPI */
-}
-
 status comm_check_world(int size)
 {
-    const char *task = getenv("SLURM_PROCID");
-    bool slurm = getenv("SLURM_STEP_NUM_TASKS");
-    int tasks = launched_tasks();
+    struct launch l = comm_launch();
 
-    if (size > 1 || tasks <= 1)
+    if (size > 1 || l.tasks <= 1)
         return OK;
-    if (task && atoi(task) > 0) /* each task believes to be rank 0: only the first speaks */
+    if (l.rank > 0) /* each task believes to be rank 0: only the first speaks */
         log_open(false, true);
-    return fail(E_DECK, "%s started %d tasks, MPI sees 1; try %s", slurm ? "srun" : "the launcher", tasks,
-                slurm ? "--mpi=pmix" : "the mpirun of the MPI library that coppice was built with");
+    return fail(E_DECK, "%s started %d tasks, MPI sees 1; try %s", l.slurm ? "srun" : "the launcher", l.tasks,
+                l.slurm ? "--mpi=pmix" : "the mpirun of the MPI library that coppice was built with");
 }
 
 static void find_nodes(struct comm *comm)
@@ -76,7 +42,9 @@ static void find_nodes(struct comm *comm)
 
 status comm_open(struct comm **out)
 {
-    struct comm *comm = launched() ? comm_mpi_open() : comm_self_open();
+    struct launch l = comm_launch();
+    bool several = l.mpi || l.tasks > 1; /* a Slurm step of one task, such as salloc's shell, needs no MPI */
+    struct comm *comm = several ? comm_mpi_open() : comm_self_open();
     status outcome = comm_check_world(comm_size(comm));
 
     find_nodes(comm);

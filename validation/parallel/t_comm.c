@@ -3,8 +3,10 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "comm/launch.h"
 #include "comm/ops.h"
 #include "tap_ranks.h"
 
@@ -135,9 +137,16 @@ static void check_vendors(void)
 }
 
 /* What launchers set; all are taken away for a start without one. */
-static const char *const traces[] = {
-    "OMPI_COMM_WORLD_SIZE", "PMIX_RANK",   "PMIX_NAMESPACE", "PMI_RANK", "PMI_SIZE", "PMI_FD", "PALS_RANKID",
-    "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"};
+static const char *const traces[] = {"OMPI_COMM_WORLD_SIZE",
+                                     "OMPI_COMM_WORLD_RANK",
+                                     "PMIX_RANK",
+                                     "PMIX_NAMESPACE",
+                                     "PMI_RANK",
+                                     "PMI_SIZE",
+                                     "PMI_FD",
+                                     "SLURM_STEP_NUM_TASKS",
+                                     "SLURM_PROCID",
+                                     "PALS_RANKID"};
 enum { TRACES = sizeof traces / sizeof *traces };
 
 static void hide_launcher(char *saved[TRACES])
@@ -157,12 +166,54 @@ static void show_launcher(char *saved[TRACES])
             unsetenv(traces[i]);
 }
 
+/* What a launcher leaves, and what follows. Every row begins without any variable. */
+static void check_one_task(void)
+{
+    static const struct {
+        const char *what, *set[4][2];
+        struct launch is;
+    } row[] = {
+        {"no launcher", {{0}}, {1, 0, false, false}},
+        {"mpirun, Open MPI",
+         {{"OMPI_COMM_WORLD_SIZE", "3"}, {"OMPI_COMM_WORLD_RANK", "2"}},
+         {3, 2, true, false}},
+        {"mpiexec, hydra", {{"PMI_FD", "9"}, {"PMI_SIZE", "3"}, {"PMI_RANK", "0"}}, {3, 0, true, false}},
+        {"srun --mpi=pmix",
+         {{"PMIX_RANK", "1"}, {"PMIX_NAMESPACE", "x"}, {"SLURM_STEP_NUM_TASKS", "2"}, {"SLURM_PROCID", "1"}},
+         {2, 1, true, true}},
+        {"srun --mpi=none", {{"SLURM_STEP_NUM_TASKS", "2"}, {"SLURM_PROCID", "0"}}, {2, 0, false, true}},
+        {"prterun, second task", {{"PMIX_RANK", "1"}, {"PMIX_NAMESPACE", "x"}}, {1, 1, true, false}},
+        {"PALS, second task", {{"PALS_RANKID", "1"}}, {1, 1, true, false}},
+        {"a batch script", {{"SLURM_PROCID", "0"}}, {1, 0, false, false}},
+        {"mpirun -n 1 in a step of 64",
+         {{"OMPI_COMM_WORLD_SIZE", "1"},
+          {"OMPI_COMM_WORLD_RANK", "0"},
+          {"SLURM_STEP_NUM_TASKS", "64"},
+          {"SLURM_PROCID", "5"}},
+         {1, 0, true, true}},
+    };
+    bool speaks = log_speaks();
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        for (int k = 0; k < 4 && row[i].set[k][0]; k++)
+            setenv(row[i].set[k][0], row[i].set[k][1], 1);
+        struct launch l = comm_launch();
+        status code = comm_one_task("it works", "");
+        ok(l.tasks == row[i].is.tasks && l.rank == row[i].is.rank && l.mpi == row[i].is.mpi &&
+               l.slurm == row[i].is.slurm && code == (l.tasks > 1 || l.rank > 0 ? E_DECK : OK),
+           "%s: %d tasks, rank %d, code %d", row[i].what, l.tasks, l.rank, code);
+        for (int k = 0; k < TRACES; k++)
+            unsetenv(traces[k]);
+    }
+    log_open(speaks, false);
+}
+
 static void check_launchers(struct comm *c)
 {
     char *saved[TRACES];
     struct comm *alone = NULL;
 
     hide_launcher(saved);
+    check_one_task();
     ok(comm_open(&alone) == OK && !strcmp(comm_about(alone), "one process"),
        "no launcher: one process without MPI");
     tap_open(alone);

@@ -148,6 +148,11 @@ test_ranks 4 4 && {
     launch 2 "$COPPICE" upcycle "$work/probe.yaml" --out "$work/two" > "$work/said" 2>&1
     grep -q "on one rank" "$work/said" && [ ! -e "$work/two" ]
     verdict $? "a Hugging Face directory is refused on 2 ranks"
+    srun="env PMIX_RANK=0 PMIX_NAMESPACE=step SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=0"
+    # shellcheck disable=SC2086
+    ends 64 $srun "$COPPICE" upcycle "$work/probe.yaml" --out "$work/two" && said "on one rank, and srun started 2" &&
+        ends 64 $srun "$COPPICE" export "$work/run0" --out "$work/two" && said "on one rank" && [ ! -e "$work/two" ]
+    verdict $? "so are this and an export by two tasks of srun with PMIx"
 }
 
 # What only the source's shape shows; what the deck alone shows is in validation/unit/deck_bad.h.
