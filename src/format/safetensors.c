@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/half.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "format/file.h"
@@ -267,30 +268,11 @@ union chunk {
     uint8_t u8[CHUNK_BYTES];
 };
 
-static float float_of_bits(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-/* Exponent and mantissa moved into place are off by 2^112 in value, subnormals included, so one exact
- * product puts them right; infinity and NaN keep a full exponent. */
-static float float_of_f16(uint16_t h)
-{
-    uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13;
-    uint32_t full = (h & 0x7c00) == 0x7c00 ? 0x7f800000u : 0;
-    float x = float_of_bits(magnitude) * 0x1p112f;
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return float_of_bits(bits | full | (uint32_t)(h & 0x8000) << 16);
-}
-
 static void chunk_to_f32(const union chunk *in, enum st_type type, int64_t n, float *out)
 {
     if (type == ST_BF16)
         for (int64_t i = 0; i < n; i++)
-            out[i] = float_of_bits((uint32_t)in->u16[i] << 16);
+            out[i] = float_of_bf16(in->u16[i]);
     else if (type == ST_F16)
         for (int64_t i = 0; i < n; i++)
             out[i] = float_of_f16(in->u16[i]);

@@ -50,8 +50,8 @@ status st_read_i64(const struct st_file *, int tensor, int64_t from, int64_t n, 
 struct st_writer;
 struct st_declare { const char *name; enum st_type type; int rank; int64_t shape[ST_MAX_RANK]; };
 status st_create(struct st_writer **, const char *path, const struct st_declare *, int n) MUST_USE;
-/** Write elements [from, from+n) of declared tensor i (F32 -> its type F32 or BF16, rounded to
- *  nearest even; I64 as is). */
+/** Write elements [from, from+n) of declared tensor i (F32 -> its type F32, F16 or BF16,
+ *  rounded to nearest even; I64 as is). */
 status st_write_f32(struct st_writer *, int i, int64_t from, int64_t n, const float *data) MUST_USE;
 status st_write_i64(struct st_writer *, int i, int64_t from, int64_t n, const int64_t *data) MUST_USE;
 /** Publish and free, also on failure. A tensor that was not written in full is a bug(). */

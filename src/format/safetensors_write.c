@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/half.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "format/file.h"
@@ -127,22 +128,13 @@ static struct entry *claim(struct st_writer *w, int i, int64_t from, int64_t n)
     return e;
 }
 
-/* To nearest, ties to even; a NaN stays one. */
-static uint16_t bf16_of_float(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? bits >> 16 | 0x40 : rounded);
-}
-
-static status write_bf16(struct st_writer *w, int64_t at, int64_t n, const float *data)
+static status write_half(struct st_writer *w, enum st_type type, int64_t at, int64_t n, const float *data)
 {
     uint16_t rounded[CHUNK];
     for (int64_t done = 0, now; done < n; done += now) {
         now = n - done < CHUNK ? n - done : CHUNK;
         for (int64_t i = 0; i < now; i++)
-            rounded[i] = bf16_of_float(data[done + i]);
+            rounded[i] = type == ST_BF16 ? bf16_of_float(data[done + i]) : f16_of_float(data[done + i]);
         TRY(file_write(&w->file, at + 2 * done, 2 * now, rounded));
     }
     return OK;
@@ -151,10 +143,10 @@ static status write_bf16(struct st_writer *w, int64_t at, int64_t n, const float
 status st_write_f32(struct st_writer *w, int i, int64_t from, int64_t n, const float *data)
 {
     const struct entry *e = claim(w, i, from, n);
-    if (e->type == ST_BF16)
-        return write_bf16(w, e->at + 2 * from, n, data);
+    if (e->type == ST_BF16 || e->type == ST_F16)
+        return write_half(w, e->type, e->at + 2 * from, n, data);
     if (e->type != ST_F32)
-        bug("tensor %s: floats are written as F32 or BF16", e->name);
+        bug("tensor %s: floats are written as F32, F16 or BF16", e->name);
     return file_write(&w->file, e->at + 4 * from, 4 * n, data);
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/denormals.h"
 #include "base/mem.h"
 
 int64_t plan_bytes(const struct fill_plan *p, const struct model *m, const struct layout *l, int rank)
@@ -23,7 +24,9 @@ static status fill_tensor(struct store *s, int tensor, const struct fill_plan *p
     bool host = dev_host_memory(s->dev);
     float *out = host ? to.data : mem_new(view_size(to), sizeof *out);
     struct map part = map_restrict(&p->map[tensor], box);
+    uint64_t control = denormals_keep(); /* the bits that coppice upcycle writes */
     status result = map_run(&part, p->source, box.n, out, bytes_read);
+    denormals_set_control(control);
     map_free(&part);
     if (host)
         return result;

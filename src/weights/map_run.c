@@ -8,6 +8,7 @@
 #    include <emmintrin.h>
 #endif
 
+#include "base/half.h"
 #include "base/mem.h"
 #include "weights/map.h"
 
@@ -208,14 +209,6 @@ static void put(float *y, float x, double scale, bool add)
         *y = (float)((double)*y + scale * (double)x);
     else
         *y = scale == 1.0 ? x : (float)(scale * (double)x);
-}
-
-static float float_of_bf16(uint16_t half)
-{
-    uint32_t bits = (uint32_t)half << 16;
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
 }
 
 /* memcpy past the caches: `to` is far larger than they are, and not to be read soon. */

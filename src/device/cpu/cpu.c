@@ -1,25 +1,11 @@
 /* The CPU device itself: threads, memory, ceiling, and its table of kernels. */
 #include "device/cpu/cpu.h"
+#include "base/denormals.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
-#ifdef __SSE2__
-#    include <immintrin.h>
-#endif
-
-/** Flush denormals to zero in this thread: attention backward is six times slower with them. */
-static void flush_denormals(void)
-{
-#if defined(__SSE2__)
-    _mm_setcsr(_mm_getcsr() | 0x8040); /* FTZ and DAZ */
-#elif defined(__aarch64__)
-    uint64_t fpcr;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
-    __asm__ volatile("msr fpcr, %0" : : "r"(fpcr | (1u << 24)));
-#endif
-}
 
 static const char *instruction_set(void)
 {
@@ -38,9 +24,9 @@ static status cpu_open(struct dev *dev, int node_local_rank)
     dev->threads = omp_get_max_threads();
     /* This thread first: threads that a later, larger team adds inherit the mode from it, and LLVM's
      * OpenMP restores it in the whole team at every region. */
-    flush_denormals();
+    denormals_flush();
 #pragma omp parallel
-    flush_denormals();
+    denormals_flush();
     snprintf(dev->about, sizeof dev->about, "%d cores %s, %d thread%s, GEMM by %s", omp_get_num_procs(),
              instruction_set(), dev->threads, dev->threads == 1 ? "" : "s", cpu_gemm_name());
     return OK;

@@ -3,6 +3,7 @@
  * Views are cut into runs of adjacent elements: the rows of a matrix, or pieces of RUN elements where
  * nothing has a gap. Sums go run by run in double and then over the runs in order, so that they do
  * not depend on the number of threads. */
+#include "base/half.h"
 #include "device/cpu/cpu.h"
 #include <string.h>
 
@@ -39,17 +40,14 @@ static void *run_at(view v, int64_t i)
 /* ---- copy ---- */
 KERNEL static void to_bf16(int64_t n, uint16_t *restrict y, const uint32_t *restrict x)
 {
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits = x[i], nearest_even = bits + 0x7fff + ((bits >> 16) & 1);
-        uint32_t nan = (bits & 0x7fffffff) > 0x7f800000;
-        y[i] = (uint16_t)((nan ? bits | 0x400000 : nearest_even) >> 16);
-    }
+    for (int64_t i = 0; i < n; i++)
+        y[i] = bf16_of_bits(x[i]);
 }
 
 KERNEL static void from_bf16(int64_t n, uint32_t *restrict y, const uint16_t *restrict x)
 {
     for (int64_t i = 0; i < n; i++)
-        y[i] = (uint32_t)x[i] << 16;
+        y[i] = bits_of_bf16(x[i]);
 }
 
 static void copy_run(int64_t n, void *y, dtype to, const void *x, dtype from)
