@@ -94,13 +94,12 @@ static void collect_logits(void *with, int64_t first, int64_t rows, const float 
 
 static void forward_logits(struct probe *p)
 {
-    struct net_report report = {.margin = (double)INFINITY};
     p->logits = mem_new(mem_mul(p->batch.mine.n, logits_of_a_micro(p)), sizeof *p->logits);
     for (int64_t r = 0; r < p->batch.rounds; r++) {
         struct micro_batch m = batch_round(&p->batch, r);
         struct collect to = {p->logits + r * logits_of_a_micro(p), p->s.shapes.target.vocab};
         struct logits_sink sink = {.take = collect_logits, .with = &to};
-        net_probe(p->s.net, &m, &report, &sink);
+        net_probe(p->s.net, &m, &sink);
     }
 }
 
@@ -307,7 +306,8 @@ static status train_step(struct probe *p, int64_t step)
     int64_t steps = p->s.deck.run.steps, horizon = o->horizon > 0 ? o->horizon : steps;
     TRY(comm_agree(p->s.comm, batch_fetch(&p->batch, p->s.data, step * p->batch.micros * p->batch.micro)));
     step_gradients(&p->stepper, &p->batch);
-    if (!step_update(&p->stepper, step + 1, schedule_rate(o, horizon, step + 1)))
+    step_update(&p->stepper, step + 1, schedule_rate(o, horizon, step + 1));
+    if (!step_read(&p->stepper, &p->batch))
         return comm_agree(
             p->s.comm, fail(E_NAN, "step %lld: the loss or the gradient is not finite", (long long)step + 1));
     const double value[CURVES] = {r->loss, r->grad_norm, r->rate};
@@ -367,7 +367,8 @@ static status run_batch(struct probe *p)
     if (p->s.options.out || p->opened_expect)
         forward_logits(p);
     step_gradients(&p->stepper, &p->batch);
-    double norm = optim_norm(&p->s.store, p->s.comm);
+    step_read(&p->stepper, &p->batch);
+    double norm = p->stepper.report.grad_norm;
     const struct step_report *r = &p->stepper.report;
     log_say("loss %.9f  cross_entropy %.9f  aux_loss %.9f  z_loss %.9f  grad_norm %.9f", total_loss(p),
             r->loss, r->aux, r->z, norm);
@@ -385,7 +386,7 @@ static status open_probe(struct probe *p, int argc, char **argv)
     TRY(session_open_net(s, true));
     const struct batch_section *b = &s->deck.batch;
     batch_open(&p->batch, &s->layout, s->rank, b->sequences, b->micro, s->deck.data.sequence);
-    stepper_open(&p->stepper, s->comm, s->group, &s->store, s->net, &s->deck.optimizer);
+    TRY(stepper_open(&p->stepper, s->comm, s->group, &s->store, s->net, &s->deck.optimizer));
     p->stepper.want_margin = true;
     if (!s->options.expect)
         return OK;

@@ -156,11 +156,6 @@ static void check_equal(const struct group *g, const char *what, int64_t a, int6
         bug("group %s: %s: %lld and %lld", g->name, what, (long long)a, (long long)b);
 }
 
-static void check_floats(const struct group *g, view v)
-{
-    check_equal(g, "types in a sum", v.type, F32);
-}
-
 static int64_t rows_of(const struct group *g, view v)
 {
     int64_t rows = v.n[0] * v.n[1];
@@ -286,13 +281,13 @@ void group_all_to_all(struct group *g, enum stream s, view out, const int64_t *r
 
 /** Sum what a round brought: parts of the members `length` bytes apart in scratch, this rank's own at
  *  `mine`. */
-static void sum_round(struct group *g, int64_t length, float *out, float *mine)
+static void sum_round(struct group *g, dtype type, int64_t length, void *out, void *mine)
 {
-    int64_t n = g->recv.n[g->rank] / (int64_t)sizeof(float);
-    view parts = view_of(g->scratch, F32, 1, g->size, n);
+    int64_t n = g->recv.n[g->rank] / dtype_size(type);
+    view parts = view_of(g->scratch, type, 1, g->size, n);
 
-    parts.ld = length / (int64_t)sizeof(float);
-    dev_sum_parts(g->dev, view_of(out, F32, 1, 1, n), parts, g->rank, view_of(mine, F32, 1, 1, n));
+    parts.ld = length / dtype_size(type);
+    dev_sum_parts(g->dev, view_of(out, type, 1, 1, n), parts, g->rank, view_of(mine, type, 1, 1, n));
 }
 
 /** Bytes [lo, lo+length) of every part, as far as it goes: what this rank sends of each, and what it
@@ -312,8 +307,7 @@ static void reduce_scatter(struct group *g, view out, view in) /* g->parts cuts 
 {
     int64_t mine = g->parts.n[g->rank], longest = 0, length;
 
-    check_floats(g, out);
-    check_floats(g, in);
+    check_equal(g, "types", out.type, in.type);
     check_equal(g, "bytes of this rank's part", bytes_of(g, out), mine);
     for (int r = 0; r < g->size; r++)
         longest = g->parts.n[r] > longest ? g->parts.n[r] : longest;
@@ -322,11 +316,11 @@ static void reduce_scatter(struct group *g, view out, view in) /* g->parts cuts 
         return;
     start_clock(g);
     if (g->size == 1)
-        keep_own(g, out.data, in.data, F32, mine);
+        keep_own(g, out.data, in.data, in.type, mine);
     for (int64_t lo = 0; lo < longest && g->size > 1; lo += length) {
         cut_round(g, lo, length);
         link_exchange(g, g->scratch, in.data);
-        sum_round(g, length, at(out.data, lo), at(in.data, g->send.at[g->rank]));
+        sum_round(g, in.type, length, at(out.data, lo), at(in.data, g->send.at[g->rank]));
     }
     stop_clock(g);
 }
@@ -345,24 +339,51 @@ void group_reduce_scatter_v(struct group *g, enum stream s, view out, view in, c
     reduce_scatter(g, out, in);
 }
 
+/** Small: everybody gathers everything, and sums. */
+static void all_reduce_small(struct group *g, view x)
+{
+    int64_t n = bytes_of(g, x);
+
+    spans_of_rows(&g->recv, g->size, NULL, n);
+    keep_own(g, at(g->scratch, g->recv.at[g->rank]), x.data, x.type, n);
+    link_gather(g, g->scratch);
+    sum_round(g, x.type, n, x.data, x.data);
+    g->sent += n * (g->size - 1);
+}
+
+/** Large: each sums a part of it, and all gather the parts. The order of sums is the same. */
+static void all_reduce_large(struct group *g, view x)
+{
+    int64_t total = view_size(x), size = dtype_size(x.type);
+    view all = view_shape(x, 1, 1, total), mine;
+
+    for (int r = 0; r < g->size; r++) {
+        struct range part = block(total, g->size, r);
+        g->parts.at[r] = part.lo * size;
+        g->parts.n[r] = part.n * size;
+    }
+    mine = view_cols(all, g->parts.at[g->rank] / size, g->parts.n[g->rank] / size);
+    reduce_scatter(g, mine, all);
+    memcpy(g->recv.at, g->parts.at, (size_t)g->size * sizeof *g->recv.at);
+    memcpy(g->recv.n, g->parts.n, (size_t)g->size * sizeof *g->recv.n);
+    gather(g, all, mine);
+}
+
 void group_all_reduce(struct group *g, enum stream s, view x)
 {
-    int64_t bytes = bytes_of(g, x), length = round_bytes(g, bytes);
+    int64_t all = mem_mul(bytes_of(g, x), g->size);
 
     (void)s;
-    check_floats(g, x);
-    if (dev_is_dry(g->dev) || g->size == 1)
+    if (g->size == 1)
+        return;
+    if (all > ROUND_LEAST) {
+        all_reduce_large(g, x);
+        return;
+    }
+    round_bytes(g, bytes_of(g, x));
+    if (dev_is_dry(g->dev))
         return;
     start_clock(g);
-    for (int64_t lo = 0; lo < bytes; lo += length) {
-        int64_t n = clip(bytes - lo, length);
-        float *mine = at(x.data, lo);
-
-        spans_of_rows(&g->recv, g->size, NULL, n);
-        keep_own(g, at(g->scratch, g->recv.at[g->rank]), mine, F32, n);
-        link_gather(g, g->scratch);
-        sum_round(g, n, mine, mine);
-        g->sent += n * (g->size - 1);
-    }
+    all_reduce_small(g, x);
     stop_clock(g);
 }

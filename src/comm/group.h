@@ -30,10 +30,10 @@ status group_reserve(struct group *) MUST_USE;
 /** out [size*rows, n] = in [rows, n] of all ranks, in group order. in may be its own part of out.
  *  Here and in reduce_scatter only the numbers of elements must fit: a vector may be cut, too. */
 void group_all_gather(struct group *, enum stream, view out, view in);
-/** out [rows, n] = sum over ranks of rows [rank*rows, ...) of in [size*rows, n]. F32 only. out may be
+/** out [rows, n] = sum over ranks of rows [rank*rows, ...) of in [size*rows, n]. F32, F64 or I32. out may be
  *  this rank's own part of in. */
 void group_reduce_scatter(struct group *, enum stream, view out, view in);
-/** x = sum over ranks, in place; for small x (statistics). F32 only. */
+/** x = sum over ranks, in place; without gaps. F32, F64 or I32. */
 void group_all_reduce(struct group *, enum stream, view x);
 /** Rows to and from each member; row counts are host arrays [size] that add up to the views' rows.
  *  in and out must not overlap, except in a group of one. */
@@ -42,7 +42,7 @@ void group_all_to_all(struct group *, enum stream, view out, const int64_t *recv
 /** out = rows of all ranks one after the other; rows[size]; in has rows[rank], and may be its own
  *  part of out. */
 void group_all_gather_v(struct group *, enum stream, view out, const int64_t *rows, view in);
-/** The adjoint: in has sum(rows) rows, out = sum over ranks of this rank's part. F32 only. out may be
+/** The adjoint: in has sum(rows) rows, out = sum over ranks of this rank's part. F32, F64 or I32. out may be
  *  this rank's own part of in. */
 void group_reduce_scatter_v(struct group *, enum stream, view out, view in, const int64_t *rows);
 

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include "base/status.h"
 
-typedef enum { F32, BF16, I32 } dtype;
+typedef enum { F32, BF16, I32, F64 } dtype; /* F64: sums of a step alone */
 int64_t dtype_size(dtype);
 
 typedef struct {
@@ -125,11 +125,11 @@ void dev_add(struct dev *, view y, view x);                     /* y += x, equal
 void dev_gemm(struct dev *, bool ta, bool tb, view a, view b, bool acc, view c);
 void dev_add_bias(struct dev *, view y, view bias);             /* y[T,N] += bias[N] */
 void dev_colsum(struct dev *, view x, bool acc, view y);        /* y[N] (+)= sum over rows of x[T,N] */
-double dev_sum(struct dev *, view x);                           /* in double, fixed order; waits */
-double dev_sumsq(struct dev *, view x);                         /* sum of squares in double; waits */
+void dev_sum(struct dev *, view total, view x);                 /* total F64 [1] += sum of x, in double, fixed order */
+void dev_sumsq(struct dev *, view total, view x);               /* total F64 [1] += sum of squares of x, alike */
 bool dev_finite(struct dev *, view x);                          /* waits */
 /** out[n] = row 0 + row 1 + ... of parts [ranks, n], in this order; row `own` is read from `mine` [n]
- *  instead, which may be out. */
+ *  instead, which may be out. F32, F64 or I32. */
 void dev_sum_parts(struct dev *, view out, view parts, int64_t own, view mine);
 
 /* ---- embedding: ids I32 [T]; this rank holds rows v0 .. v0+Vl of the vocabulary ---- */
@@ -170,10 +170,20 @@ void dev_expert_ffn_bwd(struct dev *, struct arena *, view dx, view dwgu, view d
 struct route { int64_t top_k; bool softmax_first, renormalise; };  /* topk-softmax: softmax_first = false */
 /** logits [T,X] = x [T,H] w[X,H]^T; the order of summation depends on H alone. */
 void dev_router_logits(struct dev *, view logits, view x, view w);
-/** idx I32 [T,k] by descending logit (ties: lower expert first), gate [T,k] combine weights,
- *  stats [2X+2]: assignments per expert, sum over tokens of softmax per expert, sum of lse^2, sum of
- *  the squared largest logit. T = 0 writes zero stats. bias [X] or none is added for the choice only. */
-void dev_router_choose(struct dev *, struct route, view idx, view gate, view stats, view logits, view bias);
+/** idx I32 [T,k] by descending logit (ties: lower expert first), gate [T,k] combine weights, counts I32 [X]
+ *  assignments per expert, stats [X+2]: sum over tokens of softmax per expert, sum of lse^2, sum of the squared
+ *  largest logit. T = 0 writes zeros. bias [X] or none is added for the choice only. */
+void dev_router_choose(struct dev *, struct route, view idx, view gate, view counts, view stats, view logits,
+                       view bias);
+/** The losses of a MoE layer from the statistics of `domains` domains of n tokens each (D1): seeds [domains, X] =
+ *  dL/dsoftmax of every token for dev_router_bwd, from f_e of counts I32 [domains, X], or of load [X] = X*f_e of
+ *  the step before. If `told`, total F64 [3] += means over the domains of A, of the lse^2 and of the squared
+ *  largest logit of stats [domains, X+2], and loads F64 [X] += counts. */
+struct router_losses { int64_t top_k; double n, coeff; bool told; };
+void dev_router_losses(struct dev *, struct router_losses, view seeds, view total, view loads, view counts,
+                       view stats, view load);
+/** least F64 [1] = min(least, smallest gap between the last chosen and the first rejected logit + bias). */
+void dev_router_margin(struct dev *, view least, int64_t top_k, view logits, view bias);
 /** d_logits [T,X] = d(gate)/d(logit)*d_gate + aux[X] through the full softmax + z*lse*softmax, and
  *  max_z*logit at the largest logit (ties: the lower expert's).
  *  aux [X]: dL/dsoftmax_ne for every token, i.e. (c_a/M)*X*f_e/N; z = (c_z/M)*(2/N), max_z alike. */
@@ -185,6 +195,20 @@ void dev_sigmoid_fwd(struct dev *, view y, view x);
 void dev_sigmoid_bwd(struct dev *, view dx, view dy, view y);
 
 /* ---- moving rows ---- */
+/** Which assignments of a micro-batch stay (D5). idx I32, gate [N,k]: all choices; of each expert the first
+ *  `most` stay, in order of tokens or by descending gate. kept I32 [own,k] = the choices of tokens first ..
+ *  first + own, -1 where dropped; dropped F64 [1] += how many of those; least F64 [1] = min(least, gap between
+ *  the last gate that stays and the first that does not). */
+struct capacity { int64_t experts, most, first; bool by_gate; };
+void dev_capacity(struct dev *, struct capacity, view kept, view dropped, view least, view idx, view gate);
+/** Rows arrive as runs (q, p, expert) of cnt I32 [Q*P, E] rows and are wanted as (expert, p, q): order I32 [R]
+ *  = place of arrival of each wanted row, back I32 [R] the inverse. */
+void dev_expert_order(struct dev *, view order, view back, view cnt, int64_t q);
+/** Routing state after a step, a piece of it that begins at expert `first`, from counts F64 [X] of the step.
+ *  bias: value[e] +-= rate towards the mean of the counts; load: value[e] = count/mean (1 without any).
+ *  Nothing where `go` of control [2] is 0: see dev_clip. */
+void dev_balance_bias(struct dev *, view value, view counts, int64_t first, float rate, view control);
+void dev_balance_load(struct dev *, view value, view counts, int64_t first, view control);
 /** Stable counting sort of the assignments idx [T,k] (expert, or -1 = dropped) by (expert, n, j):
  *  counts I32 [X]; slot I32 [T,k] = sorted position or -1; pick I32 [T*k] = n*k+j of each position. */
 void dev_route_plan(struct dev *, view counts, view slot, view pick, view idx);
@@ -203,6 +227,10 @@ void dev_ce_grad(struct dev *, view logits, view lse, view target, int64_t v0, f
 
 /* ---- optimizer (definitions D4), on a contiguous piece ---- */
 struct adamw { float lr, beta1, beta2, eps, decay, bias1, bias2; }; /* bias1 = 1 - beta1^u, ...; decay 0 for norms */
-void dev_adamw(struct dev *, struct adamw, view p, view m, view v, view g, float scale); /* g*scale is the gradient */
+/** control [2] = {scale, go}: scale = min(1, limit / (norm + 1e-6)) for norm = sqrt(squares F64 [1]), 1 without a
+ *  limit (0); go = 1 if norm and loss F64 [1] are finite, else 0. */
+void dev_clip(struct dev *, view control, view squares, view loss, double limit);
+/** One update with gradient g*scale; nothing where go is 0. */
+void dev_adamw(struct dev *, struct adamw, view p, view m, view v, view g, view control);
 
 #endif

@@ -5,7 +5,7 @@
 /* ---- plain ---- */
 void dev_copy(struct dev *dev, view dst, view src)
 {
-    bool floats = dst.type != I32 && src.type != I32;
+    bool floats = dst.type <= BF16 && src.type <= BF16;
     NEED(dst.type == src.type || floats);
     WANT_STACK(dst, dst.type, dst.n[0], dst.n[1], dst.n[2]);
     WANT_STACK(src, src.type, dst.n[0], dst.n[1], dst.n[2]);
@@ -48,28 +48,24 @@ void dev_colsum(struct dev *dev, view x, bool acc, view y)
     RUN(colsum, (dev, x, acc, y), 0, BYTES(x), y);
 }
 
-double dev_sum(struct dev *dev, view x)
+void dev_sum(struct dev *dev, view total, view x)
 {
-    double total = 0;
+    WANT_VECTOR(total, F64, 1);
     WANT_ALIKE(x, x, F32);
-    dev->waits += !dev->dry;
-    RUN_INTO(total =, sum, (dev, x), 0, BYTES(x), view_none());
-    return total;
+    RUN(sum, (dev, total, x), 0, BYTES(x), total);
 }
 
-double dev_sumsq(struct dev *dev, view x)
+void dev_sumsq(struct dev *dev, view total, view x)
 {
-    double total = 0;
+    WANT_VECTOR(total, F64, 1);
     WANT_ALIKE(x, x, F32);
-    dev->waits += !dev->dry;
-    RUN_INTO(total =, sumsq, (dev, x), 0, BYTES(x), view_none());
-    return total;
+    RUN(sumsq, (dev, total, x), 0, BYTES(x), total);
 }
 
 bool dev_finite(struct dev *dev, view x)
 {
     bool good = true;
-    NEED(x.type != I32);
+    NEED(x.type <= BF16);
     WANT_ALIKE(x, x, x.type);
     dev->waits += !dev->dry;
     RUN_INTO(good =, finite, (dev, x), 0, BYTES(x), view_none());
@@ -79,9 +75,10 @@ bool dev_finite(struct dev *dev, view x)
 void dev_sum_parts(struct dev *dev, view out, view parts, int64_t own, view mine)
 {
     int64_t n = view_size(out);
-    WANT_VECTOR(out, F32, n);
-    WANT_VECTOR(mine, F32, n);
-    WANT(parts, F32, parts.n[1], n);
+    NEED(out.type != BF16);
+    WANT_VECTOR(out, out.type, n);
+    WANT_VECTOR(mine, out.type, n);
+    WANT(parts, out.type, parts.n[1], n);
     NEED(own >= 0 && own < parts.n[1]);
     RUN(sum_parts, (dev, out, parts, own, mine), 0, BYTES(parts), out);
 }
@@ -208,18 +205,46 @@ void dev_router_logits(struct dev *dev, view logits, view x, view w)
     RUN(router_logits, (dev, logits, x, w), flops, BYTES(x, w), logits);
 }
 
-void dev_router_choose(struct dev *dev, struct route r, view idx, view gate, view stats, view logits,
-                       view bias)
+void dev_router_choose(struct dev *dev, struct route r, view idx, view gate, view counts, view stats,
+                       view logits, view bias)
 {
     int64_t tokens = logits.n[1], experts = logits.n[2];
     NEED(r.top_k >= 1 && r.top_k <= experts);
     WANT(logits, F32, tokens, experts);
     WANT(idx, I32, tokens, r.top_k);
     WANT(gate, F32, tokens, r.top_k);
-    WANT_VECTOR(stats, F32, 2 * experts + 2);
+    WANT_VECTOR(counts, I32, experts);
+    WANT_VECTOR(stats, F32, experts + 2);
     if (!view_is_none(bias))
         WANT_VECTOR(bias, F32, experts);
-    RUN(router_choose, (dev, r, idx, gate, stats, logits, bias), 0, BYTES(logits, bias), idx, gate, stats);
+    RUN(router_choose, (dev, r, idx, gate, counts, stats, logits, bias), 0, BYTES(logits, bias), idx, gate,
+        counts, stats);
+}
+
+void dev_router_losses(struct dev *dev, struct router_losses l, view seeds, view total, view loads,
+                       view counts, view stats, view load)
+{
+    int64_t domains = seeds.n[1], experts = seeds.n[2];
+    NEED(l.n > 0);
+    WANT(seeds, F32, domains, experts);
+    WANT(counts, I32, domains, experts);
+    WANT(stats, F32, domains, experts + 2);
+    WANT_VECTOR(total, F64, 3);
+    WANT_VECTOR(loads, F64, experts);
+    if (!view_is_none(load))
+        WANT_VECTOR(load, F32, experts);
+    RUN(router_losses, (dev, l, seeds, total, loads, counts, stats, load), 0, BYTES(counts, stats, load),
+        seeds);
+}
+
+void dev_router_margin(struct dev *dev, view least, int64_t top_k, view logits, view bias)
+{
+    NEED(top_k >= 1 && top_k < logits.n[2]);
+    WANT_VECTOR(least, F64, 1);
+    WANT(logits, F32, logits.n[1], logits.n[2]);
+    if (!view_is_none(bias))
+        WANT_VECTOR(bias, F32, logits.n[2]);
+    RUN(router_margin, (dev, least, top_k, logits, bias), 0, BYTES(logits, bias), least);
 }
 
 void dev_router_bwd(struct dev *dev, struct route r, view d_logits, view logits, view idx, view gate,
@@ -258,6 +283,46 @@ void dev_sigmoid_bwd(struct dev *dev, view dx, view dy, view y)
 }
 
 /* ---- moving rows ---- */
+void dev_capacity(struct dev *dev, struct capacity c, view kept, view dropped, view least, view idx,
+                  view gate)
+{
+    NEED(c.experts > 0 && c.most >= 0 && c.first >= 0 && c.first + kept.n[1] <= idx.n[1]);
+    WANT(idx, I32, idx.n[1], idx.n[2]);
+    WANT(gate, F32, idx.n[1], idx.n[2]);
+    WANT(kept, I32, kept.n[1], idx.n[2]);
+    NEED(view_contiguous(idx) && view_contiguous(gate) && view_contiguous(kept));
+    WANT_VECTOR(dropped, F64, 1);
+    WANT_VECTOR(least, F64, 1);
+    RUN(capacity, (dev, c, kept, dropped, least, idx, gate), 0, BYTES(idx, gate), kept);
+}
+
+void dev_expert_order(struct dev *dev, view order, view back, view cnt, int64_t q)
+{
+    NEED(q > 0 && cnt.n[1] % q == 0);
+    WANT(cnt, I32, cnt.n[1], cnt.n[2]);
+    WANT_VECTOR(order, I32, view_size(order));
+    WANT_VECTOR(back, I32, view_size(order));
+    RUN(expert_order, (dev, order, back, cnt, q), 0, BYTES(cnt), order, back);
+}
+
+void dev_balance_bias(struct dev *dev, view value, view counts, int64_t first, float rate, view control)
+{
+    NEED(first >= 0 && first + view_size(value) <= view_size(counts));
+    WANT_VECTOR(value, F32, view_size(value));
+    WANT_VECTOR(counts, F64, view_size(counts));
+    WANT_VECTOR(control, F32, 2);
+    RUN(balance_bias, (dev, value, counts, first, rate, control), 0, BYTES(value, counts), value);
+}
+
+void dev_balance_load(struct dev *dev, view value, view counts, int64_t first, view control)
+{
+    NEED(first >= 0 && first + view_size(value) <= view_size(counts));
+    WANT_VECTOR(value, F32, view_size(value));
+    WANT_VECTOR(counts, F64, view_size(counts));
+    WANT_VECTOR(control, F32, 2);
+    RUN(balance_load, (dev, value, counts, first, control), 0, BYTES(counts), value);
+}
+
 void dev_route_plan(struct dev *dev, view counts, view slot, view pick, view idx)
 {
     WANT(idx, I32, idx.n[1], idx.n[2]);
@@ -313,12 +378,21 @@ void dev_ce_grad(struct dev *dev, view logits, view lse, view target, int64_t v0
 }
 
 /* ---- optimizer ---- */
-void dev_adamw(struct dev *dev, struct adamw a, view p, view m, view v, view g, float scale)
+void dev_clip(struct dev *dev, view control, view squares, view loss, double limit)
+{
+    WANT_VECTOR(control, F32, 2);
+    WANT_VECTOR(squares, F64, 1);
+    WANT_VECTOR(loss, F64, 1);
+    RUN(clip, (dev, control, squares, loss, limit), 0, BYTES(squares, loss), control);
+}
+
+void dev_adamw(struct dev *dev, struct adamw a, view p, view m, view v, view g, view control)
 {
     int64_t n = view_size(p);
     WANT_VECTOR(p, F32, n);
     WANT_VECTOR(m, F32, n);
     WANT_VECTOR(v, F32, n);
     WANT_VECTOR(g, F32, n);
-    RUN(adamw, (dev, a, p, m, v, g, scale), 0, BYTES(p, m, v, g), p, m, v);
+    WANT_VECTOR(control, F32, 2);
+    RUN(adamw, (dev, a, p, m, v, g, control), 0, BYTES(p, m, v, g), p, m, v);
 }

@@ -15,8 +15,8 @@
     OP(void, gemm, (struct dev *, bool ta, bool tb, view a, view b, bool acc, view c))                       \
     OP(void, add_bias, (struct dev *, view y, view bias))                                                    \
     OP(void, colsum, (struct dev *, view x, bool acc, view y))                                               \
-    OP(double, sum, (struct dev *, view x))                                                                  \
-    OP(double, sumsq, (struct dev *, view x))                                                                \
+    OP(void, sum, (struct dev *, view total, view x))                                                        \
+    OP(void, sumsq, (struct dev *, view total, view x))                                                      \
     OP(bool, finite, (struct dev *, view x))                                                                 \
     OP(void, sum_parts, (struct dev *, view out, view parts, int64_t own, view mine))                        \
     OP(void, embed_fwd, (struct dev *, view x, view ids, int64_t v0, view w))                                \
@@ -34,20 +34,31 @@
        (struct dev *, view d_gu, view act, view d_weight, view d_act, view gu, view weight))                 \
     OP(void, router_logits, (struct dev *, view logits, view x, view w))                                     \
     OP(void, router_choose,                                                                                  \
-       (struct dev *, struct route, view idx, view gate, view stats, view logits, view bias))                \
+       (struct dev *, struct route, view idx, view gate, view counts, view stats, view logits, view bias))   \
+    OP(void, router_losses,                                                                                  \
+       (struct dev *, struct router_losses, view seeds, view total, view loads, view counts, view stats,     \
+        view load))                                                                                          \
+    OP(void, router_margin, (struct dev *, view least, int64_t top_k, view logits, view bias))               \
     OP(void, router_bwd,                                                                                     \
        (struct dev *, struct route, view d_logits, view logits, view idx, view gate, view d_gate, view aux,  \
         float z, float max_z))                                                                               \
     OP(void, jitter, (struct dev *, bool acc, view y, view x, float eps, uint64_t key, int64_t row))         \
     OP(void, sigmoid_fwd, (struct dev *, view y, view x))                                                    \
     OP(void, sigmoid_bwd, (struct dev *, view dx, view dy, view y))                                          \
+    OP(void, capacity,                                                                                       \
+       (struct dev *, struct capacity, view kept, view dropped, view least, view idx, view gate))            \
+    OP(void, expert_order, (struct dev *, view order, view back, view cnt, int64_t q))                       \
+    OP(void, balance_bias,                                                                                   \
+       (struct dev *, view value, view counts, int64_t first, float rate, view control))                     \
+    OP(void, balance_load, (struct dev *, view value, view counts, int64_t first, view control))             \
     OP(void, route_plan, (struct dev *, view counts, view slot, view pick, view idx))                        \
     OP(void, gather_rows, (struct dev *, view y, view x, view row, int64_t div))                             \
     OP(void, combine, (struct dev *, view out, view y, view slot, bool acc))                                 \
     OP(void, ce_stats, (struct dev *, view stats, view logits, view target, int64_t v0))                     \
     OP(void, ce_merge, (struct dev *, view lse, view nll, view stats, view target))                          \
     OP(void, ce_grad, (struct dev *, view logits, view lse, view target, int64_t v0, float scale))           \
-    OP(void, adamw, (struct dev *, struct adamw, view p, view m, view v, view g, float scale))
+    OP(void, clip, (struct dev *, view control, view squares, view loss, double limit))                      \
+    OP(void, adamw, (struct dev *, struct adamw, view p, view m, view v, view g, view control))
 
 #define OP_NUMBER(result, name, args) OP_##name,
 enum dev_op { DEV_OPS(OP_NUMBER) OP_COUNT };

@@ -5,7 +5,7 @@
 
 int64_t dtype_size(dtype type)
 {
-    static const int64_t size[] = {[F32] = 4, [BF16] = 2, [I32] = 4};
+    static const int64_t size[] = {[F32] = 4, [BF16] = 2, [I32] = 4, [F64] = 8};
     return size[type];
 }
 
@@ -42,7 +42,7 @@ bool view_contiguous(view v)
 
 char *view_text(char out[96], view v)
 {
-    static const char *type[] = {[F32] = "F32", [BF16] = "BF16", [I32] = "I32"};
+    static const char *type[] = {[F32] = "F32", [BF16] = "BF16", [I32] = "I32", [F64] = "F64"};
     snprintf(out, 96, "%s [%lld, %lld, %lld] ld %lld", type[v.type], (long long)v.n[0], (long long)v.n[1],
              (long long)v.n[2], (long long)v.ld);
     return out;

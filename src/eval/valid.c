@@ -6,8 +6,8 @@
 
 /* Fetch windows [from, from+n) into ids and targets [n, S]; a short last micro-batch is filled with
  * the first window, not counted. Returns counted targets in *counted. */
-static status fetch(struct data *data, int set, int64_t from, int64_t n, int64_t micro, int64_t s, int32_t *ids,
-                    int32_t *targets, int64_t *counted)
+static status fetch(struct data *data, int set, int64_t from, int64_t n, int64_t micro, int64_t s,
+                    int32_t *ids, int32_t *targets, int64_t *counted)
 {
     for (int64_t i = 0; i < micro; i++) {
         TRY(data_window(data, set, i < n ? from + i : 0, ids + i * s, targets + i * s));
@@ -27,8 +27,8 @@ status valid_loss(double *loss, struct comm *comm, struct net *net, const struct
     struct range mine = layout_micros(l, micros, layout_coords(l, rank).d);
     int64_t rounds = layout_rounds(l, micros), n = mem_mul(micro, s), counted = 0;
     int32_t *ids = mem_new(n, sizeof *ids), *targets = mem_new(n, sizeof *targets);
-    struct net_report report = {.margin = (double)INFINITY};
     status code = OK;
+    net_begin(net, false);
     for (int64_t r = 0; r < rounds && code == OK; r++) {
         struct micro_batch batch = {0};
         if (r < mine.n) {
@@ -38,14 +38,14 @@ status valid_loss(double *loss, struct comm *comm, struct net *net, const struct
         }
         code = comm_agree(comm, code);
         if (code == OK)
-            net_eval(net, &batch, &report, NULL);
+            net_eval(net, &batch, NULL);
     }
     free(ids);
     free(targets);
     if (code != OK)
         return code;
     /* the whole TP group counted the same targets; t = 0 alone reports its loss */
-    double sum[2] = {report.nll, layout_coords(l, rank).t == 0 ? (double)counted : 0};
+    double sum[2] = {net_read(net).nll, layout_coords(l, rank).t == 0 ? (double)counted : 0};
     comm_sum_f64(comm, sum, 2);
     *loss = sum[1] > 0 ? sum[0] / sum[1] : (double)NAN;
     return OK;

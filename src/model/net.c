@@ -3,14 +3,15 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/mem.h"
 #include "model/layers/layers.h"
 
 /* ---- one pass ---- */
 
-static struct pass pass_begin(struct net *net, const struct micro_batch *batch, struct net_report *report)
+static struct pass pass_begin(struct net *net, const struct micro_batch *batch)
 {
-    struct pass p = {.n = batch->tokens, .batch = batch, .report = report};
+    struct pass p = {.n = batch->tokens, .batch = batch};
     p.c = (p.n + net->layout.tp - 1) / net->layout.tp;
     p.own = layout_tokens(&net->layout, p.n, net->at.t).n;
     arena_reset(&net->arena);
@@ -99,9 +100,9 @@ static void forward_alone(struct net *net, struct pass *p, const struct logits_s
     head_eval(net, p, x, sink);
 }
 
-void net_train(struct net *net, const struct micro_batch *batch, bool acc, struct net_report *report)
+void net_train(struct net *net, const struct micro_batch *batch, bool acc)
 {
-    struct pass p = pass_begin(net, batch, report);
+    struct pass p = pass_begin(net, batch);
     p.keep = p.training = true;
     p.acc = acc;
     view x = stream_save(net, &p);
@@ -118,26 +119,23 @@ void net_train(struct net *net, const struct micro_batch *batch, bool acc, struc
     embed_bwd(net, &p, d_x);
 }
 
-void net_eval(struct net *net, const struct micro_batch *batch, struct net_report *report,
-              const struct logits_sink *sink)
+void net_eval(struct net *net, const struct micro_batch *batch, const struct logits_sink *sink)
 {
-    struct pass p = pass_begin(net, batch, report);
+    struct pass p = pass_begin(net, batch);
     forward_alone(net, &p, sink);
 }
 
-void net_probe(struct net *net, const struct micro_batch *batch, struct net_report *report,
-               const struct logits_sink *sink)
+void net_probe(struct net *net, const struct micro_batch *batch, const struct logits_sink *sink)
 {
-    struct pass p = pass_begin(net, batch, report);
+    struct pass p = pass_begin(net, batch);
     p.training = true;
     forward_alone(net, &p, sink);
 }
 
 void net_ffn(struct net *net, int layer, int64_t tokens, const float *x, float *y)
 {
-    struct net_report report = {.margin = (double)INFINITY};
     struct micro_batch batch = {.tokens = tokens};
-    struct pass p = pass_begin(net, &batch, &report);
+    struct pass p = pass_begin(net, &batch);
     struct saved *s = saved_of(net, &p, layer);
     view y_rows = stream_save(net, &p);
     p.alone = true;
@@ -146,6 +144,45 @@ void net_ffn(struct net *net, int layer, int64_t tokens, const float *x, float *
     dev_upload(net->dev, view_rows(s->x2, 0, p.own), x + p.c * net->at.t * net->config->hidden);
     feed_forward(net, &p, layer, s, y_rows);
     download_stream(net, &p, y_rows, y);
+}
+
+/* ---- the report ---- */
+
+void net_begin(struct net *net, bool margins)
+{
+    memset(net->host_tally, 0, (size_t)view_size(net->tally) * sizeof *net->host_tally);
+    net->host_tally[TALLY_MARGIN] = (double)INFINITY;
+    net->margins = margins;
+    dev_upload(net->dev, net->tally, net->host_tally);
+}
+
+void net_sum(struct net *net)
+{
+    group_all_reduce(net->group[G_WORLD], COMPUTE, tally(net, 0, TALLY_SUMS));
+    group_all_reduce(net->group[G_WORLD], COMPUTE, net_loads(net));
+}
+
+struct net_report net_read(struct net *net)
+{
+    const double *t = net->host_tally;
+    dev_download(net->dev, net->host_tally, net->tally);
+    return (struct net_report){.nll = t[TALLY_NLL],
+                               .aux = t[TALLY_LOSSES],
+                               .z = t[TALLY_LOSSES + 1],
+                               .max_z = t[TALLY_LOSSES + 2],
+                               .dropped = t[TALLY_DROPPED],
+                               .margin = t[TALLY_MARGIN],
+                               .load = net->host_tally + TALLY_LOADS};
+}
+
+view net_loss(const struct net *net)
+{
+    return tally(net, TALLY_NLL, 1);
+}
+
+view net_loads(const struct net *net)
+{
+    return tally(net, TALLY_LOADS, view_size(net->tally) - TALLY_LOADS);
 }
 
 /* ---- opening ---- */
@@ -163,13 +200,16 @@ static void open_layers(struct net *net)
         net->tmp[i].dev = net->dev;
 }
 
-static void open_host(struct net *net)
+static status open_tally(struct net *net)
 {
-    int64_t x = net->config->moe.experts;
-    net->host_stats = mem_new(mem_mul(net->shape.micro, 3 * x + 2) + x, sizeof *net->host_stats);
-    net->host_counts = mem_new(2 * mem_mul(net->layout.etp, x) + x + 1, sizeof *net->host_counts);
-    net->host_capacity =
-        mem_new(capacity_bytes(net->config, mem_mul(net->shape.micro, net->shape.sequence)), 1);
+    int64_t x = net->config->moe.experts, n = TALLY_LOADS + config_moe_layers(net->config) * x;
+    void *memory;
+    net->host_counts = mem_new(mem_mul(net->layout.etp + 1, x), sizeof *net->host_counts);
+    net->host_tally = mem_new(n, sizeof *net->host_tally);
+    TRY(dev_alloc(net->dev, "the report", &memory, mem_mul(n, sizeof(double)), FRESH_ANY));
+    net->tally = view_of(memory, F64, 1, 1, n);
+    net_begin(net, false);
+    return OK;
 }
 
 static status open_rope(struct net *net)
@@ -177,7 +217,8 @@ static status open_rope(struct net *net)
     int64_t n = mem_mul(net->shape.sequence, net->config->head_dim);
     float *host = mem_new(n, sizeof *host);
     config_rope_table(net->config, net->shape.sequence, host);
-    status s = dev_alloc(net->dev, "the rotary table", (void **)&net->cos_sin_base, mem_mul(n, sizeof *host), FRESH_ANY);
+    status s = dev_alloc(net->dev, "the rotary table", (void **)&net->cos_sin_base, mem_mul(n, sizeof *host),
+                         FRESH_ANY);
     net->cos_sin = view_of(net->cos_sin_base, F32, 1, net->shape.sequence, net->config->head_dim);
     if (s == OK)
         dev_upload(net->dev, net->cos_sin, host);
@@ -188,14 +229,14 @@ static status open_rope(struct net *net)
 /* A dry pass through every path tells the arena's size and what groups and regions need. */
 static status measure_and_open(struct net *net)
 {
-    struct net_report report = {.margin = (double)INFINITY};
     struct micro_batch full = {.tokens = mem_mul(net->shape.micro, net->shape.sequence)};
     struct logits_sink nowhere = {NULL};
     dev_set_dry(net->dev, true);
     net->arena = (struct arena){.dev = net->dev};
-    net_probe(net, &full, &report, &nowhere);
+    net_probe(net, &full, &nowhere);
     if (net->shape.training) {
-        net_train(net, &full, false, &report);
+        net_train(net, &full, false);
+        net_sum(net);
         store_reduce_grads(net->store, net->group);
         store_gather_weights(net->store, net->group);
     }
@@ -221,7 +262,7 @@ status net_open(struct net **out, const struct store *store, struct group *const
     net->dev = store->dev;
     net->shape = *shape;
     open_layers(net);
-    open_host(net);
+    TRY(open_tally(net));
     TRY(open_rope(net));
     return measure_and_open(net);
 }
@@ -242,11 +283,11 @@ void net_close(struct net *net)
     arena_close(&net->arena);
     if (net->cos_sin_base)
         dev_free(net->dev, net->cos_sin_base, mem_mul(view_size(net->cos_sin), sizeof(float)));
+    if (net->tally.data)
+        dev_free(net->dev, net->tally.data, mem_mul(view_size(net->tally), sizeof(double)));
     free(net->saved);
-    free(net->host_ids);
-    free(net->host_stats);
     free(net->host_counts);
-    free(net->host_capacity);
+    free(net->host_tally);
     free(net);
 }
 

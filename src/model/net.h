@@ -27,15 +27,14 @@ struct micro_batch {
     int64_t sample;         /* number of its first sequence, counted from the run's beginning (D8) */
 };
 
-/* What one micro-batch adds (host doubles). Sums over this rank's share only, each thing counted
- * once per TP group at t = 0, so that a sum over the world is right (D10). */
+/* What micro-batches add up. Sums over this rank's share only, each thing counted once per TP group at
+ * t = 0, so that a sum over the world is right (D10). It grows on the device, without the host. */
 struct net_report {
     double nll;           /* sum of counted cross-entropies */
     double aux, z, max_z; /* sum over layers of A, Z and mean largest logit^2, before coefficients */
     double dropped;       /* assignments dropped by capacity */
-    double *load;         /* [moe layers * X] assignments before dropping, added; may be NULL */
-    bool want_margin;     /* look for margins too (costs a download of the logits) */
-    double margin;        /* smallest routing or capacity margin seen; start it at +inf */
+    double margin;        /* smallest capacity margin met, and routing margin if asked for; +inf: none */
+    double *load;         /* [MoE layers, X] assignments before dropping; the net's, until the next read */
 };
 
 /* Where logits go, chunk by chunk of a micro-batch: rows [row, row+rows) of [N, V], and, unless NULL, the
@@ -53,16 +52,24 @@ status net_open(struct net **, const struct store *, struct group *const group[G
 void net_close(struct net *);
 int64_t net_bytes(const struct net *); /* activation memory held */
 
+/** The report begins anew. margins: look for routing margins too. */
+void net_begin(struct net *, bool margins);
+/** COLLECTIVE over the world: the report becomes the sum of all ranks' (margins stay). */
+void net_sum(struct net *);
+/** What was added since net_begin. The host waits. */
+struct net_report net_read(struct net *);
+/** Of the report on the device: counted cross-entropies F64 [1], loads F64 [MoE layers * X]. */
+view net_loss(const struct net *);
+view net_loads(const struct net *);
+
 /** Forward and backward of one micro-batch; acc = false for the first of a batch (gradients are
- *  overwritten), true for later ones. Adds to *report. Nothing is reduced over groups that hold
+ *  overwritten), true for later ones. Adds to the report. Nothing is reduced over groups that hold
  *  equal slabs: store_reduce_grads does that once per batch. */
-void net_train(struct net *, const struct micro_batch *, bool acc, struct net_report *report);
-/** Forward only, dropless. Adds the counted cross-entropies to report->nll. sink NULL: no logits. */
-void net_eval(struct net *, const struct micro_batch *, struct net_report *report,
-              const struct logits_sink *sink);
+void net_train(struct net *, const struct micro_batch *, bool acc);
+/** Forward only, dropless. Adds the counted cross-entropies to the report. sink NULL: no logits. */
+void net_eval(struct net *, const struct micro_batch *, const struct logits_sink *sink);
 /** Logits of the training mode (capacity and jitter apply), for probe: forward only. */
-void net_probe(struct net *, const struct micro_batch *, struct net_report *report,
-               const struct logits_sink *sink);
+void net_probe(struct net *, const struct micro_batch *, const struct logits_sink *sink);
 /** The feed-forward of one layer alone, dense or MoE, dropless: y = what it adds to the residual stream x;
  *  both [tokens, H] on the host, whole on every rank of the TP group. */
 void net_ffn(struct net *, int layer, int64_t tokens, const float *x, float *y);

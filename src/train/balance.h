@@ -4,9 +4,10 @@
 #define TRAIN_BALANCE_H
 #include "model/store.h"
 
-/** Local: the pieces of routing state that this rank owns, from the counts of the step's global batch
- *  [MoE layers * X], equal on all ranks. Bias: b_e += u*sign(mean - n_e). Load: n_e / mean, or 1 where
- *  nothing was routed. store_gather_weights then gives them to all. */
-void balance_update(struct store *, const double *counts);
+/** Local: the pieces of routing state that this rank owns, from the counts of the step's global batch F64
+ *  [MoE layers * X] on the device, equal on all ranks. Bias: b_e += u*sign(mean - n_e). Load: n_e / mean, or
+ * 1 where nothing was routed. Nothing where control says so (dev_clip). store_gather_weights then gives them
+ * to all. */
+void balance_update(struct store *, view counts, view control);
 
 #endif

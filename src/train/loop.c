@@ -112,7 +112,8 @@ static status one_step(struct trainer *t, struct report *r)
     profile_step_begin(&r->profile, t->dev);
     step_gradients(&t->stepper, &t->fetched);
     int64_t update = t->state.step + 1;
-    bool finite = step_update(&t->stepper, update, schedule_rate(t->optimizer, t->state.horizon, update));
+    step_update(&t->stepper, update, schedule_rate(t->optimizer, t->state.horizon, update));
+    bool finite = step_read(&t->stepper, &t->fetched);
     r->step_seconds = clock_lap(&start);
     r->stepping += r->step_seconds;
     for (int i = 0; i < PHASES; i++)
@@ -196,10 +197,11 @@ status loop_run(struct trainer *t)
     struct report r = {.started = clock_seconds(), .first_step = t->state.step};
     r.predicted = t->program + t->store->bytes + net_bytes(t->net);
     profile_open(&r.profile, t->run->profile);
-    stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
+    status code = stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
     batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro,
                t->sequence);
-    status code = run_steps(t, &r);
+    if (code == OK)
+        code = run_steps(t, &r);
     if (code != OK && code != E_STOP)
         code = tell_failure(t, &r, code);
     batch_close(&t->fetched);

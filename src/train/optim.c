@@ -2,17 +2,33 @@
 
 #include <math.h>
 
-double optim_norm(const struct store *s, struct comm *comm)
+status optim_open(struct optim *o, struct dev *dev)
 {
-    double sum = 0;
-    for (int b = 0; b < s->model->n_buckets; b++)
-        if (s->bucket[b].trained) /* padding is zero */
-            sum += dev_sumsq(s->dev, view_of(store_owned_grad(s, b), F32, 1, 1, s->bucket[b].part));
-    comm_sum_f64(comm, &sum, 1);
-    return sqrt(sum);
+    *o = (struct optim){.dev = dev};
+    TRY(dev_alloc(dev, "the optimizer's scalars", &o->memory, 2 * (int64_t)sizeof(double), FRESH_ANY));
+    o->squares = view_of(o->memory, F64, 1, 1, 1);
+    o->control = view_of((double *)o->memory + 1, F32, 1, 1, 2);
+    return OK;
 }
 
-static void update_shard(struct store *s, struct shard shard, struct adamw hyper, float scale)
+void optim_close(struct optim *o)
+{
+    if (o->memory)
+        dev_free(o->dev, o->memory, 2 * (int64_t)sizeof(double));
+    *o = (struct optim){0};
+}
+
+void optim_squares(struct optim *o, const struct store *s, struct group *world)
+{
+    static const double zero = 0;
+    dev_upload(o->dev, o->squares, &zero);
+    for (int b = 0; b < s->model->n_buckets; b++)
+        if (s->bucket[b].trained) /* padding is zero */
+            dev_sumsq(o->dev, o->squares, view_of(store_owned_grad(s, b), F32, 1, 1, s->bucket[b].part));
+    group_all_reduce(world, COMPUTE, o->squares);
+}
+
+static void update_shard(const struct optim *o, struct store *s, struct shard shard, struct adamw hyper)
 {
     if (!s->model->tensor[shard.tensor].decay)
         hyper.decay = 0;
@@ -22,20 +38,29 @@ static void update_shard(struct store *s, struct shard shard, struct adamw hyper
         v[i] = view_of(store_at(s, &shard), F32, 1, 1, shard.part.n);
     }
     view g = view_of(store_owned_grad(s, shard.bucket) + shard.at, F32, 1, 1, shard.part.n);
-    dev_adamw(s->dev, hyper, v[0], v[1], v[2], g, scale);
+    dev_adamw(s->dev, hyper, v[0], v[1], v[2], g, o->control);
 }
 
-void optim_update(struct store *s, const struct optimizer_section *o, double rate, int64_t u, double scale)
+void optim_update(struct optim *o, struct store *s, const struct optimizer_section *section, view loss,
+                  double rate, int64_t u)
 {
-    double b1 = o->betas.x[0], b2 = o->betas.x[1];
+    double b1 = section->betas.x[0], b2 = section->betas.x[1];
     struct adamw hyper = {.lr = (float)rate,
                           .beta1 = (float)b1,
                           .beta2 = (float)b2,
-                          .eps = (float)o->eps,
-                          .decay = (float)o->weight_decay,
+                          .eps = (float)section->eps,
+                          .decay = (float)section->weight_decay,
                           .bias1 = (float)(1 - pow(b1, (double)u)),
                           .bias2 = (float)(1 - pow(b2, (double)u))};
+    dev_clip(o->dev, o->control, o->squares, loss, section->clip);
     for (int i = 0; i < s->n_owned; i++)
         if (s->model->tensor[s->owned[i].tensor].trained)
-            update_shard(s, s->owned[i], hyper, (float)scale);
+            update_shard(o, s, s->owned[i], hyper);
+}
+
+double optim_norm(struct optim *o)
+{
+    double squares;
+    dev_download(o->dev, &squares, o->squares);
+    return sqrt(squares);
 }

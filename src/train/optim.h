@@ -1,15 +1,27 @@
-/* ZeRO-1 AdamW (definitions D4): each rank updates the pieces it owns. Store and layout hold the
- * state; there is none here. */
+/* ZeRO-1 AdamW (definitions D4): each rank updates the pieces it owns. The norm, the clip factor and the
+ * decision whether to update at all stay on the device. */
 #ifndef TRAIN_OPTIM_H
 #define TRAIN_OPTIM_H
-#include "comm/comm.h"
+#include "comm/group.h"
 #include "deck/deck.h"
 #include "model/store.h"
 
-/** COLLECTIVE: norm of the reduced gradient, each logical element counted once (double). */
-double optim_norm(const struct store *, struct comm *);
-/** Local: p, m, v of my pieces from the reduced gradient times `scale`, at update u. */
-void optim_update(struct store *, const struct optimizer_section *, double rate, int64_t update,
-                  double scale);
+struct optim {
+    struct dev *dev;
+    void *memory;
+    view squares; /* F64 [1]: of the reduced gradient, over all ranks */
+    view control; /* F32 [2]: scale, go; see dev_clip */
+};
+
+status optim_open(struct optim *, struct dev *) MUST_USE;
+void optim_close(struct optim *);
+/** COLLECTIVE: squares of the reduced gradient, each logical element counted once (in double). */
+void optim_squares(struct optim *, const struct store *, struct group *world);
+/** Local: p, m, v of my pieces from the clipped gradient at update u; nothing if the squares or `loss`
+ *  F64 [1] are not finite. */
+void optim_update(struct optim *, struct store *, const struct optimizer_section *, view loss, double rate,
+                  int64_t update);
+/** The norm of the gradient. The host waits. */
+double optim_norm(struct optim *);
 
 #endif

@@ -43,18 +43,18 @@ struct micro_batch batch_round(const struct batch *b, int64_t round)
                                 b->first + (b->mine.lo + round) * b->micro};
 }
 
-void stepper_open(struct stepper *s, struct comm *comm, struct group *const *group, struct store *store,
-                  struct net *net, const struct optimizer_section *optimizer)
+status stepper_open(struct stepper *s, struct comm *comm, struct group *const *group, struct store *store,
+                    struct net *net, const struct optimizer_section *optimizer)
 {
-    *s = (struct stepper){.comm = comm, .group = group, .store = store, .net = net, .optimizer = optimizer};
     const struct config *c = &store->model->config;
+    *s = (struct stepper){.comm = comm, .group = group, .store = store, .net = net, .optimizer = optimizer};
     s->report.load_n = config_moe_layers(c) * c->moe.experts;
-    s->report.load = mem_new(s->report.load_n, sizeof *s->report.load);
+    return comm_agree(comm, optim_open(&s->optim, store->dev));
 }
 
 void stepper_close(struct stepper *s)
 {
-    free(s->report.load);
+    optim_close(&s->optim);
 }
 
 /* Mean over layers of the largest expert load over the mean load; 1 for a dense model. */
@@ -73,57 +73,52 @@ static double load_ratio(const struct config *c, const double *load)
     return layers > 0 ? sum / (double)layers : 1;
 }
 
-/* Sums of all ranks' reports; means by definitions D10. */
-static void collect(struct stepper *s, const struct batch *b, const struct net_report *mine)
-{
-    struct step_report *r = &s->report;
-    const struct config *c = &s->store->model->config;
-    double sum[5] = {mine->nll, mine->aux, mine->z, mine->max_z, mine->dropped}, margin = -mine->margin;
-    comm_sum_f64(s->comm, sum, 5);
-    comm_sum_f64(s->comm, r->load, (int)r->load_n);
-    comm_max_f64(s->comm, &margin, 1);
-    double assignments = (double)(b->micros * b->micro * b->sequence * c->moe.top_k * config_moe_layers(c));
-    r->loss = b->counted > 0 ? sum[0] / (double)b->counted : 0;
-    r->aux = sum[1] / (double)b->micros;
-    r->z = sum[2] / (double)b->micros;
-    r->max_z = sum[3] / (double)b->micros;
-    r->dropped_fraction = assignments > 0 ? sum[4] / assignments : 0;
-    r->load_max_over_mean = load_ratio(c, r->load);
-    r->margin = -margin;
-}
-
 void step_gradients(struct stepper *s, const struct batch *b)
 {
     struct step_report *r = &s->report;
-    struct net_report mine = {.margin = (double)INFINITY, .want_margin = s->want_margin, .load = r->load};
-    memset(r->load, 0, (size_t)r->load_n * sizeof *r->load);
     double start = clock_seconds();
+    net_begin(s->net, s->want_margin);
     for (int64_t round = 0; round < b->rounds; round++) {
         struct micro_batch m = batch_round(b, round);
-        net_train(s->net, &m, round > 0, &mine);
+        net_train(s->net, &m, round > 0);
     }
-    dev_sync(s->store->dev);
     r->seconds[PHASE_NET] = clock_lap(&start);
     store_reduce_grads(s->store, s->group);
+    net_sum(s->net);
     r->seconds[PHASE_REDUCE] = clock_lap(&start);
-    collect(s, b, &mine);
+    optim_squares(&s->optim, s->store, s->group[G_WORLD]);
+    r->seconds[PHASE_NORM] = clock_lap(&start);
 }
 
-bool step_update(struct stepper *s, int64_t update, double rate)
+void step_update(struct stepper *s, int64_t update, double rate)
 {
     struct step_report *r = &s->report;
     double start = clock_seconds();
     r->rate = rate;
-    r->grad_norm = optim_norm(s->store, s->comm);
-    r->seconds[PHASE_NORM] = clock_lap(&start);
-    if (!isfinite(r->grad_norm) || !isfinite(r->loss))
-        return false;
-    double clip = s->optimizer->clip, scale = clip > 0 ? fmin(1, clip / (r->grad_norm + 1e-6)) : 1;
-    optim_update(s->store, s->optimizer, rate, update, scale);
-    balance_update(s->store, r->load);
+    optim_update(&s->optim, s->store, s->optimizer, net_loss(s->net), rate, update);
+    balance_update(s->store, net_loads(s->net), s->optim.control);
     r->seconds[PHASE_OPTIMIZER] = clock_lap(&start);
     store_gather_weights(s->store, s->group);
-    dev_sync(s->store->dev);
     r->seconds[PHASE_GATHER] = clock_lap(&start);
-    return true;
+}
+
+/* Means by definitions D10. */
+bool step_read(struct stepper *s, const struct batch *b)
+{
+    struct step_report *r = &s->report;
+    const struct config *c = &s->store->model->config;
+    struct net_report sum = net_read(s->net);
+    double margin = -sum.margin;
+    comm_max_f64(s->comm, &margin, 1);
+    double assignments = (double)(b->micros * b->micro * b->sequence * c->moe.top_k * config_moe_layers(c));
+    r->loss = b->counted > 0 ? sum.nll / (double)b->counted : 0;
+    r->aux = sum.aux / (double)b->micros;
+    r->z = sum.z / (double)b->micros;
+    r->max_z = sum.max_z / (double)b->micros;
+    r->dropped_fraction = assignments > 0 ? sum.dropped / assignments : 0;
+    r->load = sum.load;
+    r->load_max_over_mean = load_ratio(c, r->load);
+    r->margin = -margin;
+    r->grad_norm = optim_norm(&s->optim);
+    return isfinite(r->grad_norm) && isfinite(r->loss);
 }

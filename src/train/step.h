@@ -28,7 +28,7 @@ struct micro_batch batch_round(const struct batch *, int64_t round);
 struct step_report {
     double loss, aux, z, max_z, grad_norm, rate, dropped_fraction, load_max_over_mean;
     double margin; /* smallest routing or capacity margin, if asked for */
-    double *load;  /* [MoE layers * X] assignments of the batch; owned by the step */
+    double *load;  /* [MoE layers * X] assignments of the batch; the net's */
     int64_t load_n;
     double seconds[5]; /* forward+backward, reduce, norm, optimizer, gather */
 };
@@ -41,16 +41,20 @@ struct stepper {
     struct net *net;
     const struct optimizer_section *optimizer;
     bool want_margin;
+    struct optim optim;
     struct step_report report;
 };
-void stepper_open(struct stepper *, struct comm *, struct group *const *, struct store *, struct net *,
-                  const struct optimizer_section *);
+status stepper_open(struct stepper *, struct comm *, struct group *const *, struct store *, struct net *,
+                    const struct optimizer_section *) MUST_USE;
 void stepper_close(struct stepper *);
-/** COLLECTIVE: forward and backward of all micro-batches, gradients reduced (not scaled), report
- *  filled but for grad_norm. */
+/** COLLECTIVE: forward and backward of all micro-batches; gradients reduced (not scaled) and their norm, and
+ *  what the net reports summed, all on the device. */
 void step_gradients(struct stepper *, const struct batch *);
-/** COLLECTIVE: norm; then, if it is finite, clip, AdamW at update u with this rate, routing state, gather.
- * False (and nothing is changed) if the norm or the loss is not finite. */
-bool step_update(struct stepper *, int64_t update, double rate);
+/** COLLECTIVE: clip, AdamW at update u with this rate, routing state, gather. Nothing is changed if the norm
+ *  or the loss is not finite. */
+void step_update(struct stepper *, int64_t update, double rate);
+/** COLLECTIVE: fill the report of the batch. The host waits for the step here. False if the norm or the loss
+ * is not finite. */
+bool step_read(struct stepper *, const struct batch *);
 
 #endif

@@ -103,12 +103,11 @@ static void compare_rows(void *with, int64_t row, int64_t rows, const float *log
 /* All DP ranks run the same windows: simple, and nobody idles. */
 static void run(struct certificate *c, struct net *net, const int32_t *ids, struct logits_sink sink)
 {
-    struct net_report report = {.margin = (double)INFINITY};
     for (int64_t first = 0; first < c->tokens; first += c->sequence) {
         struct window w = {c, first};
         struct micro_batch batch = {.tokens = c->sequence, .ids = ids + first};
         sink.with = &w;
-        net_eval(net, &batch, &report, &sink);
+        net_eval(net, &batch, &sink);
     }
 }
 

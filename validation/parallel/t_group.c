@@ -112,6 +112,27 @@ static bool all_reduce_good(const struct team *t, int64_t n)
     return good;
 }
 
+/* Counts and sums in double: more than a float holds exactly. */
+static bool all_reduce_types_good(const struct team *t, int64_t n)
+{
+    int32_t *counts = calloc((size_t)n, sizeof *counts);
+    double *sums = calloc((size_t)n, sizeof *sums);
+    bool good = true;
+
+    for (int64_t i = 0; i < n; i++) {
+        counts[i] = (1 << 24) + (int32_t)i;
+        sums[i] = 1 + 0x1p-40 * (double)i;
+    }
+    group_all_reduce(t->g, COMPUTE, view_of(counts, I32, 1, 1, n));
+    group_all_reduce(t->g, COMPUTE, view_of(sums, F64, 1, 1, n));
+    for (int64_t i = 0; i < n; i++)
+        good &= counts[i] == t->size * ((1 << 24) + (int32_t)i) &&
+                sums[i] == t->size * (1 + 0x1p-40 * (double)i);
+    free(counts);
+    free(sums);
+    return good;
+}
+
 static int64_t to_rows(const struct team *t, int from, int to, int64_t n) /* a full matrix of uneven counts */
 {
     return (from * 5 + to * 3) % 4 == 0 ? 0 : n + (from * t->size + to) % 5;
@@ -202,6 +223,8 @@ static bool all_reduces(const struct team *t)
     bool good = all_reduce_good(t, 9);
 
     good &= all_reduce_good(t, 0);
+    good &= all_reduce_types_good(t, 11);
+    good &= all_reduce_types_good(t, 5003); /* each rank sums a part */
     return good;
 }
 

@@ -55,7 +55,7 @@ static void router_setup(struct run *r)
 {
     r->route = (struct route){.top_k = r->n[2], .softmax_first = r->n[3], .renormalise = r->n[4]};
     r->ids = matrix(I32, r->n[0], r->n[2]);
-    r->saved = vector(F32, 2 * r->n[1] + 2);
+    r->saved = vector(F32, r->n[1] + 2);
 }
 
 static void router_ref(const struct run *r, double *const *in, double *const *out)
@@ -83,10 +83,11 @@ static void router_ref(const struct run *r, double *const *in, double *const *ou
 static void router_fwd(struct run *r)
 {
     int64_t x = r->n[1];
-    dev_router_choose(dev, r->route, r->ids, r->out[0], r->saved, r->in[0], view_none());
-    memcpy(r->out[1].data, at(r->saved, 0, x), (size_t)x * sizeof(float));
-    *at(r->out[2], 0, 0) = *at(r->saved, 0, 2 * x) / 2;
-    *at(r->out[3], 0, 0) = *at(r->saved, 0, 2 * x + 1) / 2;
+    view counts = view_of(own(x), I32, 1, 1, x);
+    dev_router_choose(dev, r->route, r->ids, r->out[0], counts, r->saved, r->in[0], view_none());
+    memcpy(r->out[1].data, r->saved.data, (size_t)x * sizeof(float));
+    *at(r->out[2], 0, 0) = *at(r->saved, 0, x) / 2;
+    *at(r->out[3], 0, 0) = *at(r->saved, 0, x + 1) / 2;
 }
 
 static void router_bwd(struct run *r)

@@ -34,6 +34,8 @@ static float expected(const char *name, int moe_layer, int e, float before)
     return before + (float)RATE * (float)((n < 2) - (n > 2));
 }
 
+static float go[2] = {1, 1};
+
 static float start(int e)
 {
     return 0.5f * (float)(e % 3);
@@ -52,7 +54,7 @@ static bool update_rank(struct dev *dev, const struct model *m, const struct lay
     for (int i = 0; i < n; i++)
         for (int64_t j = 0; j < shard[i].part.n; j++)
             store_at(&s, &shard[i])[j] = start((int)(shard[i].part.lo + j));
-    balance_update(&s, counts);
+    balance_update(&s, view_of(counts, F64, 1, 1, MOE * X), view_of(go, F32, 1, 1, 2));
     for (int i = 0; i < n; i++) {
         const struct tensor *t = &m->tensor[shard[i].tensor];
         for (int64_t j = 0; j < shard[i].part.n; j++) {
@@ -119,12 +121,17 @@ static void test_nothing_routed(struct dev *dev)
     double counts[MOE * X] = {0};
     model_open(&m, &c, &one);
     bool good = store_open(&s, &m, &one, 0, dev, true) == OK;
-    balance_update(&s, counts);
+    balance_update(&s, view_of(counts, F64, 1, 1, MOE * X), view_of(go, F32, 1, 1, 2));
     const float *bias = store_view(&s, model_find(&m, "layers.0.router_bias"), WEIGHT).data;
     const float *load = store_view(&s, model_find(&m, "layers.0.router_load"), WEIGHT).data;
     for (int e = 0; e < X; e++)
         good = good && bias[e] == 0 && load[e] == 1;
     ok(good, "a step without assignments leaves the bias and takes even loads");
+    counts[0] = 7;
+    go[1] = 0;
+    balance_update(&s, view_of(counts, F64, 1, 1, MOE * X), view_of(go, F32, 1, 1, 2));
+    go[1] = 1;
+    ok(bias[0] == 0 && bias[1] == 0 && load[0] == 1, "a step that is not taken leaves both");
     store_close(&s);
     model_close(&m);
 }

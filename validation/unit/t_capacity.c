@@ -54,14 +54,13 @@ static void check(struct dev *dev, const struct test *t)
         .moe = {
             .experts = EXPERTS, .top_k = K, .capacity_ppm = t->capacity_ppm, .capacity_policy = t->policy}};
     struct net net = {.config = &config, .dev = dev, .layout = {.world = 1, .tp = 1, .ep = 1, .etp = 1}};
-    struct net_report report = {.margin = (double)INFINITY};
-    struct pass p = {
-        .n = TOKENS, .c = TOKENS, .own = TOKENS, .training = true, .batch = &batch, .report = &report};
+    double tally[TALLY_LOADS] = {[TALLY_MARGIN] = INFINITY};
+    struct pass p = {.n = TOKENS, .c = TOKENS, .own = TOKENS, .training = true, .batch = &batch};
     int32_t idx[CHOICES], kept[CHOICES];
     float gate[CHOICES];
     memcpy(idx, t->idx, sizeof idx);
     memcpy(gate, t->gate, sizeof gate);
-    net.host_capacity = mem_new(capacity_bytes(&config, TOKENS), 1);
+    net.tally = view_of(tally, F64, 1, 1, TALLY_LOADS);
     if (arena_open(&net.arena, dev, 1 << 16) != OK)
         exit(99);
     capacity_keep(&net, &p, view_of(kept, I32, 1, TOKENS, K), view_of(idx, I32, 1, TOKENS, K),
@@ -71,10 +70,9 @@ static void check(struct dev *dev, const struct test *t)
         dropped += t->kept[i] < 0;
         wrong += kept[i] != t->kept[i];
     }
-    ok(wrong == 0 && report.dropped == dropped, "%s (%d of %d dropped, %d wrong)", t->what,
-       (int)report.dropped, CHOICES, wrong);
+    ok(wrong == 0 && tally[TALLY_DROPPED] == dropped, "%s (%d of %d dropped, %d wrong)", t->what,
+       (int)tally[TALLY_DROPPED], CHOICES, wrong);
     arena_close(&net.arena);
-    free(net.host_capacity);
 }
 
 int main(void)

@@ -81,12 +81,34 @@ static void in_bounds(void)
     _exit(E_BUG); /* nothing was said before: the parent sees no message */
 }
 
+/* On any device: the sum lies in its memory, too. */
+static double sum_of(struct dev *dev, view x)
+{
+    void *memory;
+    double total = 0;
+    if (dev_alloc(dev, "a sum", &memory, sizeof total, FRESH_ANY) != OK)
+        exit(99);
+    view at = view_of(memory, F64, 1, 1, 1);
+    dev_upload(dev, at, &total);
+    dev_sum(dev, at, x);
+    dev_download(dev, &total, at);
+    dev_free(dev, memory, sizeof total);
+    return total;
+}
+
 static view block_of(struct dev *dev, int64_t floats)
 {
     void *p;
     if (dev_alloc(dev, "the block", &p, floats * (int64_t)sizeof(float), FRESH_ANY) != OK)
         exit(99);
     return view_of(p, F32, 1, 1, floats);
+}
+
+static void fresh_block(void)
+{
+    struct dev *dev = opened(CHECK_VALUES);
+    view v = block_of(dev, 16);
+    dev_add(dev, v, v);
 }
 
 static void host_reads(void)
@@ -168,6 +190,7 @@ static void test_deaths(void)
     dies(wrong_type, "compute op on BF16", "fill: dst is BF16 [1, 2, 4] ld 4, wanted F32");
     dies(not_finite, "check mode, NaN", "add: output 0, F32 [1, 1, 3] ld 3, has a NaN or an infinity");
     dies(fresh_memory, "check mode, use of fresh memory", "has a NaN");
+    dies(fresh_block, "check mode, use of a fresh block", "add: output 0, F32 [1, 1, 16] ld 16, has a NaN");
     dies(host_reads, "hidden mode, the host reads",
          "touches device memory outside ops, copies and links: byte 200 of the block, after op none");
     dies(host_writes_after_an_op, "hidden mode, the host writes", "byte 0 of the block, after op fill");
@@ -232,7 +255,7 @@ static void test_arena(bool check)
     view x = arena_save(&real, F32, 1, 1, 16), y = arena_scratch(&real, F32, 1, 1, 16);
     dev_fill(dev, x, 1);
     dev_fill(dev, y, 2);
-    ok(dev_sum(dev, x) == 16 && dev_sum(dev, y) == 32, "check %d: the ends do not overlap", check);
+    ok(sum_of(dev, x) == 16 && sum_of(dev, y) == 32, "check %d: the ends do not overlap", check);
     arena_close(&real);
     arena_close(&real);
     ok(real.base == NULL, "check %d: closing twice is harmless", check);
@@ -251,7 +274,7 @@ static void test_region(void)
     ok(region_view(&r, F32, 1, 100, 4).data == first && r.regrown == 0, "region: fits, does not move");
     view big = region_view(&r, F32, 1, 100000, 4);
     dev_fill(dev, big, 3);
-    ok(r.regrown == 1 && dev_sum(dev, big) == 1200000, "region: grows");
+    ok(r.regrown == 1 && sum_of(dev, big) == 1200000, "region: grows");
     region_close(&r);
     dev_close(dev);
 }
@@ -284,7 +307,7 @@ static void test_modes(void)
     dev_set_dry(dev, true);
     dev_gemm(dev, false, false, xv, xv, false, yv);
     dev_gemm(dev, false, false, view_of(NULL, F32, 1, 2, 2), xv, false, yv);
-    ok(y[0] == 0 && y[3] == 0 && dev_flops(dev) == 0 && dev_sum(dev, xv) == 0, "dry mode does nothing");
+    ok(y[0] == 0 && y[3] == 0 && dev_flops(dev) == 0 && sum_of(dev, xv) == 0, "dry mode does nothing");
     dev_set_dry(dev, false);
     dev_profile(dev, true);
     dev_gemm(dev, false, false, xv, xv, false, yv);
@@ -316,7 +339,7 @@ static void test_hidden(void)
     dev_copy(dev, y, x);
     int64_t before = dev_waits(dev);
     dev_download(dev, host, y);
-    double sum = dev_sum(dev, y);
+    double sum = sum_of(dev, y);
     ok(host[0] == 3 && host[99] == 3 && sum == 300, "hidden mode: ops and transfers work");
     ok(dev_waits(dev) - before == 2, "a download and a sum are two waits of the host");
     ok(!dev_host_memory(dev), "hidden mode: the memory is not the host's");

@@ -91,16 +91,16 @@ static void test_choice(bool biased)
 {
     enum { T = 65, X = 9, K = 3 };
     view logits = matrix(F32, T, X), idx = matrix(I32, T, K), gate = matrix(F32, T, K);
-    view stats = vector(F32, 2 * X + 2), small = matrix(I32, T, X),
+    view counted = vector(I32, X), stats = vector(F32, X + 2), small = matrix(I32, T, X),
          bias = biased ? vector(F32, X) : view_none();
     bool good = true, gates = true;
-    float counts[X] = {0};
+    int32_t counts[X] = {0};
     fill_ints(small, -1, 3);
     for (int64_t i = 0; i < T * X; i++)
         *at(logits, i / X, i % X) = (float)*int_at(small, i / X, i % X);
     if (biased)
         fill(bias, 1);
-    dev_router_choose(dev, (struct route){.top_k = K}, idx, gate, stats, logits, bias);
+    dev_router_choose(dev, (struct route){.top_k = K}, idx, gate, counted, stats, logits, bias);
     for (int64_t t = 0; t < T; t++) {
         double sum = 0;
         for (int64_t j = 0; j < K; j++) {
@@ -115,7 +115,7 @@ static void test_choice(bool biased)
     const char *with = biased ? "a bias" : "ties";
     ok(good, "router with %s: by descending key, ties to the lower expert", with);
     ok(gates, "router with %s: gates are the softmax of the chosen logits", with);
-    ok(!memcmp(counts, stats.data, sizeof counts), "router with %s: assignments counted", with);
+    ok(!memcmp(counts, counted.data, sizeof counts), "router with %s: assignments counted", with);
     release();
 }
 
@@ -128,10 +128,10 @@ static void test_nan_logits(void)
         bug("no device: %s", status_text());
     for (int64_t bad = 0; bad < 1 << X; bad++) {
         view logits = matrix(F32, 1, X), idx = matrix(I32, 1, K), gate = vector(F32, K),
-             stats = vector(F32, 2 * X + 2);
+             counts = vector(I32, X), stats = vector(F32, X + 2);
         for (int64_t e = 0; e < X; e++)
             *at(logits, 0, e) = bad >> e & 1 ? NAN : (float)(e * 3 % 7);
-        dev_router_choose(plain, (struct route){.top_k = K}, idx, gate, stats, logits, view_none());
+        dev_router_choose(plain, (struct route){.top_k = K}, idx, gate, counts, stats, logits, view_none());
         for (int64_t j = 0; j < K; j++)
             for (int64_t i = 0; i <= j; i++)
                 good = good && *int_at(idx, 0, j) >= 0 && *int_at(idx, 0, j) < X &&
@@ -140,6 +140,71 @@ static void test_nan_logits(void)
     }
     dev_close(plain);
     ok(good, "router with NaN logits: the chosen experts exist and differ");
+}
+
+/* Two domains of four tokens, three experts, two choices a token, by hand. */
+static void test_losses(bool told, bool loaded)
+{
+    enum { D = 2, X = 3, N = 4, K = 2 };
+    static const int32_t count[D][X] = {{4, 3, 1}, {0, 4, 4}};
+    static const float stat[D][X + 2] = {{2, 1.5f, 0.5f, 8, 4}, {0.5f, 1.5f, 2, 16, 12}},
+                                   before[X] = {1.5f, 1, 0.5f};
+    view counts = matrix(I32, D, X), stats = matrix(F32, D, X + 2), seeds = matrix(F32, D, X),
+         load = vector(F32, X);
+    double total[3] = {1, 2, 3}, loads[X] = {10, 20, 30}, aux = 0;
+    const double coeff = 0.5;
+    bool good = true;
+    for (int i = 0; i < D; i++) {
+        memcpy(int_at(counts, i, 0), count[i], sizeof count[i]);
+        memcpy(at(stats, i, 0), stat[i], sizeof stat[i]);
+    }
+    memcpy(load.data, before, sizeof before);
+    dev_router_losses(dev, (struct router_losses){K, N, coeff, told}, seeds, view_of(total, F64, 1, 1, 3),
+                      view_of(loads, F64, 1, 1, X), counts, stats, loaded ? load : view_none());
+    for (int i = 0; i < D; i++)
+        for (int e = 0; e < X; e++) {
+            double f = loaded ? (double)before[e] : X * (double)count[i][e] / (N * K); /* X*f_e */
+            aux += f * (double)stat[i][e] / N / D;
+            good = good && fabs((double)*at(seeds, i, e) - coeff / D * f / N) <= EPS * coeff;
+        }
+    double want = told ? 1 : 0;
+    good = good && fabs(total[0] - 1 - want * aux) < 1e-14 && total[1] == 2 + want * 24 / (D * N) &&
+           total[2] == 3 + want * 16 / (D * N);
+    for (int e = 0; e < X; e++)
+        good = good && loads[e] == 10 * (e + 1) + want * (count[0][e] + count[1][e]);
+    ok(good, "losses of two domains by hand, %s, f_e %s", told ? "told" : "not told",
+       loaded ? "given" : "counted");
+    release();
+}
+
+static void test_router_margin(void)
+{
+    view logits = matrix(F32, 2, 4), bias = vector(F32, 4);
+    double least = INFINITY, biased = 0.3;
+    memcpy(at(logits, 0, 0), (float[]){1, 5, 3, 2.5f}, 16);
+    memcpy(at(logits, 1, 0), (float[]){-1, -2, -8, 4}, 16);
+    memcpy(bias.data, (float[]){0, 0, 0.25f, 0}, 16);
+    dev_router_margin(dev, view_of(&least, F64, 1, 1, 1), 2, logits, view_none());
+    dev_router_margin(dev, view_of(&biased, F64, 1, 1, 1), 2, logits, bias);
+    ok(least == 0.5 && biased == 0.3,
+       "routing margin: second against third, the smallest of what was and is");
+    release();
+}
+
+/* 2 x 2 sources, two experts: rows as they arrive (q, p, expert), wanted (expert, p, q). */
+static void test_expert_order(void)
+{
+    static const int32_t count[4][2] = {{1, 2}, {0, 1}, {2, 0}, {1, 1}}; /* (q, p) = 00, 01, 10, 11 */
+    static const int32_t want[] = {0, 4, 5, 6, 1, 2, 3, 7};
+    view cnt = matrix(I32, 4, 2), order = vector(I32, 8), back = vector(I32, 8);
+    bool good = true;
+    for (int i = 0; i < 4; i++)
+        memcpy(int_at(cnt, i, 0), count[i], sizeof count[i]);
+    dev_expert_order(dev, order, back, cnt, 2);
+    for (int i = 0; i < 8; i++)
+        good = good && *int_at(order, 0, i) == want[i] && *int_at(back, 0, want[i]) == i;
+    ok(good, "expert order of 2 x 2 sources by hand");
+    release();
 }
 
 /* A token's logits have the same bits alone and among others, and equal experts equal bits. */
@@ -327,6 +392,11 @@ int main(int argc, char **argv)
             ok(check(cases[i].op, cases[i].n, acc, text), "%s", text);
     test_choice(false);
     test_choice(true);
+    test_losses(true, false);
+    test_losses(true, true);
+    test_losses(false, false);
+    test_router_margin();
+    test_expert_order();
     test_nan_logits();
     test_logit_bits();
     test_jitter();

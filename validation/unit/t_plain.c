@@ -122,6 +122,13 @@ static void test_copy(int64_t rows, int64_t columns)
 }
 
 /* ---- sums ---- */
+static double summed(void (*op)(struct dev *, view, view), view x)
+{
+    double total = 0;
+    op(dev, view_of(&total, F64, 1, 1, 1), x);
+    return total;
+}
+
 static void test_sums(int64_t rows, int64_t columns)
 {
     view x = matrix(7, rows, columns);
@@ -140,9 +147,9 @@ static void test_sums(int64_t rows, int64_t columns)
         good &= fabs((double)y[j] - column) <= 2 * ROUNDING * fabs(column);
     }
     omp_set_num_threads(1);
-    double one = dev_sum(dev, x), one2 = dev_sumsq(dev, x);
+    double one = summed(dev_sum, x), one2 = summed(dev_sumsq, x);
     omp_set_num_threads(3);
-    good &= dev_sum(dev, x) == one && dev_sumsq(dev, x) == one2;
+    good &= summed(dev_sum, x) == one && summed(dev_sumsq, x) == one2;
     omp_set_num_threads(2);
     double slack = (double)(rows * columns) * 0x1p-53;
     good &= fabs(one - sum) <= slack * size && fabs(one2 - squares) <= slack * squares;
@@ -158,6 +165,33 @@ static void test_sums(int64_t rows, int64_t columns)
     free(x.data), free(y);
 }
 
+static void test_parts(dtype type)
+{
+    enum { N = 5, RANKS = 3, OWN = 1 };
+    static const double value[RANKS][N] = {{1, 2, 3, 4, 5}, {10, 20, 30, 40, 50}, {100, 200, 300, 400, 500}};
+    double memory[(RANKS + 1) * N]; /* of any type */
+    view parts = view_of(memory, type, 1, RANKS, N), mine = view_of(memory + RANKS * N, type, 1, 1, N);
+    bool good = true;
+    for (int i = 0; i < RANKS * N; i++) {
+        double x = i / N == OWN ? 1e6 : value[i / N][i % N]; /* its own place is not read */
+        type == F32   ? (void)(((float *)parts.data)[i] = (float)x)
+        : type == F64 ? (void)(((double *)parts.data)[i] = x)
+                      : (void)(((int32_t *)parts.data)[i] = (int32_t)x);
+    }
+    for (int i = 0; i < N; i++)
+        type == F32   ? (void)(((float *)mine.data)[i] = (float)value[OWN][i])
+        : type == F64 ? (void)(((double *)mine.data)[i] = value[OWN][i])
+                      : (void)(((int32_t *)mine.data)[i] = (int32_t)value[OWN][i]);
+    dev_sum_parts(dev, mine, parts, OWN, mine);
+    for (int i = 0; i < N; i++) {
+        double x = type == F32   ? (double)((float *)mine.data)[i]
+                   : type == F64 ? ((double *)mine.data)[i]
+                                 : ((int32_t *)mine.data)[i];
+        good &= x == 111.0 * (i + 1);
+    }
+    ok(good, "the sum of three ranks' parts, type %d, into this rank's own", (int)type);
+}
+
 static void test_long_vector(void)
 {
     enum { N = 100003 };
@@ -165,7 +199,11 @@ static void test_long_vector(void)
     view v = view_of(x, F32, 1, 1, N);
     uint16_t infinite[] = {0x3f80, 0x7f80};
     dev_fill(dev, v, 0.5f);
-    ok(dev_sum(dev, v) == 0.5 * N && dev_sumsq(dev, v) == 0.25 * N, "fill, sum and sumsq of a long vector");
+    ok(summed(dev_sum, v) == 0.5 * N && summed(dev_sumsq, v) == 0.25 * N,
+       "fill, sum and sumsq of a long vector");
+    double total = 7;
+    dev_sum(dev, view_of(&total, F64, 1, 1, 1), v);
+    ok(total == 7 + 0.5 * N, "a sum adds to what is there");
     x[N - 1] = NAN;
     ok(!dev_finite(dev, v) && !dev_finite(dev, view_of(infinite, BF16, 1, 1, 2)),
        "finite: last element, BF16");
@@ -178,6 +216,7 @@ static void test_adamw(double decay)
     const double lr = 1e-2, beta1 = (double)0.9f, beta2 = (double)0.95f, eps = 1e-8, scale = 0.5;
     static float p[N], m[N], v[N], g[N];
     static double P[N], M[N], V[N];
+    float control[2] = {(float)scale, 1};
     double worst = 0;
     for (int i = 0; i < N; i++) {
         P[i] = (double)(p[i] = (float)rng_normal(1, 0, (uint64_t)i));
@@ -200,11 +239,42 @@ static void test_adamw(double decay)
             P[i] = P[i] * (1 - lr * decay) - lr * (M[i] / bias1) / (sqrt(V[i] / bias2) + eps);
         }
         dev_adamw(dev, a, view_of(p, F32, 1, 1, N), view_of(m, F32, 1, 1, N), view_of(v, F32, 1, 1, N),
-                  view_of(g, F32, 1, 1, N), (float)scale);
+                  view_of(g, F32, 1, 1, N), view_of(control, F32, 1, 1, 2));
     }
     for (int i = 0; i < N; i++)
         worst = fmax(worst, fabs((double)p[i] - P[i]) / (ROUNDING * 5 * (2 * fabs(P[i]) + 20 * lr)));
     ok(worst <= 1, "adamw, decay %g, five steps: error %.2f of its bound", decay, worst);
+}
+
+/* Norm 5 of squares 25: scaled to the limit, left alone below it, or not at all; what is not finite stops. */
+static void test_clip(void)
+{
+    static const struct {
+        double squares, loss, limit;
+        float scale, go;
+    } row[] = {{25, 2, 1, (float)(1 / (5 + 1e-6)), 1},
+               {25, 2, 10, 1, 1},
+               {25, 2, 0, 1, 1},
+               {NAN, 2, 1, 0, 0},
+               {INFINITY, 2, 1, 0, 0},
+               {25, NAN, 1, 0, 0},
+               {25, INFINITY, 0, 0, 0}};
+    struct adamw a = {.lr = 1, .beta1 = 0.5f, .beta2 = 0.5f, .eps = 1, .decay = 1, .bias1 = 1, .bias2 = 1};
+    bool good = true, still = true;
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        double squares = row[i].squares, loss = row[i].loss;
+        float control[2], p = 1, m = 2, v = 3, g = NAN;
+        view at[4] = {view_of(&p, F32, 1, 1, 1), view_of(&m, F32, 1, 1, 1), view_of(&v, F32, 1, 1, 1),
+                      view_of(&g, F32, 1, 1, 1)};
+        dev_clip(dev, view_of(control, F32, 1, 1, 2), view_of(&squares, F64, 1, 1, 1),
+                 view_of(&loss, F64, 1, 1, 1), row[i].limit);
+        good = good && control[0] == row[i].scale && control[1] == row[i].go;
+        if (control[1] == 0)
+            dev_adamw(dev, a, at[0], at[1], at[2], at[3], view_of(control, F32, 1, 1, 2));
+        still = still && p == 1 && m == 2 && v == 3;
+    }
+    ok(good, "clip: factor and decision");
+    ok(still, "adamw changes nothing where the decision is no");
 }
 
 static void test_exp(void)
@@ -237,7 +307,11 @@ int main(void)
     test_copy(1, 9001);
     test_sums(100, 77);
     test_sums(3, 5001);
+    test_parts(F32);
+    test_parts(F64);
+    test_parts(I32);
     test_long_vector();
+    test_clip();
     test_adamw(0);
     test_adamw(0.1);
     test_exp();

@@ -1,10 +1,23 @@
-/* AdamW (definitions D4) on a contiguous piece: elementwise, so threads do not matter for bits. */
+/* AdamW (definitions D4) on a contiguous piece: elementwise, so threads do not matter for bits. Before it
+ * the decision whether, and how much of the gradient. */
 #include "device/cpu/cpu.h"
 #include <math.h>
 
-KERNEL void cpu_adamw(struct dev *dev, struct adamw a, view pv, view mv, view vv, view gv, float scale)
+void cpu_clip(struct dev *dev, view control, view squares, view loss, double limit)
+{
+    double norm = sqrt(*(double *)squares.data), scale = limit > 0 ? fmin(1, limit / (norm + 1e-6)) : 1;
+    bool go = isfinite(norm) && isfinite(*(double *)loss.data);
+    (void)dev;
+    ((float *)control.data)[0] = go ? (float)scale : 0;
+    ((float *)control.data)[1] = go;
+}
+
+KERNEL void cpu_adamw(struct dev *dev, struct adamw a, view pv, view mv, view vv, view gv, view control)
 {
     (void)dev;
+    float scale = ((const float *)control.data)[0];
+    if (((const float *)control.data)[1] == 0)
+        return;
     float *p = pv.data, *m = mv.data, *v = vv.data;
     const float *g = gv.data;
     float keep = 1 - a.lr * a.decay, rate = a.lr / a.bias1, correct = 1 / a.bias2;

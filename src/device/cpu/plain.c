@@ -159,14 +159,14 @@ static double sum_view(struct dev *dev, view x, bool squares)
     return total;
 }
 
-double cpu_sum(struct dev *dev, view x)
+void cpu_sum(struct dev *dev, view total, view x)
 {
-    return sum_view(dev, x, false);
+    *(double *)total.data += sum_view(dev, x, false);
 }
 
-double cpu_sumsq(struct dev *dev, view x)
+void cpu_sumsq(struct dev *dev, view total, view x)
 {
-    return sum_view(dev, x, true);
+    *(double *)total.data += sum_view(dev, x, true);
 }
 
 /* ---- finite ---- */
@@ -200,23 +200,38 @@ bool cpu_finite(struct dev *dev, view x)
     return !bad;
 }
 
-/* ---- the sum of what ranks sent ---- */
+/* ---- the sum of what ranks sent: block by block in the first cache ---- */
 
-/* Block by block in the first cache. */
+enum { SUM_BLOCK = 1024 };
+
+#define SUM_PARTS(type)                                                                                   \
+    static void sum_parts_##type(type *out, view parts, int64_t own, const type *mine, int64_t n)         \
+    {                                                                                                     \
+        _Pragma("omp parallel for schedule(static) if (n > 16 * SUM_BLOCK)") for (int64_t lo = 0; lo < n; \
+                                                                                  lo += SUM_BLOCK)        \
+        {                                                                                                 \
+            int64_t m = n - lo < SUM_BLOCK ? n - lo : SUM_BLOCK;                                          \
+            type sum[SUM_BLOCK];                                                                          \
+            for (int64_t r = 0; r < parts.n[1]; r++) {                                                    \
+                const type *part = (r == own ? mine : (const type *)parts.data + r * parts.ld) + lo;      \
+                for (int64_t i = 0; i < m; i++)                                                           \
+                    sum[i] = r == 0 ? part[i] : sum[i] + part[i];                                         \
+            }                                                                                             \
+            memcpy(out + lo, sum, (size_t)m * sizeof *sum);                                               \
+        }                                                                                                 \
+    }
+SUM_PARTS(float)
+SUM_PARTS(double)
+SUM_PARTS(int32_t)
+
 void cpu_sum_parts(struct dev *dev, view out, view parts, int64_t own, view mine)
 {
-    enum { BLOCK = 1024 };
     int64_t n = view_size(out);
     (void)dev;
-#pragma omp parallel for schedule(static) if (n > 16 * BLOCK)
-    for (int64_t lo = 0; lo < n; lo += BLOCK) {
-        int64_t m = n - lo < BLOCK ? n - lo : BLOCK;
-        float sum[BLOCK];
-        for (int64_t r = 0; r < parts.n[1]; r++) {
-            const float *part = (r == own ? (const float *)mine.data : f32_row(parts, r)) + lo;
-            for (int64_t i = 0; i < m; i++)
-                sum[i] = r == 0 ? part[i] : sum[i] + part[i];
-        }
-        memcpy((float *)out.data + lo, sum, (size_t)m * sizeof *sum);
-    }
+    if (out.type == F32)
+        sum_parts_float(out.data, parts, own, mine.data, n);
+    else if (out.type == F64)
+        sum_parts_double(out.data, parts, own, mine.data, n);
+    else
+        sum_parts_int32_t(out.data, parts, own, mine.data, n);
 }

@@ -100,16 +100,16 @@ static int64_t largest(const float *l, int64_t n)
     return at;
 }
 
-/* sums [2X+2] in double: assignments, softmax, lse^2, the largest logit squared. */
+/* sums [2X+2] in double: softmax, lse^2, the largest logit squared; assignments last, as integers. */
 static void add_stats(double *sums, const int32_t *idx, int64_t k, const float *l, float lse, int64_t experts)
 {
-    for (int64_t j = 0; j < k; j++)
-        sums[idx[j]]++;
     for (int64_t e = 0; e < experts; e++)
-        sums[experts + e] += (double)vm_exp(l[e] - lse);
-    sums[2 * experts] += (double)lse * (double)lse;
+        sums[e] += (double)vm_exp(l[e] - lse);
+    sums[experts] += (double)lse * (double)lse;
     double most = (double)l[largest(l, experts)];
-    sums[2 * experts + 1] += most * most;
+    sums[experts + 1] += most * most;
+    for (int64_t j = 0; j < k; j++)
+        sums[experts + 2 + idx[j]]++;
 }
 
 KERNEL static void route_row(struct route r, int32_t *idx, float *gate, double *sums, const float *l,
@@ -121,8 +121,8 @@ KERNEL static void route_row(struct route r, int32_t *idx, float *gate, double *
     add_stats(sums, idx, r.top_k, l, lse, experts);
 }
 
-void cpu_router_choose(struct dev *dev, struct route r, view idx, view gate, view stats, view logits,
-                       view bias)
+void cpu_router_choose(struct dev *dev, struct route r, view idx, view gate, view counts, view stats,
+                       view logits, view bias)
 {
     int64_t experts = logits.n[2], n = 2 * experts + 2, threads = omp_get_max_threads();
     double *partial = cpu_scratch(dev, threads * n * (int64_t)sizeof(double));
@@ -135,8 +135,72 @@ void cpu_router_choose(struct dev *dev, struct route r, view idx, view gate, vie
         double sum = 0;
         for (int64_t p = 0; p < threads; p++)
             sum += partial[p * n + i];
-        ((float *)stats.data)[i] = (float)sum;
+        if (i < experts + 2)
+            ((float *)stats.data)[i] = (float)sum;
+        else
+            ((int32_t *)counts.data)[i - experts - 2] = (int32_t)sum; /* exact */
     }
+}
+
+/* ---- losses ---- */
+
+/* A of a domain from its statistics, and what every token's softmax receives. */
+static double aux_loss(const struct router_losses *l, float *seed, const int32_t *counts, const float *stats,
+                       const float *load, int64_t domains, int64_t experts)
+{
+    double aux = 0;
+    for (int64_t e = 0; e < experts; e++) {
+        double own = (double)experts * (double)counts[e] / (l->n * (double)l->top_k);
+        double relative = load ? (double)load[e] : own; /* X*f_e */
+        aux += relative * (double)stats[e] / l->n;
+        seed[e] = (float)(l->coeff / (double)domains * relative / l->n);
+    }
+    return aux;
+}
+
+void cpu_router_losses(struct dev *dev, struct router_losses l, view seeds, view total, view loads,
+                       view counts, view stats, view load)
+{
+    int64_t domains = seeds.n[1], experts = seeds.n[2];
+    double *sum = total.data, *each = loads.data, tokens = l.n * (double)domains;
+    (void)dev;
+    for (int64_t i = 0; i < domains; i++) {
+        const int32_t *count = i32_row(counts, i);
+        const float *stat = f32_row(stats, i);
+        double aux = aux_loss(&l, f32_row(seeds, i), count, stat, load.data, domains, experts);
+        if (!l.told)
+            continue;
+        sum[0] += aux / (double)domains;
+        sum[1] += (double)stat[experts] / tokens;
+        sum[2] += (double)stat[experts + 1] / tokens;
+        for (int64_t e = 0; e < experts; e++)
+            each[e] += (double)count[e];
+    }
+}
+
+/* ---- how close the choice was ---- */
+
+/* The k-th largest key minus the one after it. */
+static double row_margin(float *best, int64_t k, const float *l, const float *bias, int64_t experts)
+{
+    for (int64_t e = 0; e < experts; e++) {
+        float key = l[e] + (bias ? bias[e] : 0);
+        int64_t at = e < k + 1 ? e : k + 1;
+        for (; at > 0 && key > best[at - 1]; at--)
+            if (at < k + 1)
+                best[at] = best[at - 1];
+        if (at < k + 1)
+            best[at] = key;
+    }
+    return (double)best[k - 1] - (double)best[k];
+}
+
+void cpu_router_margin(struct dev *dev, view least, int64_t top_k, view logits, view bias)
+{
+    float *best = cpu_scratch(dev, (top_k + 1) * (int64_t)sizeof *best);
+    double *smallest = least.data;
+    for (int64_t t = 0; t < logits.n[1]; t++)
+        *smallest = fmin(*smallest, row_margin(best, top_k, f32_row(logits, t), bias.data, logits.n[2]));
 }
 
 /* ---- backward ---- */

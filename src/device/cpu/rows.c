@@ -73,3 +73,23 @@ KERNEL void cpu_combine(struct dev *dev, view out, view y, view slot, bool acc)
             memset(to, 0, (size_t)h * sizeof *to);
     }
 }
+
+/* Expert order is (expert, p, q): source ranks ascend as (p, q), while rows arrive as runs (q, p, expert). */
+void cpu_expert_order(struct dev *dev, view order, view back, view cnt, int64_t q)
+{
+    int64_t sources = cnt.n[1], experts = cnt.n[2], p = sources / q, at = 0;
+    int64_t *start = cpu_scratch(dev, sources * experts * (int64_t)sizeof *start); /* of each run */
+    int32_t r = 0, *to = order.data, *from = back.data;
+    for (int64_t i = 0; i < sources * experts; i++) {
+        start[i] = at;
+        at += i32_row(cnt, i / experts)[i % experts];
+    }
+    for (int64_t e = 0; e < experts; e++)
+        for (int64_t source = 0; source < sources; source++) {
+            int64_t lies = source % q * p + source / q;
+            for (int32_t i = 0; i < i32_row(cnt, lies)[e]; i++, r++) {
+                to[r] = (int32_t)(start[lies * experts + e] + i);
+                from[to[r]] = r;
+            }
+        }
+}

@@ -53,107 +53,72 @@ static void assume_counts(const struct net *net, struct exchange *x)
 }
 
 /* cnt [ETP, EP, experts here]: rows of each expert from each source, in the order in which they lie in
- * the gathered buffer. Sets the sizes and writes where each expert-ordered row comes from. */
+ * the gathered buffer. Sets how many rows come from where, and each expert's. */
 static void place_rows(struct net *net, struct exchange *x, const int32_t *cnt)
 {
     int64_t ep = net->layout.ep, etp = net->layout.etp, here = net->config->moe.experts / ep;
     memset(x->offs, 0, (size_t)(here + 1) * sizeof *x->offs);
-    x->rows = 0;
-    for (int64_t q = 0; q < etp; q++) {
-        x->shares[q] = 0;
-        for (int64_t i = 0; i < ep * here; i++) {
-            int64_t n = cnt[q * ep * here + i];
-            x->shares[q] += n;
-            x->offs[i % here + 1] += n;
-        }
-        x->rows += x->shares[q];
+    memset(x->recv, 0, (size_t)ep * sizeof *x->recv);
+    memset(x->shares, 0, (size_t)etp * sizeof *x->shares);
+    for (int64_t i = 0; i < etp * ep * here; i++) {
+        int64_t q = i / here / ep;
+        x->shares[q] += cnt[i];
+        x->offs[i % here + 1] += cnt[i];
+        if (q == net->at.q)
+            x->recv[i / here % ep] += cnt[i];
     }
-    x->middle = x->shares[net->at.q];
     for (int64_t e = 0; e < here; e++)
         x->offs[e + 1] += x->offs[e];
+    x->middle = x->shares[net->at.q];
+    x->rows = x->offs[here];
 }
 
-/* Expert order is (expert, source rank, local token) and source ranks ascend as (p, q), while the
- * gathered buffer runs (q, p, expert, local token). */
-static void write_order(struct net *net, struct exchange *x, const int32_t *cnt)
+/* Rows of my assignments to each member of the EP group, counts [X]. */
+static void count_sends(const struct net *net, struct exchange *x, const int32_t *counts)
+{
+    int64_t ep = net->layout.ep, here = net->config->moe.experts / ep;
+    x->kept = 0;
+    memset(x->send, 0, (size_t)ep * sizeof *x->send);
+    for (int64_t e = 0; e < ep * here; e++) {
+        x->send[e / here] += counts[e];
+        x->kept += counts[e];
+    }
+}
+
+/* all [EP + ETP*EP, here]: rows that I send to each expert; then what every source sends to my experts,
+ * exchanged over EP, then over ETP. The host reads both at once: the one wait of a MoE layer. */
+static void exchange_counts(struct net *net, struct exchange *x, view all)
 {
     int64_t ep = net->layout.ep, etp = net->layout.etp, here = net->config->moe.experts / ep;
-    if (net->host_ids_n < 2 * x->rows) {
-        net->host_ids_n = 2 * x->rows + x->rows / 2;
-        net->host_ids = mem_grow(net->host_ids, net->host_ids_n, sizeof *net->host_ids);
-    }
-    int32_t *order = net->host_ids, *back = order + x->rows;
-    int64_t *start = net->host_counts, at = 0; /* of each (q, p, expert) run in the gathered buffer */
-    for (int64_t i = 0; i < etp * ep * here; i++) {
-        start[i] = at;
-        at += cnt[i];
-    }
-    int32_t r = 0;
-    for (int64_t e = 0; e < here; e++)
-        for (int64_t source = 0; source < ep * etp; source++) {
-            int64_t run = (source % etp * ep + source / etp) * here + e;
-            for (int32_t i = 0; i < cnt[run]; i++, r++) {
-                order[r] = (int32_t)(start[run] + i);
-                back[start[run] + i] = r;
-            }
-        }
-    dev_upload(net->dev, region_view(&x->order, I32, 1, 1, x->rows), order);
-    dev_upload(net->dev, region_view(&x->back, I32, 1, 1, x->rows), back);
-}
-
-/* Exchange the counts of my assignments [X]: over EP, then over ETP. */
-static void exchange_counts(struct net *net, struct exchange *x, view counts)
-{
-    int64_t ep = net->layout.ep, etp = net->layout.etp, experts = net->config->moe.experts,
-            here = experts / ep;
     int64_t mark = arena_mark(&net->arena);
     view received = arena_scratch(&net->arena, I32, 1, ep, here);
-    view all = arena_scratch(&net->arena, I32, 1, ep * etp, here);
-    int32_t *cnt = (int32_t *)(net->host_counts + ep * etp * here); /* behind write_order's starts */
     for (int64_t i = 0; i < ep; i++)
         x->send[i] = x->recv[i] = 1;
-    group_all_to_all(net->group[G_EP], COMPUTE, received, x->recv, view_shape(counts, 1, ep, here), x->send);
-    group_all_gather(net->group[G_ETP], COMPUTE, all, received);
-    if (!dev_is_dry(net->dev)) {
-        dev_download(net->dev, cnt, counts);
-        for (int64_t p = 0; p < ep; p++) {
-            x->send[p] = 0;
-            for (int64_t e = 0; e < here; e++)
-                x->send[p] += cnt[p * here + e];
-        }
-        dev_download(net->dev, cnt, all);
-        place_rows(net, x, cnt);
-        for (int64_t p = 0; p < ep; p++) {
-            x->recv[p] = 0;
-            for (int64_t e = 0; e < here; e++)
-                x->recv[p] += cnt[(net->at.q * ep + p) * here + e];
-        }
-        if (moves(net))
-            write_order(net, x, cnt);
-    }
+    group_all_to_all(net->group[G_EP], COMPUTE, received, x->recv, view_rows(all, 0, ep), x->send);
+    group_all_gather(net->group[G_ETP], COMPUTE, view_rows(all, ep, etp * ep), received);
     arena_release(&net->arena, mark);
+    if (dev_is_dry(net->dev)) {
+        assume_counts(net, x);
+        return;
+    }
+    dev_download(net->dev, net->host_counts, all);
+    count_sends(net, x, net->host_counts);
+    place_rows(net, x, net->host_counts + ep * here);
 }
 
 void exchange_plan(struct net *net, struct pass *p, struct exchange *x, view kept)
 {
-    int64_t experts = net->config->moe.experts, k = net->config->moe.top_k;
+    int64_t ep = net->layout.ep, here = net->config->moe.experts / ep, k = net->config->moe.top_k;
     x->slot = arena_save(&net->arena, I32, 1, p->own, k);
     view pick = arena_save(&net->arena, I32, 1, 1, p->own * k);
-    view counts = arena_scratch(&net->arena, I32, 1, 1, experts);
-    dev_route_plan(net->dev, counts, x->slot, pick, kept);
-    exchange_counts(net, x, counts);
-    if (dev_is_dry(net->dev)) {
-        assume_counts(net, x);
-        if (moves(net)) {
-            region_view(&x->order, I32, 1, 1, x->rows);
-            region_view(&x->back, I32, 1, 1, x->rows);
-        }
-    } else {
-        x->kept = 0;
-        for (int64_t i = 0; i < net->layout.ep; i++)
-            x->kept += x->send[i];
-    }
+    view all = arena_scratch(&net->arena, I32, 1, ep * (1 + net->layout.etp), here);
+    dev_route_plan(net->dev, view_rows(all, 0, ep), x->slot, pick, kept);
+    exchange_counts(net, x, all);
     x->pick = view_cols(pick, 0, x->kept);
+    if (moves(net))
+        dev_expert_order(net->dev, region_view(&x->order, I32, 1, 1, x->rows),
+                         region_view(&x->back, I32, 1, 1, x->rows), view_rows(all, ep, ep * net->layout.etp),
+                         net->layout.etp);
 }
 
 view exchange_send(struct net *net, struct exchange *x, struct region *out, view rows, int64_t per_row)

@@ -43,10 +43,10 @@ static void chunk_stats(struct net *net, view lse, view nll, view logits, view t
 }
 
 /* Every TP rank knows every nll; t = 0 reports it. */
-static void report_nll(struct net *net, struct pass *p, view nll)
+static void report_nll(struct net *net, view nll)
 {
-    if (net->at.t == 0 && !dev_is_dry(net->dev))
-        p->report->nll += dev_sum(net->dev, nll);
+    if (net->at.t == 0)
+        dev_sum(net->dev, tally(net, TALLY_NLL, 1), nll);
 }
 
 static void chunk_train(struct net *net, struct pass *p, int64_t from, int64_t rows, view h, view d_h,
@@ -58,7 +58,7 @@ static void chunk_train(struct net *net, struct pass *p, int64_t from, int64_t r
     view lse = arena_scratch(&net->arena, F32, 1, 1, rows), nll = arena_scratch(&net->arena, F32, 1, 1, rows);
     dev_gemm(net->dev, false, true, view_rows(h, from, rows), w, false, logits);
     chunk_stats(net, lse, nll, logits, target);
-    report_nll(net, p, nll);
+    report_nll(net, nll);
     dev_ce_grad(net->dev, logits, lse, target, rows_of_vocabulary(net).lo, (float)p->batch->inv_counted);
     dev_gemm(net->dev, false, false, logits, w, false, view_rows(d_h, from, rows));
     dev_gemm(net->dev, true, false, logits, view_rows(h, from, rows), acc,
@@ -110,7 +110,7 @@ static void chunk_eval(struct net *net, struct pass *p, int64_t from, int64_t ro
     dev_gemm(net->dev, false, true, view_rows(h, from, rows), weight(net, head_layer(net), T_HEAD), false,
              logits);
     chunk_stats(net, lse, nll, logits, view_cols(p->targets, from, rows));
-    report_nll(net, p, nll);
+    report_nll(net, nll);
     if (sink)
         give_logits(net, logits, from, sink);
     arena_release(&net->arena, mark);

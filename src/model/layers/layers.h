@@ -51,12 +51,21 @@ struct net {
     struct saved *saved; /* [layers of the table]; forward alone uses saved[1] for all blocks */
     struct region tmp[TEMPORARIES];
     float *cos_sin_base;
-    view cos_sin;      /* [S, hd] */
-    int32_t *host_ids; /* host scratch of dispatch: int32 [most rows], it only grows */
-    int64_t host_ids_n;
-    float *host_stats;    /* [micro, 3X + 2] statistics, then seeds of the aux loss; [X] loads */
-    int64_t *host_counts; /* [ETP * X] */
-    void *host_capacity;  /* capacity.c's, where there is a capacity */
+    view cos_sin;         /* [S, hd] */
+    int32_t *host_counts; /* [X + ETP * X]: see exchange_counts */
+    view tally;           /* F64 [TALLY_LOADS + MoE layers * X]: the report on the device */
+    double *host_tally;   /* alike: what net_begin writes and net_read reads */
+    bool margins;         /* note routing margins */
+};
+
+/* Where things lie in the tally. */
+enum {
+    TALLY_NLL,
+    TALLY_LOSSES,
+    TALLY_DROPPED = TALLY_LOSSES + 3,
+    TALLY_SUMS,
+    TALLY_MARGIN = TALLY_SUMS,
+    TALLY_LOADS
 };
 
 /* One pass over a micro-batch. */
@@ -68,8 +77,7 @@ struct pass {
     bool acc;          /* weight gradients: add */
     const struct micro_batch *batch;
     view ids, targets; /* I32 [N] on the device */
-    struct net_report *report;
-    int moe; /* MoE layers met so far: index into report->load */
+    int moe;           /* MoE layers met so far */
 };
 
 /* ---- linear.c: parallel communication of linear layers; COLLECTIVE over TP ---- */
@@ -81,6 +89,8 @@ view seq_partial(struct net *, const struct pass *, int64_t n);
 void seq_reduce(struct net *, const struct pass *, view out, view partial, bool acc);
 /** x_out = what a feed-forward adds to: x. */
 void residual(struct net *, const struct pass *, view x_out, view x);
+/** `n` numbers of the report on the device, from one of TALLY_... */
+view tally(const struct net *, int64_t from, int64_t n);
 /** The first N rows of a gathered view. */
 view live(const struct pass *, view gathered);
 view weight(const struct net *, int layer, enum slot); /* as a stack [n0, n1, n2] */
@@ -135,8 +145,6 @@ void shared_fwd(struct net *, struct pass *, int layer, struct saved *, view x_o
 void shared_bwd(struct net *, struct pass *, int layer, struct saved *, view d_x, view h, view d_h);
 
 /* ---- capacity.c ---- */
-/** Host memory for micro-batches of `tokens`: allocated once, not in steps. */
-int64_t capacity_bytes(const struct config *, int64_t tokens);
 /** Which assignments of the micro-batch fit (D5): COLLECTIVE over TP. idx, gate [own, k] -> kept. */
 void capacity_keep(struct net *, struct pass *, view kept, view idx, view gate);
 

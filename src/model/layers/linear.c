@@ -48,6 +48,11 @@ void residual(struct net *net, const struct pass *p, view x_out, view x)
         dev_copy(net->dev, x_out, x);
 }
 
+view tally(const struct net *net, int64_t from, int64_t n)
+{
+    return view_cols(net->tally, from, n);
+}
+
 view live(const struct pass *p, view gathered)
 {
     return view_rows(gathered, 0, p->n);
