@@ -63,6 +63,7 @@ static char *domain(const struct key *key)
     case K_MAYBE: return mem_text("true, false");
     case K_PATH: return mem_format("path%s%s", key->choices ? ", or " : "", key->choices ? key->choices : "");
     case K_PATHS: return mem_text("list of paths");
+    case K_NAMES: return mem_text("list of names");
     case K_REALS: return mem_text("list of numbers");
     case K_ITEMS: return mem_text("list of paths or {path, weight}");
     case K_EVERY: return mem_text("steps, time, never");

@@ -1,5 +1,5 @@
-/* coppice inspect PATH [--json] [--diff PATH]: what a Hugging Face directory or a checkpoint is, and whether
- * it can be trained; or what is different in another one. No MPI. */
+/* coppice inspect PATH [--json] [--diff PATH] [--set model.ignore=[KEY]]: what a Hugging Face directory or a
+ * checkpoint is, and whether it can be trained; or what is different in another one. No MPI. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,21 +139,21 @@ static void print_json(const struct subject *s, status code)
 
 /* ---- the command ---- */
 
-static status inspect(const struct options *o)
+static status inspect(const struct options *o, const struct paths *ignore)
 {
     struct subject s;
-    status code = subject_open(&s, o->files[0]);
+    status code = subject_open(&s, o->files[0], ignore);
     (o->json ? print_json : show)(&s, code);
     subject_close(&s);
     return code;
 }
 
-static status diff(const struct options *o)
+static status diff(const struct options *o, const struct paths *ignore)
 {
     struct subject a, b = {0};
-    status code = subject_open(&a, o->files[0]);
+    status code = subject_open(&a, o->files[0], ignore);
     if (code == OK)
-        code = subject_open(&b, o->diff);
+        code = subject_open(&b, o->diff, ignore);
     if (code == OK)
         code = subject_diff(&a, &b);
     subject_close(&a);
@@ -164,15 +164,20 @@ static status diff(const struct options *o)
 int cmd_inspect(int argc, char **argv)
 {
     struct options o;
+    struct deck deck; /* of --set: its model.ignore counts */
+    deck_init(&deck);
     log_open(true, false);
-    status code = options_parse(&o, argc, argv, "json diff");
+    status code = options_parse(&o, argc, argv, "json diff set");
     log_open(true, o.quiet);
     if (code == OK && o.n_files != 1)
         code = fail(E_DECK, "coppice inspect needs one Hugging Face directory, run folder or checkpoint");
     if (code == OK)
-        code = o.diff ? diff(&o) : inspect(&o);
+        code = deck_read(&deck, 0, NULL, o.n_set, o.set);
+    if (code == OK)
+        code = (o.diff ? diff : inspect)(&o, &deck.model.ignore);
     if (code != OK && code != E_DIFFERENT && !o.json)
         log_error(status_text());
+    deck_free(&deck);
     options_free(&o);
     return code;
 }

@@ -22,7 +22,7 @@ static bool exists(const char *dir, const char *name)
 static status read_hf(struct config *c, const char *dir, const struct deck *deck)
 {
     struct hf_config hf;
-    TRY(hf_config_read(&hf, dir));
+    TRY(hf_config_read(&hf, dir, deck->model.ignore.path, deck->model.ignore.n));
     for (int i = 0; i < hf.n_notes; i++)
         log_warn("%s", hf.notes[i]);
     status s = config_from_hf(c, &hf);

@@ -57,9 +57,9 @@ static status check_types(struct source *arrays)
     return OK;
 }
 
-static status open_directory(struct subject *s)
+static status open_directory(struct subject *s, const struct paths *ignore)
 {
-    TRY(hf_config_read(&s->hf, s->path));
+    TRY(hf_config_read(&s->hf, s->path, ignore->path, ignore->n));
     s->described = true;
     TRY(config_from_hf(&s->config, &s->hf));
     TRY(config_check(&s->config));
@@ -77,12 +77,12 @@ static status open_checkpoint(struct subject *s)
     return open_arrays(s, &s->arrays);
 }
 
-status subject_open(struct subject *s, const char *path)
+status subject_open(struct subject *s, const char *path, const struct paths *ignore)
 {
     *s = (struct subject){0};
     if (holds(path, "config.json")) {
         s->path = mem_text(path);
-        return open_directory(s);
+        return open_directory(s, ignore);
     }
     s->checkpoint = true;
     TRY(ckpt_resolve(path, &s->path));

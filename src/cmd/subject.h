@@ -3,6 +3,7 @@
 #ifndef CMD_SUBJECT_H
 #define CMD_SUBJECT_H
 #include "ckpt/ckpt.h"
+#include "deck/deck.h"
 #include "format/hf_config.h"
 
 struct subject {
@@ -15,9 +16,9 @@ struct subject {
     struct source *arrays; /* as they are called in the files; NULL = not readable */
 };
 
-/** Fills as much as can be read; the status says whether it could be trained. E_DATA, E_NOCKPT.
- *  subject_close in any case. */
-status subject_open(struct subject *, const char *path) MUST_USE;
+/** Fills as much as can be read; the status says whether it could be trained. `ignore`: a deck's
+ * model.ignore. E_DATA, E_DECK, E_NOCKPT. subject_close in any case. */
+status subject_open(struct subject *, const char *path, const struct paths *ignore) MUST_USE;
 void subject_close(struct subject *);
 /** The weights under the names of the table of its shape, for one rank alone, whatever the files call them.
  *  Of a subject that opened well. */

@@ -36,7 +36,8 @@ static void value_clear(const struct key *key, void *slot)
     case K_REAL: *(double *)slot = -1; break;
     case K_MAYBE: *(int *)slot = -1; break;
     case K_ITEMS: items_free(slot); break;
-    case K_PATHS: paths_free(slot); break;
+    case K_PATHS:
+    case K_NAMES: paths_free(slot); break;
     case K_REALS:
         free(((struct reals *)slot)->x);
         *(struct reals *)slot = (struct reals){0};

@@ -18,7 +18,7 @@ struct data_items {
 };
 struct paths {
     int n;
-    char **path; /* absolute */
+    char **path; /* absolute; of K_NAMES: as they were written */
 };
 struct reals {
     int n;
@@ -56,7 +56,8 @@ struct model_section { /* unset: -1, NULL; spelled-out keys override `like` */
     char *like;        /* absolute path of a Hugging Face directory */
     int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, max_positions;
     double norm_eps, rope_theta;
-    int tied, qkv_bias; /* -1 unset */
+    int tied, qkv_bias;  /* -1 unset */
+    struct paths ignore; /* keys of config.json */
     struct moe_section moe;
 };
 struct start_section {
@@ -138,6 +139,7 @@ struct key {
         K_PATH,
         K_REALS,
         K_PATHS,
+        K_NAMES,
         K_ITEMS,
         K_EVERY,
         K_LAYERS,

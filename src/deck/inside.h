@@ -40,6 +40,8 @@ void *value_slot(const struct deck *, int key);
 void value_set_items(struct deck *, int key, struct data_items, const char *where);
 void value_set_paths(struct deck *, int key, struct paths, const char *where);
 void paths_free(struct paths *);
+/** A text of a list of paths or names; NULL with an error about `name` added. Caller frees. */
+char *value_text(const struct key *, const char *name, const struct scalar *, struct errors *);
 /** Back to the default. */
 void value_reset(struct deck *, int key);
 /** "expected an integer": for the message about a value that is something else. */

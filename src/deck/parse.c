@@ -288,15 +288,16 @@ static void read_items(struct reader *r, int key, const char *name)
     free(where);
 }
 
-/* The list's next path into `paths`; false with an error added. */
-static bool read_path(struct reader *r, struct paths *paths, const char *key)
+/* The list's next path or name into `paths`; false with an error added. */
+static bool read_path(struct reader *r, struct paths *paths, const struct key *key)
 {
-    char *name = mem_format("%s.%d", key, paths->n), *path = NULL;
+    char *name = mem_format("%s.%d", key->path, paths->n), *path = NULL;
     struct scalar at = is(r, YAML_SCALAR_EVENT) && !r->refused ? scalar_here(r) : (struct scalar){0};
     if (at.text)
-        path = path_resolve(name, &at, r->errors);
+        path = value_text(key, name, &at, r->errors);
     else if (!r->refused && !r->broken)
-        errors_add(r->errors, r->where, "%s: expected a path, not %s", name, kind_name(r));
+        errors_add(r->errors, r->where, "%s: expected a %s, not %s", name,
+                   key->type == K_PATHS ? "path" : "name", kind_name(r));
     free(name);
     if (!path) {
         skip(r);
@@ -307,13 +308,13 @@ static bool read_path(struct reader *r, struct paths *paths, const char *key)
     return true;
 }
 
-static void read_paths(struct reader *r, int key, const char *name)
+static void read_paths(struct reader *r, int key, const struct key *about)
 {
     struct paths paths = {0};
     char *where = mem_text(r->where);
     bool good = true;
     for (next(r); !r->broken && !is(r, YAML_SEQUENCE_END_EVENT); next(r))
-        good = read_path(r, &paths, name) && good;
+        good = read_path(r, &paths, about) && good;
     if (good && !r->broken)
         value_set_paths(r->deck, key, paths, where);
     else
@@ -334,8 +335,8 @@ static void read_key(struct reader *r, int key)
         value_set(r->deck, key, &at, r->errors);
     } else if (k->type == K_ITEMS) {
         read_items(r, key, k->path);
-    } else if (list && k->type == K_PATHS) {
-        read_paths(r, key, k->path);
+    } else if (list && (k->type == K_PATHS || k->type == K_NAMES)) {
+        read_paths(r, key, k);
     } else if (list && (k->type == K_REALS || k->type == K_LAYERS)) {
         read_number_list(r, key, k->path);
     } else {

@@ -168,7 +168,7 @@ static void (*const writer[])(struct text *, const void *slot) = {
     [K_MAYBE] = write_maybe,   [K_CHOICE] = write_word,       [K_PATH] = write_path,
     [K_REALS] = write_reals,   [K_ITEMS] = write_items,       [K_EVERY] = write_every,
     [K_LAYERS] = write_layers, [K_DURATION] = write_duration, [K_DECIMAL] = write_word,
-    [K_PATHS] = write_paths,
+    [K_PATHS] = write_paths,   [K_NAMES] = write_paths,
 };
 
 /* Is a value that has no default not given? */
@@ -178,7 +178,8 @@ static bool is_unset(const struct key *key, const void *slot)
     case K_INT: return !key->fallback && *(const int64_t *)slot == -1;
     case K_REAL: return !key->fallback && *(const double *)slot < 0;
     case K_MAYBE: return *(const int *)slot == -1;
-    case K_PATHS: return ((const struct paths *)slot)->n == 0;
+    case K_PATHS:
+    case K_NAMES: return ((const struct paths *)slot)->n == 0;
     case K_REALS: return ((const struct reals *)slot)->n == 0;
     case K_ITEMS: return ((const struct data_items *)slot)->n == 0;
     case K_CHOICE:

@@ -74,6 +74,7 @@ const char *value_expected(const struct key *key)
     case K_MAYBE: return "expected true or false";
     case K_PATH: return "expected a path";
     case K_PATHS: return "expected a list of paths";
+    case K_NAMES: return "expected a list of names";
     case K_REALS: return "expected a list of numbers such as [0.9, 0.1]";
     case K_ITEMS: return "expected a list of data sets, each a path or {path: ..., weight: ...}";
     case K_EVERY: return "expected a number of steps, a time such as 90s, 30min or 2h, or never";
@@ -214,10 +215,21 @@ static bool set_reals(const struct cell *c)
     return true;
 }
 
+char *value_text(const struct key *key, const char *name, const struct scalar *at, struct errors *errors)
+{
+    size_t n = strlen(at->text);
+    if (key->type == K_PATHS)
+        return path_resolve(name, at, errors);
+    if (n > 0 && n <= 200 && strcspn(at->text, " $,[]{}") == n && text_clean(at->text, n))
+        return mem_text(at->text);
+    errors_add(errors, at->where, "%s: expected a name, not '%.60s'", name, at->text);
+    return NULL;
+}
+
 /* One alone. */
 static bool set_paths(const struct cell *c)
 {
-    char *path = path_resolve(c->key->path, c->at, c->errors);
+    char *path = value_text(c->key, c->key->path, c->at, c->errors);
     if (!path)
         return false;
     struct paths *slot = c->slot;
@@ -319,7 +331,7 @@ static bool (*const setter[])(const struct cell *) = {
     [K_INT] = set_int,       [K_REAL] = set_real,     [K_BOOL] = set_bool,       [K_MAYBE] = set_bool,
     [K_CHOICE] = set_choice, [K_PATH] = set_path,     [K_REALS] = set_reals,     [K_ITEMS] = set_items,
     [K_EVERY] = set_every,   [K_LAYERS] = set_layers, [K_DECIMAL] = set_decimal, [K_DURATION] = set_duration,
-    [K_PATHS] = set_paths,
+    [K_PATHS] = set_paths,   [K_NAMES] = set_paths,
 };
 
 void value_set(struct deck *d, int i, const struct scalar *at, struct errors *errors)

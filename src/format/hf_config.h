@@ -20,8 +20,11 @@ struct hf_config {
     int n_notes;
 };
 /** Read dir/config.json. Keys that are absent have transformers' defaults; those of the shape must
- *  be there. E_DATA: "FILE: key "x": ...". On failure there is nothing to free. */
-status hf_config_read(struct hf_config *, const char *dir) MUST_USE;
+ *  be there. The n keys of `ignore` ("a", or "rope_scaling.a") count as absent, with a note; E_DECK for one that
+ *  says what the model is. E_DATA: "FILE: key "x": ...". On failure there is nothing to free. */
+status hf_config_read(struct hf_config *, const char *dir, char *const *ignore, int n) MUST_USE;
+/** Does a key change nothing, whatever its value? */
+_Bool hf_key_harmless(const char *name);
 void hf_config_free(struct hf_config *);
 /** Write config.json into dir for a model of this shape (old form keys, float32 or bfloat16).
  *  E_DATA if the model type cannot say it, E_SPACE if it cannot be written. */

@@ -83,7 +83,7 @@ static void bench_open(struct bench *b, const char *dir, int64_t experts)
     struct source *source;
     need(comm_open(&b->comm));
     need(dev_open(&b->dev, "cpu", 0, &options));
-    need(hf_config_read(&hf, dir));
+    need(hf_config_read(&hf, dir, NULL, 0));
     need(config_from_hf(&c, &hf));
     hf_config_free(&hf);
     model_open(&b->dense, &c, &one);

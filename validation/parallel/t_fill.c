@@ -336,7 +336,7 @@ static struct config config_of(const char *dir)
 {
     struct hf_config h;
     struct config c;
-    if (hf_config_read(&h, dir) != OK || config_from_hf(&c, &h) != OK)
+    if (hf_config_read(&h, dir, NULL, 0) != OK || config_from_hf(&c, &h) != OK)
         bug("%s", status_text());
     hf_config_free(&h);
     return c;

@@ -262,7 +262,7 @@ static void open_origin(struct origin *o, const char *name)
     const char *srcdir = getenv("srcdir");
     struct hf_config h;
     o->dir = mem_format("%s/validation/reference/%s", srcdir ? srcdir : ".", name);
-    if (hf_config_read(&h, o->dir) != OK || config_from_hf(&o->shape, &h) != OK)
+    if (hf_config_read(&h, o->dir, NULL, 0) != OK || config_from_hf(&o->shape, &h) != OK)
         bug("%s", status_text());
     hf_config_free(&h);
 }

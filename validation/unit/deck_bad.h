@@ -65,6 +65,10 @@ static const struct bad bad_decks[] = {
      "t.yaml:1:26: model.moe.imbalance: 0.5 is out of range (1 to 4096)"},
     {"start: {upcycle: {parents: [a, [b]]}}",
      "t.yaml:1:32: start.upcycle.parents.1: expected a path, not a list"},
+    {"model: {ignore: [a, [b]]}", "t.yaml:1:21: model.ignore.1: expected a name, not a list"},
+    {"model: {ignore: {a: b}}", "t.yaml:1:17: model.ignore: expected a list of names, not a mapping"},
+    {"model: {ignore: [\"two words\"]}", "t.yaml:1:18: model.ignore.0: expected a name, not 'two words'"},
+    {"model: {ignore: \"\"}", "t.yaml:1:17: model.ignore: expected a name, not ''"},
     {"start: {upcycle: {parents: {a: b}}}",
      "t.yaml:1:28: start.upcycle.parents: expected a list of paths, not a mapping"},
     {"start: {upcycle: {parents: [\"${NO_SUCH_NAME}\"]}}",
@@ -143,7 +147,7 @@ static const struct bad bad_decks[] = {
      "t.yaml:1:9: model.top_k: unknown key; did you mean model.moe.top_k?"},
     {"model: {xyzzy: 2}",
      "t.yaml:1:9: model.xyzzy: unknown key; model holds like, hidden, ffn, layers, heads, kv_heads, "
-     "head_dim, vocab, max_positions, norm_eps, rope_theta, tied, qkv_bias, moe"},
+     "head_dim, vocab, max_positions, norm_eps, rope_theta, tied, qkv_bias, ignore, moe"},
     {"xyzzy: 2",
      "t.yaml:1:1: xyzzy: unknown key; a deck holds run, model, start, parallel, device, data, batch, "
      "optimizer, checkpoint, eval, log"},

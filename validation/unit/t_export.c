@@ -128,7 +128,7 @@ static int differing(const char *dir, const struct config *c, struct source *wan
 static bool shape_of(struct config *c, const char *dir, const char *type)
 {
     struct hf_config h;
-    if (hf_config_read(&h, dir) != OK)
+    if (hf_config_read(&h, dir, NULL, 0) != OK)
         return false;
     bool good = config_from_hf(c, &h) == OK && !strcmp(h.model_type, type);
     hf_config_free(&h);

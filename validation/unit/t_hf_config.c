@@ -8,7 +8,7 @@
 static status read_text(struct hf_config *c, const char *text)
 {
     scratch_write("config.json", text, strlen(text));
-    return hf_config_read(c, scratch(""));
+    return hf_config_read(c, scratch(""), NULL, 0);
 }
 
 /* ---- files as transformers 5.23 writes them (new form, shortened lists of layers) ---- */
@@ -147,7 +147,21 @@ static const struct change {
      "{\"model_type\":\"qwen2\",\"use_sliding_window\":false,\"sliding_window\":4096,\"max_window_layers\":"
      "2}",
      NULL},
+    {NULL, "{\"rope_scaling\":{\"type\":\"linear\",\"factor\":1.0}}", NULL},
+    {NULL, "{\"rope_scaling\":{\"type\":\"default\",\"rope_type\":\"default\"},\"rope_parameters\":{\"type\":"
+           "\"default\",\"rope_type\":\"default\"}}", NULL},
+    {NULL, "{\"model_type\":\"mixtral\",\"num_experts\":4,\"num_local_experts\":4}", NULL},
+    {NULL, "{\"pretraining_tp\":2,\"hidden_act\":\"swish\",\"max_sequence_length\":2048}", NULL},
+    {NULL, "{\"use_mrope\":false,\"bias\":false,\"pruned_heads\":{},\"is_encoder_decoder\":false}", NULL},
+    {NULL, "{\"unsloth_fixed\":true,\"unsloth_version\":\"2025.1\",\"_attn_implementation_autoset\":true}", NULL},
+    {NULL, "{\"tokenizer_class\":\"x\",\"model_max_length\":7,\"temperature\":0.6,\"top_p\":0.9,\"max_length\":"
+           "4096,\"bad_words_ids\":null,\"return_dict\":true,\"id2label\":{\"0\":\"a\"},\"top_k\":50}", NULL},
     /* refused by name */
+    {NULL, "{\"use_mrope\":true}", "key \"use_mrope\": multimodal"},
+    {NULL, "{\"bias\":true}", "key \"bias\": biases"},
+    {NULL, "{\"hidden_act\":\"silu|swish\"}", "only \"silu\""},
+    {NULL, "{\"is_encoder_decoder\":true}", "only decoders"},
+    {NULL, "{\"max_sequence_length\":\"long\"}", "must be an integer"},
     {"model_type", "{}", "key \"model_type\": only llama"},
     {NULL, "{\"model_type\":\"gpt2\"}", "not gpt2"},
     {NULL, "{\"model_type\":7}", "key \"model_type\""},
@@ -179,7 +193,7 @@ static const struct change {
     {NULL, "{\"attention_bias\":0}", "key \"attention_bias\""},
     {NULL, "{\"mlp_bias\":true}", "key \"mlp_bias\""},
     {NULL, "{\"attention_dropout\":0.1}", "key \"attention_dropout\": only 0"},
-    {NULL, "{\"pretraining_tp\":2}", "key \"pretraining_tp\": only 1"},
+    {NULL, "{\"resid_pdrop\":0.1}", "key \"resid_pdrop\": only 0"},
     {NULL, "{\"partial_rotary_factor\":0.5}", "key \"partial_rotary_factor\""},
     {NULL, "{\"qk_norm\":true}", "key \"qk_norm\""},
     {NULL, "{\"quantization_config\":{\"bits\":4}}", "quantised"},
@@ -192,7 +206,7 @@ static const struct change {
      "{\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\",\"sliding_attention\"]}",
      "layer 3: only full_attention"},
     {NULL, "{\"layer_types\":[0,0,0,0]}", "layer 0"},
-    {NULL, "{\"logit_scale\":0.5}", "key \"logit_scale\": unknown"},
+    {NULL, "{\"logit_scale\":0.5}", "model.ignore: [logit_scale]"},
     {NULL, "{\"_token_id\":0}", "key \"_token_id\": unknown"},
     {NULL, "{\"a\\nb\":0}", "control bytes"},
     {NULL, "{\"\":0}", "a key is empty"},
@@ -213,7 +227,7 @@ static const struct change {
     {NULL, "{\"rope_theta\":null}", "key \"rope_theta\""},
     {NULL, "{\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}}",
      "key \"rope_scaling.rope_type\": only default and llama3"},
-    {NULL, "{\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}}", "not linear"},
+    {NULL, "{\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}}", "not linear with a factor"},
     {NULL, "{\"rope_parameters\":{\"rope_type\":\"dynamic\"}}", "key \"rope_parameters.rope_type\""},
     {NULL, "{\"rope_scaling\":{\"rope_type\":\"llama3\"}}", "llama3 needs factor"},
     {NULL,
@@ -230,8 +244,19 @@ static const struct change {
     {NULL, "{\"rope_scaling\":4}", "must be an object"},
     {NULL, "{\"rope_parameters\":{\"full_attention\":{\"rope_theta\":1e4}}}",
      "key \"rope_parameters.full_attention\": unknown"},
-    {NULL, "{\"rope_scaling\":{},\"rope_parameters\":{}}", "which one counts"},
-    {NULL, "{\"rope_theta\":1e4,\"rope_parameters\":{\"rope_theta\":5e5}}", "500000 here and 10000 outside"},
+    /* two spellings that contradict each other */
+    {NULL, "{\"rope_scaling\":{},\"rope_parameters\":{\"rope_type\":\"default\"}}", "which one counts"},
+    {NULL, "{\"rope_theta\":1e4,\"rope_parameters\":{\"rope_theta\":5e5}}",
+     "key \"rope_parameters.rope_theta\": contradicts \"rope_theta\""},
+    {NULL, "{\"rope_theta\":1e4,\"rope_scaling\":{\"type\":\"default\",\"rope_theta\":5e5}}",
+     "key \"rope_scaling.rope_theta\": contradicts \"rope_theta\""},
+    {NULL,
+     "{\"rope_scaling\":{\"type\":\"llama3\",\"rope_type\":\"default\",\"factor\":8,\"low_freq_factor\":1,"
+     "\"high_freq_factor\":4}}",
+     "key \"rope_scaling.type\": contradicts \"rope_scaling.rope_type\""},
+    {NULL, "{\"rope_scaling\":{\"type\":\"linear\",\"rope_type\":\"default\",\"factor\":1}}", "contradicts"},
+    {NULL, "{\"model_type\":\"mixtral\",\"num_experts\":8,\"num_local_experts\":4}",
+     "key \"num_experts\": contradicts \"num_local_experts\""},
 };
 
 static void test_changes(void)
@@ -249,6 +274,46 @@ static void test_changes(void)
     }
 }
 
+/* Keys that the user answers for. */
+static void test_ignore(void)
+{
+    static const char text[] =
+        "{\"model_type\":\"llama\",\"hidden_size\":64,\"intermediate_size\":96,\"num_hidden_layers\":4,"
+        "\"num_attention_heads\":4,\"vocab_size\":100,\"my.tool\":3,\"quantization_config\":{\"a\":1},"
+        "\"rope_scaling\":{\"rope_type\":\"default\",\"beta_fast\":32}}";
+    static char tool[] = "my.tool", quantised[] = "quantization_config", inner[] = "rope_scaling.beta_fast",
+                absent[] = "absent";
+    char *const all[] = {tool, quantised, inner, absent};
+    static const char *const used[] = {"hidden_size", "rope_scaling", "rope_scaling.factor", "tie_word_embeddings",
+                                 "model_type", "sliding_window", "coppice_moe_layers"};
+    struct hf_config c;
+    scratch_write("config.json", text, strlen(text));
+    ok(hf_config_read(&c, scratch(""), all, 2) == E_DATA && says("model.ignore: [rope_scaling.beta_fast]"),
+       "one unknown key more than are ignored");
+    ok(hf_config_read(&c, scratch(""), all, 4) == OK && c.n_notes == 3 && strstr(c.notes[0], "my.tool") &&
+           strstr(c.notes[2], "model.ignore"),
+       "ignored keys count as absent, with a line each");
+    hf_config_free(&c);
+    for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
+        char *name = mem_text(used[i]);
+        ok(hf_config_read(&c, scratch(""), &name, 1) == E_DECK && says("model.ignore") && says(name),
+           "%s cannot be ignored", name);
+        free(name);
+    }
+}
+
+static void test_lengths(void)
+{
+    struct hf_config c;
+    ok(read_changed(&c, NULL, "{\"max_sequence_length\":512}") == OK && c.max_positions == 512 && c.n_notes == 0,
+       "max_sequence_length alone");
+    hf_config_free(&c);
+    ok(read_changed(&c, NULL, "{\"max_sequence_length\":512,\"max_position_embeddings\":1024}") == OK &&
+           c.max_positions == 1024 && c.n_notes == 1,
+       "... beside max_position_embeddings, which counts");
+    hf_config_free(&c);
+}
+
 static void test_not_a_config(void)
 {
     struct hf_config c;
@@ -257,7 +322,7 @@ static void test_not_a_config(void)
     ok(read_text(&c, "{\"model_type\":\"llama\",\"model_type\":\"llama\"}") == E_DATA && says("duplicate"),
        "a key twice");
     ok(read_text(&c, "{\"rms_norm_eps\":NaN}") == E_DATA && says("JSON"), "NaN");
-    ok(hf_config_read(&c, "/nonexistent") == E_DATA && says("/nonexistent/config.json"), "no such folder");
+    ok(hf_config_read(&c, "/nonexistent", NULL, 0) == E_DATA && says("/nonexistent/config.json"), "no such folder");
 }
 
 /* ---- reference files ---- */
@@ -287,7 +352,7 @@ static void test_reference_files(void)
             ok(true, "%s # SKIP not there (set COPPICE_SHARED)", cases[i].folder);
             continue;
         }
-        ok(hf_config_read(&c, dir) == OK && c.hidden == cases[i].hidden &&
+        ok(hf_config_read(&c, dir, NULL, 0) == OK && c.hidden == cases[i].hidden &&
                c.intermediate == cases[i].intermediate && c.layers == cases[i].layers &&
                c.heads == cases[i].heads && c.kv_heads == cases[i].kv_heads &&
                c.head_dim == cases[i].head_dim && c.vocab == cases[i].vocab &&
@@ -343,7 +408,7 @@ static void round_trip(struct hf_config c, const char *what)
 {
     struct hf_config back;
     bool good =
-        hf_config_write(&c, scratch(""), "bfloat16") == OK && hf_config_read(&back, scratch("")) == OK;
+        hf_config_write(&c, scratch(""), "bfloat16") == OK && hf_config_read(&back, scratch(""), NULL, 0) == OK;
     ok(good && same(&c, &back), "%s: %s is written and read", c.model_type, what);
     if (!good)
         printf("# %s\n", status_text());
@@ -381,6 +446,8 @@ int main(void)
     test_new_form();
     test_defaults();
     test_changes();
+    test_ignore();
+    test_lengths();
     test_not_a_config();
     test_reference_files();
     test_write();

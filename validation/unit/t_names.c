@@ -101,7 +101,7 @@ static void test_golden(const char *folder, const char *name)
     struct st_file file;
     int64_t bytes_off = -1;
     int bad = -1;
-    bool read = hf_config_read(&h, dir) == OK;
+    bool read = hf_config_read(&h, dir, NULL, 0) == OK;
     if (ok(read && config_from_hf(&c, &h) == OK && config_check(&c) == OK, "%s: config.json gives a shape %s",
            name, status_text())) {
         ok(shape_returns(&c, &h), "%s: the shape survives a round trip", name);

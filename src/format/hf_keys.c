@@ -1,0 +1,171 @@
+/* One key of config.json at a time. */
+#include "format/hf_keys.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+
+status refuse(const struct reader *r, const char *key, const char *format, ...)
+{
+    char reason[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    return fail(E_DATA, "%s: key \"%s%s\": %s", r->path, r->inside, key, reason);
+}
+
+void note(struct hf_config *c, char *text)
+{
+    c->notes = mem_grow(c->notes, c->n_notes + 1, sizeof *c->notes);
+    c->notes[c->n_notes++] = text;
+}
+
+static void *member(struct reader *r, const struct key *k)
+{
+    return (char *)r->config + k->at;
+}
+
+status agree(struct reader *r, const char *name, const void *to, double value)
+{
+    for (int i = 0; i < r->n_given; i++) {
+        const struct given *g = &r->given[i];
+        if (g->member == to && g->value != value)
+            return refuse(r, name, "contradicts \"%s%s\"; which one counts? Take the wrong one out",
+                          g->inside, g->name);
+    }
+    r->given[r->n_given++] = (struct given){to, r->inside, name, value};
+    return OK;
+}
+
+/* Must be there, unless its family has a default: check_present. */
+status use_count(struct reader *r, const struct key *k, json_t *value)
+{
+    long long n = json_integer_value(value);
+    if (!json_is_integer(value) || n < 1 || n > k->most)
+        return refuse(r, k->name, "must be an integer from 1 to %lld", k->most);
+    *(long long *)member(r, k) = n;
+    return agree(r, k->name, member(r, k), (double)n);
+}
+
+status use_count_or_null(struct reader *r, const struct key *k, json_t *value)
+{
+    if (!json_is_null(value))
+        return use_count(r, k, value);
+    *(long long *)member(r, k) = 0;
+    return OK;
+}
+
+status use_number(struct reader *r, const struct key *k, json_t *value)
+{
+    if (!json_is_number(value) || json_number_value(value) <= 0)
+        return refuse(r, k->name, "must be a positive number");
+    *(double *)member(r, k) = json_number_value(value);
+    return agree(r, k->name, member(r, k), json_number_value(value));
+}
+
+status use_flag(struct reader *r, const struct key *k, json_t *value)
+{
+    if (!json_is_boolean(value))
+        return refuse(r, k->name, "must be true or false");
+    *(_Bool *)member(r, k) = json_is_true(value);
+    return OK;
+}
+
+status use_nothing(struct reader *r, const struct key *k, json_t *value)
+{
+    (void)r, (void)k, (void)value;
+    return OK;
+}
+
+status ignored(struct reader *r, const struct key *k, json_t *value)
+{
+    if (!json_is_number(value))
+        return refuse(r, k->name, "must be a number");
+    note(r->config, mem_format("%s: key \"%s\" is ignored: %s", r->path, k->name, k->text));
+    return OK;
+}
+
+/* One of the words of k->text, which `|` separates. */
+status only_text(struct reader *r, const struct key *k, json_t *value)
+{
+    const char *text = json_string_value(value), *word = k->text;
+    for (size_t n; text; word += n + 1) {
+        n = strcspn(word, "|");
+        if (strlen(text) == n && strncmp(word, text, n) == 0)
+            return OK;
+        if (!word[n])
+            break;
+    }
+    return refuse(r, k->name, "only \"%.*s\" is supported", (int)strcspn(k->text, "|"), k->text);
+}
+
+/* null, false, an empty list or object, or absent */
+status only_off(struct reader *r, const struct key *k, json_t *value)
+{
+    bool empty = (json_is_object(value) || json_is_array(value)) &&
+                 json_object_size(value) + json_array_size(value) == 0;
+    return json_is_null(value) || json_is_false(value) || empty ? OK : refuse(r, k->name, "%s", k->text);
+}
+
+/* null or the number `most` */
+status only_number(struct reader *r, const struct key *k, json_t *value)
+{
+    bool right = json_is_number(value) && json_number_value(value) == (double)k->most;
+    return json_is_null(value) || right ? OK : refuse(r, k->name, "only %lld is supported", k->most);
+}
+
+/* What Llama 1's conversions call max_position_embeddings, which transformers reads where both stand. */
+status use_length(struct reader *r, const struct key *k, json_t *value)
+{
+    struct hf_config *c = r->config;
+    if (!json_object_get(r->root, "max_position_embeddings"))
+        return use_count(r, k, value);
+    if (json_integer_value(value) != c->max_positions)
+        note(c, mem_format("%s: key \"%s\" is ignored: max_position_embeddings counts", r->path, k->name));
+    return OK;
+}
+
+status use_window(struct reader *r, const struct key *k, json_t *value)
+{
+    struct hf_config *c = r->config;
+    TRY(use_count_or_null(r, k, value));
+    if (strcmp(c->model_type, "qwen2") == 0)
+        c->sliding_window = 0; /* counts only with use_sliding_window, which is refused */
+    return OK;
+}
+
+status use_layer_types(struct reader *r, const struct key *k, json_t *value)
+{
+    size_t i;
+    json_t *type;
+    if (json_is_null(value))
+        return OK;
+    if (!json_is_array(value) || (long long)json_array_size(value) != r->config->layers)
+        return refuse(r, k->name, "must be a list of %lld types", r->config->layers);
+    json_array_foreach(value, i, type)
+        if (!json_is_string(type) || strcmp(json_string_value(type), "full_attention") != 0)
+            return refuse(r, k->name, "layer %zu: only full_attention is supported", i);
+    return OK;
+}
+
+status use_moe_layers(struct reader *r, const struct key *k, json_t *value)
+{
+    struct hf_config *c = r->config;
+    long long last = -1;
+    if (!json_is_array(value) || (long long)json_array_size(value) > c->layers)
+        return refuse(r, k->name, "must be a list of layers");
+    c->n_moe_layers = (int)json_array_size(value);
+    c->moe_layers = mem_new(c->n_moe_layers, sizeof *c->moe_layers);
+    for (int i = 0; i < c->n_moe_layers; i++) {
+        const json_t *layer = json_array_get(value, (size_t)i);
+        if (!json_is_integer(layer) || json_integer_value(layer) <= last ||
+            json_integer_value(layer) >= c->layers)
+            return refuse(r, k->name, "must list layers from 0 to %lld, ascending", c->layers - 1);
+        last = json_integer_value(layer);
+        c->moe_layers[i] = (int)last;
+    }
+    return OK;
+}
