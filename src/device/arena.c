@@ -109,9 +109,9 @@ view arena_scratch(struct arena *a, dtype type, int64_t n0, int64_t n1, int64_t 
     return view_of(take(a, &a->scratch, bytes_of(type, n0, n1, n2)), type, n0, n1, n2);
 }
 
-view arena_scratch_pitched(struct arena *a, int64_t rows, int64_t cols)
+view arena_scratch_pitched(struct arena *a, dtype type, int64_t rows, int64_t cols)
 {
-    return view_cols(arena_scratch(a, F32, 1, rows, view_pitch(cols)), 0, cols);
+    return view_cols(arena_scratch(a, type, 1, rows, view_pitch(cols)), 0, cols);
 }
 
 int64_t arena_mark(const struct arena *a)

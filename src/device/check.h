@@ -6,6 +6,12 @@
 
 /* The matrix v must have this type and shape. */
 #define WANT(v, type, rows, columns) want_shape(dev, __func__ + 4, #v, v, type, 1, rows, columns)
+/* The matrix v must have this shape, and be F32 or BF16. */
+#define WANT_FLOAT(v, rows, columns)                                                                         \
+    do {                                                                                                     \
+        NEED(is_float(v));                                                                                   \
+        WANT(v, (v).type, rows, columns);                                                                    \
+    } while (0)
 /* The stack of matrices v must have this type and shape. */
 #define WANT_STACK(v, type, n0, rows, columns) want_shape(dev, __func__ + 4, #v, v, type, n0, rows, columns)
 /* v must hold n elements without a gap, whatever its shape. */
@@ -39,6 +45,11 @@
 /* Bytes of some views together. */
 #define BYTES(...)                                                                                           \
     views_bytes((const view[]){__VA_ARGS__}, (int)(sizeof(const view[]){__VA_ARGS__} / sizeof(view)))
+
+static inline bool is_float(view v)
+{
+    return v.type == F32 || v.type == BF16;
+}
 
 void want_shape(const struct dev *, const char *op, const char *name, view v, dtype, int64_t n0, int64_t n1,
                 int64_t n2);

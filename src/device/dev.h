@@ -102,8 +102,8 @@ struct arena {
 };
 view arena_save(struct arena *, dtype, int64_t n0, int64_t n1, int64_t n2);
 view arena_scratch(struct arena *, dtype, int64_t n0, int64_t n1, int64_t n2);
-/** F32 [rows, cols] whose rows lie view_pitch apart. */
-view arena_scratch_pitched(struct arena *, int64_t rows, int64_t cols);
+/** [rows, cols] whose rows lie view_pitch apart. */
+view arena_scratch_pitched(struct arena *, dtype, int64_t rows, int64_t cols);
 int64_t arena_mark(const struct arena *);          /* of the scratch end */
 void arena_release(struct arena *, int64_t mark);
 void arena_reset(struct arena *);                  /* both ends */
@@ -230,7 +230,8 @@ struct adamw { float lr, beta1, beta2, eps, decay, bias1, bias2; }; /* bias1 = 1
 /** control [2] = {scale, go}: scale = min(1, limit / (norm + 1e-6)) for norm = sqrt(squares F64 [1]), 1 without a
  *  limit (0); go = 1 if norm and loss F64 [1] are finite, else 0. */
 void dev_clip(struct dev *, view control, view squares, view loss, double limit);
-/** One update with gradient g*scale; nothing where go is 0. */
-void dev_adamw(struct dev *, struct adamw, view p, view m, view v, view g, view control);
+/** One update of the master weights p with gradient g*scale; w BF16 = p to nearest even, or none. Nothing where
+ *  go is 0. */
+void dev_adamw(struct dev *, struct adamw, view p, view m, view v, view g, view w, view control);
 
 #endif

@@ -22,10 +22,10 @@ static void dev_expert_ffn(struct dev *dev, int64_t experts, const int64_t *offs
                            view gu, view weight)
 {
     int64_t rows = x.n[1], hidden = x.n[2], width = wd.n[2];
-    WANT(x, F32, rows, hidden);
-    WANT_STACK(wgu, F32, experts, 2 * width, hidden);
-    WANT_STACK(wd, F32, experts, hidden, width);
-    WANT(gu, F32, rows, 2 * width);
+    WANT_FLOAT(x, rows, hidden);
+    WANT_STACK(wgu, wgu.type, experts, 2 * width, hidden);
+    WANT_STACK(wd, wgu.type, experts, hidden, width);
+    WANT_FLOAT(gu, rows, 2 * width);
     if (!view_is_none(weight))
         WANT_VECTOR(weight, F32, rows);
     NEED(experts == 0 || (offs[0] >= 0 && offs[experts] <= rows));
@@ -35,9 +35,9 @@ void dev_expert_ffn_fwd(struct dev *dev, struct arena *arena, view y, view gu, i
                         const int64_t *offs, view x, view wgu, view wd, view weight, bool acc_y)
 {
     dev_expert_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
-    WANT(y, F32, x.n[1], x.n[2]);
+    WANT_FLOAT(y, x.n[1], x.n[2]);
     int64_t mark = arena_mark(arena);
-    view act = arena_scratch_pitched(arena, BLOCK, wd.n[2]);
+    view act = arena_scratch_pitched(arena, gu.type, BLOCK, wd.n[2]);
     for (int64_t e = 0; e < experts; e++)
         for (int64_t r = offs[e], n; r < offs[e + 1]; r += n) {
             n = block_rows(r, offs[e + 1]);
@@ -54,13 +54,13 @@ void dev_expert_ffn_bwd(struct dev *dev, struct arena *arena, view dx, view dwgu
                         view weight, bool acc)
 {
     dev_expert_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
-    WANT_ALIKE(dwgu, wgu, F32);
-    WANT_ALIKE(dwd, wd, F32);
-    WANT_ALIKE(dy, x, F32);
-    WANT_ALIKE(dx, x, F32);
+    WANT_STACK(dwgu, F32, experts, wgu.n[1], wgu.n[2]);
+    WANT_STACK(dwd, F32, experts, wd.n[1], wd.n[2]);
+    WANT_FLOAT(dy, x.n[1], x.n[2]);
+    WANT_FLOAT(dx, x.n[1], x.n[2]);
     int64_t mark = arena_mark(arena);
-    view act = arena_scratch_pitched(arena, BLOCK, wd.n[2]);
-    view d_act = arena_scratch_pitched(arena, BLOCK, wd.n[2]);
+    view act = arena_scratch_pitched(arena, gu.type, BLOCK, wd.n[2]);
+    view d_act = arena_scratch_pitched(arena, gu.type, BLOCK, wd.n[2]);
     for (int64_t e = 0; e < experts; e++) {
         bool add = acc;
         int64_t r = offs[e], n;

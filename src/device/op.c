@@ -5,8 +5,7 @@
 /* ---- plain ---- */
 void dev_copy(struct dev *dev, view dst, view src)
 {
-    bool floats = dst.type <= BF16 && src.type <= BF16;
-    NEED(dst.type == src.type || floats);
+    NEED(dst.type == src.type || (is_float(dst) && is_float(src)));
     WANT_STACK(dst, dst.type, dst.n[0], dst.n[1], dst.n[2]);
     WANT_STACK(src, src.type, dst.n[0], dst.n[1], dst.n[2]);
     RUN(copy, (dev, dst, src), 0, BYTES(src), dst);
@@ -14,36 +13,39 @@ void dev_copy(struct dev *dev, view dst, view src)
 
 void dev_fill(struct dev *dev, view dst, float v)
 {
-    WANT_ALIKE(dst, dst, F32);
+    NEED(is_float(dst));
+    WANT_ALIKE(dst, dst, dst.type);
     RUN(fill, (dev, dst, v), 0, 0, dst);
 }
 
 void dev_add(struct dev *dev, view y, view x)
 {
-    WANT_ALIKE(x, y, F32);
+    NEED(is_float(x) && is_float(y));
+    WANT_STACK(y, y.type, y.n[0], y.n[1], y.n[2]);
+    WANT_STACK(x, x.type, y.n[0], y.n[1], y.n[2]);
     RUN(add, (dev, y, x), 0, BYTES(y, x), y);
 }
 
 void dev_gemm(struct dev *dev, bool ta, bool tb, view a, view b, bool acc, view c)
 {
     int64_t m = c.n[1], n = c.n[2], k = ta ? a.n[1] : a.n[2];
-    WANT(c, F32, m, n);
-    WANT(a, F32, ta ? k : m, ta ? m : k);
-    WANT(b, F32, tb ? n : k, tb ? k : n);
+    WANT_FLOAT(c, m, n);
+    WANT_FLOAT(a, ta ? k : m, ta ? m : k);
+    WANT_FLOAT(b, tb ? n : k, tb ? k : n);
     double flops = 2.0 * (double)m * (double)n * (double)k;
     RUN(gemm, (dev, ta, tb, a, b, acc, c), flops, BYTES(a, b), c);
 }
 
 void dev_add_bias(struct dev *dev, view y, view bias)
 {
-    WANT(y, F32, y.n[1], y.n[2]);
+    WANT_FLOAT(y, y.n[1], y.n[2]);
     WANT_VECTOR(bias, F32, y.n[2]);
     RUN(add_bias, (dev, y, bias), 0, BYTES(y, bias), y);
 }
 
 void dev_colsum(struct dev *dev, view x, bool acc, view y)
 {
-    WANT(x, F32, x.n[1], x.n[2]);
+    WANT_FLOAT(x, x.n[1], x.n[2]);
     WANT_VECTOR(y, F32, x.n[2]);
     RUN(colsum, (dev, x, acc, y), 0, BYTES(x), y);
 }
@@ -65,7 +67,7 @@ void dev_sumsq(struct dev *dev, view total, view x)
 bool dev_finite(struct dev *dev, view x)
 {
     bool good = true;
-    NEED(x.type <= BF16);
+    NEED(is_float(x));
     WANT_ALIKE(x, x, x.type);
     dev->waits += !dev->dry;
     RUN_INTO(good =, finite, (dev, x), 0, BYTES(x), view_none());
@@ -86,15 +88,15 @@ void dev_sum_parts(struct dev *dev, view out, view parts, int64_t own, view mine
 /* ---- embedding ---- */
 void dev_embed_fwd(struct dev *dev, view x, view ids, int64_t v0, view w)
 {
-    WANT(x, F32, x.n[1], x.n[2]);
+    WANT_FLOAT(x, x.n[1], x.n[2]);
     WANT_VECTOR(ids, I32, x.n[1]);
-    WANT(w, F32, w.n[1], x.n[2]);
+    WANT_FLOAT(w, w.n[1], x.n[2]);
     RUN(embed_fwd, (dev, x, ids, v0, w), 0, BYTES(x, ids), x);
 }
 
 void dev_embed_bwd(struct dev *dev, view ids, view dx, int64_t v0, bool acc, view dw)
 {
-    WANT(dx, F32, dx.n[1], dx.n[2]);
+    WANT_FLOAT(dx, dx.n[1], dx.n[2]);
     WANT_VECTOR(ids, I32, dx.n[1]);
     WANT(dw, F32, dw.n[1], dx.n[2]);
     RUN(embed_bwd, (dev, ids, dx, v0, acc, dw), 0, BYTES(ids, dx), dw);
@@ -103,8 +105,8 @@ void dev_embed_bwd(struct dev *dev, view ids, view dx, int64_t v0, bool acc, vie
 /* ---- norm and positions ---- */
 void dev_rmsnorm_fwd(struct dev *dev, view y, view rstd, view x, view w, float eps)
 {
-    WANT(x, F32, x.n[1], x.n[2]);
-    WANT(y, F32, x.n[1], x.n[2]);
+    WANT_FLOAT(x, x.n[1], x.n[2]);
+    WANT_FLOAT(y, x.n[1], x.n[2]);
     WANT_VECTOR(rstd, F32, x.n[1]);
     WANT_VECTOR(w, F32, x.n[2]);
     RUN(rmsnorm_fwd, (dev, y, rstd, x, w, eps), 0, BYTES(x, w), y, rstd);
@@ -114,9 +116,9 @@ void dev_rmsnorm_bwd(struct dev *dev, bool acc_dx, view dx, bool acc_dw, view dw
                      view w)
 {
     int64_t tokens = x.n[1], hidden = x.n[2];
-    WANT(x, F32, tokens, hidden);
-    WANT(dx, F32, tokens, hidden);
-    WANT(dy, F32, tokens, hidden);
+    WANT_FLOAT(x, tokens, hidden);
+    WANT_FLOAT(dx, tokens, hidden);
+    WANT_FLOAT(dy, tokens, hidden);
     WANT_VECTOR(rstd, F32, tokens);
     WANT_VECTOR(w, F32, hidden);
     WANT_VECTOR(dw, F32, hidden);
@@ -126,7 +128,7 @@ void dev_rmsnorm_bwd(struct dev *dev, bool acc_dx, view dx, bool acc_dw, view dw
 void dev_rope(struct dev *dev, view x, int64_t heads, int64_t seq, view cos_sin, float sign)
 {
     NEED(heads > 0 && seq > 0 && x.n[2] % (2 * heads) == 0);
-    WANT(x, F32, x.n[1], x.n[2]);
+    WANT_FLOAT(x, x.n[1], x.n[2]);
     WANT(cos_sin, F32, seq, x.n[2] / heads);
     RUN(rope, (dev, x, heads, seq, cos_sin, sign), 0, BYTES(x, cos_sin), x);
 }
@@ -142,10 +144,10 @@ void dev_attn_fwd(struct dev *dev, struct attn_shape s, view o, view lse, view q
 {
     int64_t tokens = q.n[1], wide = s.heads * s.head_dim, narrow = s.kv_heads * s.head_dim;
     NEED(s.seq > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0 && tokens % s.seq == 0);
-    WANT(q, F32, tokens, wide);
-    WANT(k, F32, tokens, narrow);
-    WANT(v, F32, tokens, narrow);
-    WANT(o, F32, tokens, wide);
+    WANT_FLOAT(q, tokens, wide);
+    WANT_FLOAT(k, tokens, narrow);
+    WANT_FLOAT(v, tokens, narrow);
+    WANT_FLOAT(o, tokens, wide);
     WANT(lse, F32, tokens, s.heads);
     RUN(attn_fwd, (dev, s, o, lse, q, k, v), 2 * causal_flops(s, tokens), BYTES(q, k, v), o, lse);
 }
@@ -155,15 +157,15 @@ void dev_attn_bwd(struct dev *dev, struct attn_shape s, view dq, view dk, view d
 {
     int64_t tokens = q.n[1], wide = s.heads * s.head_dim, narrow = s.kv_heads * s.head_dim;
     NEED(s.seq > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0 && tokens % s.seq == 0);
-    WANT(q, F32, tokens, wide);
-    WANT(k, F32, tokens, narrow);
-    WANT(v, F32, tokens, narrow);
-    WANT(o, F32, tokens, wide);
+    WANT_FLOAT(q, tokens, wide);
+    WANT_FLOAT(k, tokens, narrow);
+    WANT_FLOAT(v, tokens, narrow);
+    WANT_FLOAT(o, tokens, wide);
     WANT(lse, F32, tokens, s.heads);
-    WANT(d_o, F32, tokens, wide);
-    WANT(dq, F32, tokens, wide);
-    WANT(dk, F32, tokens, narrow);
-    WANT(dv, F32, tokens, narrow);
+    WANT_FLOAT(d_o, tokens, wide);
+    WANT_FLOAT(dq, tokens, wide);
+    WANT_FLOAT(dk, tokens, narrow);
+    WANT_FLOAT(dv, tokens, narrow);
     RUN(attn_bwd, (dev, s, dq, dk, dv, d_o, o, lse, q, k, v), 5 * causal_flops(s, tokens),
         BYTES(d_o, o, lse, q, k, v), dq, dk, dv);
 }
@@ -171,8 +173,8 @@ void dev_attn_bwd(struct dev *dev, struct attn_shape s, view dq, view dk, view d
 /* ---- SwiGLU ---- */
 void dev_swiglu_fwd(struct dev *dev, view act, view gu, view weight)
 {
-    WANT(act, F32, act.n[1], act.n[2]);
-    WANT(gu, F32, act.n[1], 2 * act.n[2]);
+    WANT_FLOAT(act, act.n[1], act.n[2]);
+    WANT_FLOAT(gu, act.n[1], 2 * act.n[2]);
     if (!view_is_none(weight))
         WANT_VECTOR(weight, F32, act.n[1]);
     RUN(swiglu_fwd, (dev, act, gu, weight), 0, BYTES(gu, weight), act);
@@ -181,10 +183,10 @@ void dev_swiglu_fwd(struct dev *dev, view act, view gu, view weight)
 void dev_swiglu_bwd(struct dev *dev, view d_gu, view act, view d_weight, view d_act, view gu, view weight)
 {
     int64_t rows = act.n[1], width = act.n[2];
-    WANT(act, F32, rows, width);
-    WANT(d_act, F32, rows, width);
-    WANT(gu, F32, rows, 2 * width);
-    WANT(d_gu, F32, rows, 2 * width);
+    WANT_FLOAT(act, rows, width);
+    WANT_FLOAT(d_act, rows, width);
+    WANT_FLOAT(gu, rows, 2 * width);
+    WANT_FLOAT(d_gu, rows, 2 * width);
     NEED(view_is_none(weight) == view_is_none(d_weight));
     if (!view_is_none(weight)) {
         WANT_VECTOR(weight, F32, rows);
@@ -198,7 +200,7 @@ void dev_swiglu_bwd(struct dev *dev, view d_gu, view act, view d_weight, view d_
 void dev_router_logits(struct dev *dev, view logits, view x, view w)
 {
     int64_t tokens = x.n[1], hidden = x.n[2], experts = w.n[1];
-    WANT(x, F32, tokens, hidden);
+    WANT_FLOAT(x, tokens, hidden);
     WANT(w, F32, experts, hidden);
     WANT(logits, F32, tokens, experts);
     double flops = 2.0 * (double)tokens * (double)hidden * (double)experts;
@@ -264,8 +266,8 @@ void dev_router_bwd(struct dev *dev, struct route r, view d_logits, view logits,
 
 void dev_jitter(struct dev *dev, bool acc, view y, view x, float eps, uint64_t key, int64_t row)
 {
-    WANT(x, F32, x.n[1], x.n[2]);
-    WANT(y, F32, x.n[1], x.n[2]);
+    WANT_FLOAT(x, x.n[1], x.n[2]);
+    WANT_FLOAT(y, x.n[1], x.n[2]);
     RUN(jitter, (dev, acc, y, x, eps, key, row), 0, BYTES(x), y);
 }
 
@@ -335,16 +337,16 @@ void dev_route_plan(struct dev *dev, view counts, view slot, view pick, view idx
 void dev_gather_rows(struct dev *dev, view y, view x, view row, int64_t div)
 {
     NEED(div > 0);
-    WANT(y, F32, y.n[1], y.n[2]);
-    WANT(x, F32, x.n[1], y.n[2]);
+    WANT_FLOAT(y, y.n[1], y.n[2]);
+    WANT_FLOAT(x, x.n[1], y.n[2]);
     WANT_VECTOR(row, I32, y.n[1]);
     RUN(gather_rows, (dev, y, x, row, div), 0, BYTES(y, row), y);
 }
 
 void dev_combine(struct dev *dev, view out, view y, view slot, bool acc)
 {
-    WANT(out, F32, out.n[1], out.n[2]);
-    WANT(y, F32, y.n[1], out.n[2]);
+    WANT_FLOAT(out, out.n[1], out.n[2]);
+    WANT_FLOAT(y, y.n[1], out.n[2]);
     WANT(slot, I32, out.n[1], slot.n[2]);
     RUN(combine, (dev, out, y, slot, acc), 0, BYTES(y, slot), out);
 }
@@ -353,7 +355,7 @@ void dev_combine(struct dev *dev, view out, view y, view slot, bool acc)
 void dev_ce_stats(struct dev *dev, view stats, view logits, view target, int64_t v0)
 {
     int64_t tokens = logits.n[1];
-    WANT(logits, F32, tokens, logits.n[2]);
+    WANT_FLOAT(logits, tokens, logits.n[2]);
     WANT(stats, F32, 3, tokens);
     WANT_VECTOR(target, I32, tokens);
     RUN(ce_stats, (dev, stats, logits, target, v0), 0, BYTES(logits, target), stats);
@@ -371,7 +373,7 @@ void dev_ce_merge(struct dev *dev, view lse, view nll, view stats, view target)
 
 void dev_ce_grad(struct dev *dev, view logits, view lse, view target, int64_t v0, float scale)
 {
-    WANT(logits, F32, logits.n[1], logits.n[2]);
+    WANT_FLOAT(logits, logits.n[1], logits.n[2]);
     WANT_VECTOR(lse, F32, logits.n[1]);
     WANT_VECTOR(target, I32, logits.n[1]);
     RUN(ce_grad, (dev, logits, lse, target, v0, scale), 0, BYTES(logits, lse, target), logits);
@@ -386,7 +388,7 @@ void dev_clip(struct dev *dev, view control, view squares, view loss, double lim
     RUN(clip, (dev, control, squares, loss, limit), 0, BYTES(squares, loss), control);
 }
 
-void dev_adamw(struct dev *dev, struct adamw a, view p, view m, view v, view g, view control)
+void dev_adamw(struct dev *dev, struct adamw a, view p, view m, view v, view g, view w, view control)
 {
     int64_t n = view_size(p);
     WANT_VECTOR(p, F32, n);
@@ -394,5 +396,7 @@ void dev_adamw(struct dev *dev, struct adamw a, view p, view m, view v, view g, 
     WANT_VECTOR(v, F32, n);
     WANT_VECTOR(g, F32, n);
     WANT_VECTOR(control, F32, 2);
-    RUN(adamw, (dev, a, p, m, v, g, control), 0, BYTES(p, m, v, g), p, m, v);
+    if (!view_is_none(w))
+        WANT_VECTOR(w, BF16, n);
+    RUN(adamw, (dev, a, p, m, v, g, w, control), 0, BYTES(p, m, v, g), p, m, v, w);
 }

@@ -58,7 +58,7 @@
     OP(void, ce_merge, (struct dev *, view lse, view nll, view stats, view target))                          \
     OP(void, ce_grad, (struct dev *, view logits, view lse, view target, int64_t v0, float scale))           \
     OP(void, clip, (struct dev *, view control, view squares, view loss, double limit))                      \
-    OP(void, adamw, (struct dev *, struct adamw, view p, view m, view v, view g, view control))
+    OP(void, adamw, (struct dev *, struct adamw, view p, view m, view v, view g, view w, view control))
 
 #define OP_NUMBER(result, name, args) OP_##name,
 enum dev_op { DEV_OPS(OP_NUMBER) OP_COUNT };
@@ -97,8 +97,7 @@ struct dev {
     double flops;                             /* since open */
     struct dev_profile_row profile[OP_COUNT]; /* since dev_profile(true), by enum dev_op */
     struct arena *arenas[MAX_ARENAS];         /* open ones, whose guards the check mode looks at */
-    void *scratch;                            /* of the kernels: cpu_scratch() */
-    int64_t scratch_bytes;
+    void *own;                                /* the device's: made by its open, freed by its close */
 };
 
 /** "gemm" for OP_gemm. */

@@ -38,7 +38,7 @@ static void update_shard(const struct optim *o, struct store *s, struct shard sh
         v[i] = view_of(store_at(s, &shard), F32, 1, 1, shard.part.n);
     }
     view g = view_of(store_owned_grad(s, shard.bucket) + shard.at, F32, 1, 1, shard.part.n);
-    dev_adamw(s->dev, hyper, v[0], v[1], v[2], g, o->control);
+    dev_adamw(s->dev, hyper, v[0], v[1], v[2], g, view_none(), o->control);
 }
 
 void optim_update(struct optim *o, struct store *s, const struct optimizer_section *section, view loss,

@@ -27,7 +27,7 @@ static void wrong_shape(void)
 static void wrong_type(void)
 {
     float a[4] = {0};
-    dev_fill(opened(CHECK_NONE), view_of(a, BF16, 1, 2, 4), 1);
+    dev_fill(opened(CHECK_NONE), view_of(a, I32, 1, 2, 2), 1);
 }
 
 static void not_finite(void)
@@ -187,7 +187,7 @@ static void dies(void (*run)(void), const char *name, const char *text)
 static void test_deaths(void)
 {
     dies(wrong_shape, "wrong shape", "gemm: b is F32 [1, 2, 2] ld 2, wanted F32 [1, 2, 4]");
-    dies(wrong_type, "compute op on BF16", "fill: dst is BF16 [1, 2, 4] ld 4, wanted F32");
+    dies(wrong_type, "compute op on integers", "fill: needs is_float(dst)");
     dies(not_finite, "check mode, NaN", "add: output 0, F32 [1, 1, 3] ld 3, has a NaN or an infinity");
     dies(fresh_memory, "check mode, use of fresh memory", "has a NaN");
     dies(fresh_block, "check mode, use of a fresh block", "add: output 0, F32 [1, 1, 16] ld 16, has a NaN");

@@ -194,14 +194,14 @@ static void test_router_margin(void)
 /* 2 x 2 sources, two experts: rows as they arrive (q, p, expert), wanted (expert, p, q). */
 static void test_expert_order(void)
 {
-    static const int32_t count[4][2] = {{1, 2}, {0, 1}, {2, 0}, {1, 1}}; /* (q, p) = 00, 01, 10, 11 */
-    static const int32_t want[] = {0, 4, 5, 6, 1, 2, 3, 7};
-    view cnt = matrix(I32, 4, 2), order = vector(I32, 8), back = vector(I32, 8);
+    static const int32_t count[4][2] = {{1, 2}, {1, 1}, {2, 1}, {1, 1}}; /* (q, p) = 00, 01, 10, 11 */
+    static const int32_t want[] = {0, 5, 6, 3, 8, 1, 2, 7, 4, 9};
+    view cnt = matrix(I32, 4, 2), order = vector(I32, 10), back = vector(I32, 10);
     bool good = true;
     for (int i = 0; i < 4; i++)
         memcpy(int_at(cnt, i, 0), count[i], sizeof count[i]);
     dev_expert_order(dev, order, back, cnt, 2);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 10; i++)
         good = good && *int_at(order, 0, i) == want[i] && *int_at(back, 0, want[i]) == i;
     ok(good, "expert order of 2 x 2 sources by hand");
     release();

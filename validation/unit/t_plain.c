@@ -239,7 +239,7 @@ static void test_adamw(double decay)
             P[i] = P[i] * (1 - lr * decay) - lr * (M[i] / bias1) / (sqrt(V[i] / bias2) + eps);
         }
         dev_adamw(dev, a, view_of(p, F32, 1, 1, N), view_of(m, F32, 1, 1, N), view_of(v, F32, 1, 1, N),
-                  view_of(g, F32, 1, 1, N), view_of(control, F32, 1, 1, 2));
+                  view_of(g, F32, 1, 1, N), view_none(), view_of(control, F32, 1, 1, 2));
     }
     for (int i = 0; i < N; i++)
         worst = fmax(worst, fabs((double)p[i] - P[i]) / (ROUNDING * 5 * (2 * fabs(P[i]) + 20 * lr)));
@@ -270,7 +270,7 @@ static void test_clip(void)
                  view_of(&loss, F64, 1, 1, 1), row[i].limit);
         good = good && control[0] == row[i].scale && control[1] == row[i].go;
         if (control[1] == 0)
-            dev_adamw(dev, a, at[0], at[1], at[2], at[3], view_of(control, F32, 1, 1, 2));
+            dev_adamw(dev, a, at[0], at[1], at[2], at[3], view_none(), view_of(control, F32, 1, 1, 2));
         still = still && p == 1 && m == 2 && v == 3;
     }
     ok(good, "clip: factor and decision");

@@ -6,8 +6,8 @@
  * Tasks write disjoint outputs, so it does not matter for the bits which thread takes which: forward
  * (sequence, head, block of rows); backward (sequence, KV head), which owns that head's dk and dv and
  * adds to them over the query heads of its group in order. */
-#include "device/cpu/cpu.h"
 #include "device/cpu/vmath.h"
+#include "device/cpu/wide.h"
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -95,7 +95,7 @@ static void fwd_block(view o, view lse, view q, view k, view v, int64_t r0, floa
 }
 
 /* Late blocks see the most keys: they go first. */
-void cpu_attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view q, view k, view v)
+static void attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view q, view k, view v)
 {
     int64_t blocks = (a.seq + ROWS - 1) / ROWS, per_kv = a.heads / a.kv_heads;
     int64_t tasks = blocks ? q.n[1] / a.seq * a.heads * blocks : 0;
@@ -109,6 +109,17 @@ void cpu_attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view q
                   view_rows(head_of(q, a.seq, b, h, d), r0, rows), head_of(k, a.seq, b, h / per_kv, d),
                   head_of(v, a.seq, b, h / per_kv, d), r0, scratch);
     }
+}
+
+/* Operands in fp32, and their buffers. */
+enum { WIDE_Q, WIDE_K, WIDE_V, WIDE_O, WIDE_D_O, WIDE_DQ, WIDE_DK, WIDE_DV };
+
+void cpu_attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view q, view k, view v)
+{
+    view wide = wide_view(dev, WIDE_O, o, false);
+    attn_fwd(dev, a, wide, lse, wide_view(dev, WIDE_Q, q, true), wide_view(dev, WIDE_K, k, true),
+             wide_view(dev, WIDE_V, v, true));
+    wide_view_store(o, wide);
 }
 
 /* ---- backward ---- */
@@ -165,8 +176,8 @@ static void zero(view v)
         memset(f32_row(v, r), 0, (size_t)v.n[2] * sizeof(float));
 }
 
-void cpu_attn_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view dv, view d_o, view o, view lse,
-                  view q, view k, view v)
+static void attn_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view dv, view d_o, view o,
+                     view lse, view q, view k, view v)
 {
     int64_t per_kv = a.heads / a.kv_heads, tasks = a.seq ? q.n[1] / a.seq * a.kv_heads : 0;
     float *scratch = scratch_tiles(dev);
@@ -190,4 +201,17 @@ void cpu_attn_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view d
                     bwd_tile(&h, r0, k0, scratch);
         }
     }
+}
+
+void cpu_attn_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view dv, view d_o, view o, view lse,
+                  view q, view k, view v)
+{
+    view wq = wide_view(dev, WIDE_DQ, dq, false), wk = wide_view(dev, WIDE_DK, dk, false),
+         wv = wide_view(dev, WIDE_DV, dv, false);
+    attn_bwd(dev, a, wq, wk, wv, wide_view(dev, WIDE_D_O, d_o, true), wide_view(dev, WIDE_O, o, true), lse,
+             wide_view(dev, WIDE_Q, q, true), wide_view(dev, WIDE_K, k, true),
+             wide_view(dev, WIDE_V, v, true));
+    wide_view_store(dq, wq);
+    wide_view_store(dk, wk);
+    wide_view_store(dv, wv);
 }

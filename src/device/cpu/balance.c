@@ -19,7 +19,8 @@ static int by_weight(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* list [n]: the candidates of each expert one after the other, in token order; end [X] behind each expert's. */
+/* list [n]: the candidates of each expert one after the other, in token order; end [X] behind each expert's.
+ */
 static void list_candidates(struct candidate *list, int64_t *end, const int32_t *idx, const float *gate,
                             int64_t n, int64_t experts)
 {
@@ -33,7 +34,8 @@ static void list_candidates(struct candidate *list, int64_t *end, const int32_t 
         list[end[idx[a]]++] = (struct candidate){gate[a], a};
 }
 
-/* Of one expert's candidates the first `most` stay. kept holds choices [first, first + n) of the micro-batch. */
+/* Of one expert's candidates the first `most` stay. kept holds choices [first, first + n) of the micro-batch.
+ */
 static void cut(const struct capacity *c, struct candidate *list, int64_t count, int32_t *kept, int64_t first,
                 int64_t n, double *dropped, double *least)
 {
@@ -51,10 +53,12 @@ static void cut(const struct capacity *c, struct candidate *list, int64_t count,
         }
 }
 
-void cpu_capacity(struct dev *dev, struct capacity c, view kept, view dropped, view least, view idx, view gate)
+void cpu_capacity(struct dev *dev, struct capacity c, view kept, view dropped, view least, view idx,
+                  view gate)
 {
     int64_t k = idx.n[2], n = view_size(idx), mine = view_size(kept), from = 0;
-    struct candidate *list = cpu_scratch(dev, n * (int64_t)sizeof *list + c.experts * (int64_t)sizeof(int64_t));
+    struct candidate *list =
+        cpu_scratch(dev, n * (int64_t)sizeof *list + c.experts * (int64_t)sizeof(int64_t));
     int64_t *end = (int64_t *)(list + n);
     if (n == 0)
         return;

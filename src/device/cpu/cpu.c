@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include <omp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *instruction_set(void)
@@ -16,9 +17,18 @@ static const char *instruction_set(void)
 #endif
 }
 
+/* What the CPU device has of its own: kernels' scratch, and operands in fp32. */
+struct cpu {
+    struct buffer {
+        void *at;
+        int64_t bytes;
+    } buffer[CPU_WIDE + 1];
+};
+
 static status cpu_open(struct dev *dev, int node_local_rank)
 {
     (void)node_local_rank; /* the launcher binds ranks to cores */
+    dev->own = mem_new(1, sizeof(struct cpu));
     if (dev->threads > 0)
         omp_set_num_threads(dev->threads);
     dev->threads = omp_get_max_threads();
@@ -34,7 +44,10 @@ static status cpu_open(struct dev *dev, int node_local_rank)
 
 static void cpu_close(struct dev *dev)
 {
-    mem_unmap(dev->scratch, dev->scratch_bytes);
+    struct cpu *cpu = dev->own;
+    for (int i = 0; i <= CPU_WIDE; i++)
+        mem_unmap(cpu->buffer[i].at, cpu->buffer[i].bytes);
+    free(cpu);
 }
 
 /* The system gives zeros, whatever was asked for. */
@@ -74,16 +87,25 @@ static void cpu_sync(struct dev *dev)
     (void)dev;
 }
 
-void *cpu_scratch(struct dev *dev, int64_t bytes)
+static void *grown(struct buffer *b, int64_t bytes)
 {
-    if (bytes > dev->scratch_bytes) {
-        mem_unmap(dev->scratch, dev->scratch_bytes);
-        dev->scratch = mem_map(bytes);
-        dev->scratch_bytes = bytes;
-        if (!dev->scratch)
+    if (bytes > b->bytes) {
+        mem_unmap(b->at, b->bytes);
+        *b = (struct buffer){mem_map(bytes), bytes};
+        if (!b->at)
             bug("no memory for %lld bytes of kernel scratch", (long long)bytes);
     }
-    return dev->scratch;
+    return b->at;
+}
+
+void *cpu_scratch(struct dev *dev, int64_t bytes)
+{
+    return grown(&((struct cpu *)dev->own)->buffer[CPU_WIDE], bytes);
+}
+
+void *cpu_wide(struct dev *dev, int slot, int64_t bytes)
+{
+    return grown(&((struct cpu *)dev->own)->buffer[slot], bytes);
 }
 
 static double cpu_ceiling(struct dev *dev)

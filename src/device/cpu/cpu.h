@@ -28,12 +28,20 @@ DEV_OPS(DECLARE_KERNEL)
  *  Uses the whole team, or only the calling thread inside a parallel region. */
 void cpu_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                int64_t ldb, float beta, float *c, int64_t ldc);
+/** c (+)= op(a) op(b) of BF16 operands by the library, where this processor is fast at it; false, and nothing
+ *  done, where it is not or the types are others. c F32 or BF16, rounded once. */
+bool cpu_gemm_bf16(bool ta, bool tb, view a, view b, bool acc, view c);
+/** Is this processor fast at BF16? */
+bool cpu_has_bf16(void);
 /** The library behind cpu_sgemm: "oneDNN 2.6.3". */
 const char *cpu_gemm_name(void);
 
 /** Memory for the call in progress (per-thread buffers, partial sums): 64-byte aligned, contents
  *  undefined, owned by the device, valid until the next call. It only grows. Not inside parallel. */
 void *cpu_scratch(struct dev *, int64_t bytes);
+/** The same, apart from it and from each other: for operands of the call in fp32 (wide.h). */
+enum { CPU_WIDE = 9 };
+void *cpu_wide(struct dev *, int slot, int64_t bytes);
 
 /* Typed access. A stack's matrices lie n[1]*ld apart, so row r of all n[0]*n[1] rows is at r*ld. */
 static inline float *f32_row(view v, int64_t r)

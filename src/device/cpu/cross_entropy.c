@@ -1,7 +1,7 @@
 /* Cross-entropy with the vocabulary cut over ranks: each rank's statistics of its columns are merged
  * to lse and nll = lse - logit of the target; the gradient is softmax - onehot. */
-#include "device/cpu/cpu.h"
 #include "device/cpu/vmath.h"
+#include "device/cpu/wide.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -47,7 +47,7 @@ void cpu_ce_stats(struct dev *dev, view stats, view logits, view target, int64_t
     int64_t n = logits.n[2];
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < logits.n[1]; t++) {
-        const float *x = f32_row(logits, t);
+        const float *x = wide_row(logits, t, 0);
         int64_t v = tgt[t] - v0;
         max[t] = row_max(x, n);
         sum[t] = (float)row_sum_exp(x, n, max[t]);
@@ -85,14 +85,14 @@ void cpu_ce_grad(struct dev *dev, view logits, view lse, view target, int64_t v0
     int64_t n = logits.n[2];
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < logits.n[1]; t++) {
-        float *x = f32_row(logits, t);
+        float *x = wide_row(logits, t, 0);
         int64_t v = tgt[t] - v0;
-        if (tgt[t] < 0) {
+        if (tgt[t] < 0)
             memset(x, 0, (size_t)n * sizeof *x);
-            continue;
-        }
-        grad_row(x, n, total[t], scale);
-        if (v >= 0 && v < n)
+        else
+            grad_row(x, n, total[t], scale);
+        if (v >= 0 && v < n) /* a target below 0 is nowhere */
             x[v] -= scale;
+        wide_store(logits, t, x);
     }
 }

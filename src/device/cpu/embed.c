@@ -1,5 +1,5 @@
 /* Embedding of a vocabulary cut over ranks: this rank holds the rows v0 .. v0 + dw.n[1]. */
-#include "device/cpu/cpu.h"
+#include "device/cpu/wide.h"
 #include <omp.h>
 #include <string.h>
 
@@ -7,15 +7,13 @@ void cpu_embed_fwd(struct dev *dev, view x, view ids, int64_t v0, view w)
 {
     (void)dev;
     const int32_t *id = ids.data;
-    size_t bytes = (size_t)x.n[2] * sizeof(float);
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < x.n[1]; t++) {
-        float *row = f32_row(x, t);
         int64_t v = id[t] - v0;
         if (v >= 0 && v < w.n[1])
-            memcpy(row, f32_row(w, v), bytes);
+            wide_copy(x, t, w, v);
         else
-            memset(row, 0, bytes);
+            memset(row_of(x, t), 0, (size_t)(x.n[2] * dtype_size(x.type)));
     }
 }
 
@@ -39,7 +37,7 @@ KERNEL void cpu_embed_bwd(struct dev *dev, view ids, view dx, int64_t v0, bool a
             if (v < 0 || v >= dw.n[1] || v % threads != mine)
                 continue;
             float *sum = f32_row(dw, v);
-            const float *d = f32_row(dx, t);
+            const float *d = wide_row(dx, t, 0);
 #pragma omp simd
             for (int64_t i = 0; i < h; i++)
                 sum[i] += d[i];

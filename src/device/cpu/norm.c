@@ -1,6 +1,6 @@
 /* RMSNorm: y = x * rstd * w, rstd = 1/sqrt(mean(x^2) + eps). Rows are independent; only dw sums over
  * rows: per thread, then in thread order. */
-#include "device/cpu/cpu.h"
+#include "device/cpu/wide.h"
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -41,8 +41,11 @@ void cpu_rmsnorm_fwd(struct dev *dev, view y, view rstd, view x, view w, float e
     (void)dev;
     float *r = rstd.data;
 #pragma omp parallel for schedule(static)
-    for (int64_t t = 0; t < x.n[1]; t++)
-        r[t] = fwd_row(f32_row(y, t), f32_row(x, t), w.data, x.n[2], eps);
+    for (int64_t t = 0; t < x.n[1]; t++) {
+        float *row = wide_room(y, t, 0);
+        r[t] = fwd_row(row, wide_row(x, t, 1), w.data, x.n[2], eps);
+        wide_store(y, t, row);
+    }
 }
 
 void cpu_rmsnorm_bwd(struct dev *dev, bool acc_dx, view dx, bool acc_dw, view dw, view dy, view x, view rstd,
@@ -53,9 +56,12 @@ void cpu_rmsnorm_bwd(struct dev *dev, bool acc_dx, view dx, bool acc_dw, view dw
     const float *r = rstd.data;
     memset(partial, 0, (size_t)(threads * h) * sizeof *partial);
 #pragma omp parallel for schedule(static)
-    for (int64_t t = 0; t < x.n[1]; t++)
-        bwd_row(acc_dx, f32_row(dx, t), partial + omp_get_thread_num() * h, f32_row(dy, t), f32_row(x, t),
-                r[t], w.data, h);
+    for (int64_t t = 0; t < x.n[1]; t++) {
+        float *row = acc_dx ? wide_row(dx, t, 0) : wide_room(dx, t, 0);
+        bwd_row(acc_dx, row, partial + omp_get_thread_num() * h, wide_row(dy, t, 1), wide_row(x, t, 2), r[t],
+                w.data, h);
+        wide_store(dx, t, row);
+    }
     for (int64_t i = 0; i < h; i++) {
         float s = acc_dw ? sum[i] : 0;
         for (int64_t p = 0; p < threads; p++)

@@ -1,6 +1,6 @@
 /* AdamW (definitions D4) on a contiguous piece: elementwise, so threads do not matter for bits. Before it
  * the decision whether, and how much of the gradient. */
-#include "device/cpu/cpu.h"
+#include "device/cpu/wide.h"
 #include <math.h>
 
 void cpu_clip(struct dev *dev, view control, view squares, view loss, double limit)
@@ -12,7 +12,8 @@ void cpu_clip(struct dev *dev, view control, view squares, view loss, double lim
     ((float *)control.data)[1] = go;
 }
 
-KERNEL void cpu_adamw(struct dev *dev, struct adamw a, view pv, view mv, view vv, view gv, view control)
+KERNEL void cpu_adamw(struct dev *dev, struct adamw a, view pv, view mv, view vv, view gv, view wv,
+                      view control)
 {
     (void)dev;
     float scale = ((const float *)control.data)[0];
@@ -30,4 +31,10 @@ KERNEL void cpu_adamw(struct dev *dev, struct adamw a, view pv, view mv, view vv
         v[i] = a.beta2 * v[i] + new2 * gi * gi;
         p[i] = p[i] * keep - rate * m[i] / (sqrtf(v[i] * correct) + a.eps);
     }
+    if (view_is_none(wv))
+        return;
+    enum { BLOCK = 4096 };
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i += BLOCK)
+        wide_round((uint16_t *)wv.data + i, p + i, n - i < BLOCK ? n - i : BLOCK);
 }

@@ -3,8 +3,7 @@
  * Views are cut into runs of adjacent elements: the rows of a matrix, or pieces of RUN elements where
  * nothing has a gap. Sums go run by run in double and then over the runs in order, so that they do
  * not depend on the number of threads. */
-#include "base/half.h"
-#include "device/cpu/cpu.h"
+#include "device/cpu/wide.h"
 #include <string.h>
 
 enum { RUN = 4096, LANES = 16 };
@@ -38,26 +37,14 @@ static void *run_at(view v, int64_t i)
 }
 
 /* ---- copy ---- */
-KERNEL static void to_bf16(int64_t n, uint16_t *restrict y, const uint32_t *restrict x)
-{
-    for (int64_t i = 0; i < n; i++)
-        y[i] = bf16_of_bits(x[i]);
-}
-
-KERNEL static void from_bf16(int64_t n, uint32_t *restrict y, const uint16_t *restrict x)
-{
-    for (int64_t i = 0; i < n; i++)
-        y[i] = bits_of_bf16(x[i]);
-}
-
 static void copy_run(int64_t n, void *y, dtype to, const void *x, dtype from)
 {
     if (to == from)
         memcpy(y, x, (size_t)(n * dtype_size(to)));
     else if (to == BF16)
-        to_bf16(n, y, x);
+        wide_round(y, x, n);
     else
-        from_bf16(n, y, x);
+        wide_load(y, x, n);
 }
 
 void cpu_copy(struct dev *dev, view dst, view src)
@@ -77,9 +64,11 @@ KERNEL void cpu_fill(struct dev *dev, view dst, float value)
     struct runs r = cut(&dst, &same);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < r.count; i++) {
-        float *y = f32_row(dst, i);
-        for (int64_t j = 0, n = run_length(r, i); j < n; j++)
+        int64_t n = run_length(r, i);
+        float *y = dst.type == F32 ? f32_row(dst, i) : wide_buffer(0, n);
+        for (int64_t j = 0; j < n; j++)
             y[j] = value;
+        wide_store_part(dst, i, n, y);
     }
 }
 
@@ -89,10 +78,12 @@ KERNEL void cpu_add(struct dev *dev, view y, view x)
     struct runs r = cut(&y, &x);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < r.count; i++) {
-        float *restrict to = f32_row(y, i);
-        const float *restrict from = f32_row(x, i);
-        for (int64_t j = 0, n = run_length(r, i); j < n; j++)
+        int64_t n = run_length(r, i);
+        float *restrict to = wide_part(y, i, n, 0);
+        const float *restrict from = wide_part(x, i, n, 1);
+        for (int64_t j = 0; j < n; j++)
             to[j] += from[j];
+        wide_store_part(y, i, n, to);
     }
 }
 
@@ -102,20 +93,24 @@ KERNEL void cpu_add_bias(struct dev *dev, view y, view bias)
     const float *b = bias.data;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < y.n[1]; i++) {
-        float *restrict to = f32_row(y, i);
+        float *restrict to = wide_row(y, i, 0);
         for (int64_t j = 0; j < y.n[2]; j++)
             to[j] += b[j];
+        wide_store(y, i, to);
     }
 }
 
 /* ---- sums ---- */
-/** y (+)= the sums of `width` columns, x being the first of them. */
-KERNEL static void sum_columns(int64_t rows, int64_t width, const float *x, int64_t ld, bool acc, float *y)
+/** y (+)= the sums of x's columns, at most LANES * 4. */
+KERNEL static void sum_columns(view x, bool acc, float *y)
 {
     double total[LANES * 4] = {0};
-    for (int64_t i = 0; i < rows; i++)
+    int64_t width = x.n[2];
+    for (int64_t i = 0; i < x.n[1]; i++) {
+        const float *row = wide_row(x, i, 0);
         for (int64_t j = 0; j < width; j++)
-            total[j] += (double)x[i * ld + j];
+            total[j] += (double)row[j];
+    }
     for (int64_t j = 0; j < width; j++)
         y[j] = (float)(acc ? (double)y[j] + total[j] : total[j]);
 }
@@ -127,8 +122,7 @@ void cpu_colsum(struct dev *dev, view x, bool acc, view y)
     int64_t columns = x.n[2];
 #pragma omp parallel for schedule(static)
     for (int64_t j = 0; j < columns; j += WIDTH)
-        sum_columns(x.n[1], columns - j < WIDTH ? columns - j : WIDTH, (const float *)x.data + j, x.ld, acc,
-                    (float *)y.data + j);
+        sum_columns(view_cols(x, j, columns - j < WIDTH ? columns - j : WIDTH), acc, (float *)y.data + j);
 }
 
 /** Sum of x or of x*x: lane by lane, then over the lanes, the same on every instruction set. */

@@ -1,6 +1,6 @@
 /* Rotary position embedding, half-split: the pair (i, i + hd/2) of a head is turned by the angle of
  * its row's position. */
-#include "device/cpu/cpu.h"
+#include "device/cpu/wide.h"
 
 KERNEL static void turn_row(float *x, int64_t heads, int64_t half, const float *cosine, const float *sine,
                             float sign)
@@ -22,6 +22,8 @@ void cpu_rope(struct dev *dev, view x, int64_t heads, int64_t seq, view cos_sin,
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < x.n[1]; t++) {
         const float *cosine = f32_row(cos_sin, t % seq);
-        turn_row(f32_row(x, t), heads, half, cosine, cosine + half, sign);
+        float *row = wide_row(x, t, 0);
+        turn_row(row, heads, half, cosine, cosine + half, sign);
+        wide_store(x, t, row);
     }
 }

@@ -1,7 +1,7 @@
 /* The router, all in fp32 (definitions D1, D5, D6): logits, the choice with its statistics, backward. */
 #include "base/rng.h"
-#include "device/cpu/cpu.h"
 #include "device/cpu/vmath.h"
+#include "device/cpu/wide.h"
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -44,7 +44,7 @@ void cpu_router_logits(struct dev *dev, view logits, view x, view w)
     (void)dev;
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < logits.n[1]; t++)
-        logits_row(f32_row(logits, t), f32_row(x, t), w);
+        logits_row(f32_row(logits, t), wide_row(x, t, 0), w);
 }
 
 /* ---- the choice ---- */
@@ -271,8 +271,11 @@ void cpu_jitter(struct dev *dev, bool acc, view y, view x, float eps, uint64_t k
 {
     (void)dev;
 #pragma omp parallel for schedule(static)
-    for (int64_t t = 0; t < x.n[1]; t++)
-        jitter_row(acc, f32_row(y, t), f32_row(x, t), x.n[2], eps, key, row + t);
+    for (int64_t t = 0; t < x.n[1]; t++) {
+        float *to = acc ? wide_row(y, t, 0) : wide_room(y, t, 0);
+        jitter_row(acc, to, wide_row(x, t, 1), x.n[2], eps, key, row + t);
+        wide_store(y, t, to);
+    }
 }
 
 /* ---- gate of the shared experts: one number a token ---- */

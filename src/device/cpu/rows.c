@@ -1,5 +1,5 @@
 /* Moving rows to the experts and back: the plan (a stable counting sort), gather and combine. */
-#include "device/cpu/cpu.h"
+#include "device/cpu/wide.h"
 #include <string.h>
 
 /* Serial: T * k integers are few beside the rows that they move. While sorting, counts[e] is the next
@@ -39,15 +39,12 @@ void cpu_gather_rows(struct dev *dev, view y, view x, view row, int64_t div)
 {
     (void)dev;
     const int32_t *from = row.data;
-    size_t bytes = (size_t)y.n[2] * sizeof(float);
 #pragma omp parallel for schedule(static)
-    for (int64_t r = 0; r < y.n[1]; r++) {
-        float *to = f32_row(y, r);
+    for (int64_t r = 0; r < y.n[1]; r++)
         if (from[r] < 0)
-            memset(to, 0, bytes);
+            memset(row_of(y, r), 0, (size_t)(y.n[2] * dtype_size(y.type)));
         else
-            memcpy(to, f32_row(x, from[r] / div), bytes);
-    }
+            wide_copy(y, r, x, from[r] / div);
 }
 
 /* The first row is assigned, not added to zero: bits stay (0 + -0 is 0). */
@@ -58,12 +55,12 @@ KERNEL void cpu_combine(struct dev *dev, view out, view y, view slot, bool acc)
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < out.n[1]; t++) {
         const int32_t *from = i32_row(slot, t);
-        float *to = f32_row(out, t);
+        float *to = acc ? wide_row(out, t, 0) : wide_room(out, t, 0);
         bool add = acc;
         for (int64_t j = 0; j < slot.n[2]; j++) {
             if (from[j] < 0)
                 continue;
-            const float *row = f32_row(y, from[j]);
+            const float *row = wide_row(y, from[j], 1);
 #pragma omp simd
             for (int64_t i = 0; i < h; i++)
                 to[i] = add ? to[i] + row[i] : row[i];
@@ -71,6 +68,7 @@ KERNEL void cpu_combine(struct dev *dev, view out, view y, view slot, bool acc)
         }
         if (!add)
             memset(to, 0, (size_t)h * sizeof *to);
+        wide_store(out, t, to);
     }
 }
 

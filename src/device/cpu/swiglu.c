@@ -1,6 +1,6 @@
 /* SwiGLU with the routing weight inside: act = weight * silu(g) * u, where gu holds the columns of g,
  * then those of u. A row without a weight has weight 1. */
-#include "device/cpu/cpu.h"
+#include "device/cpu/wide.h"
 #include "device/cpu/vmath.h"
 
 KERNEL static void fwd_row(float *act, const float *g, const float *u, float weight, int64_t n)
@@ -36,8 +36,10 @@ void cpu_swiglu_fwd(struct dev *dev, view act, view gu, view weight)
     int64_t n = act.n[2];
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < act.n[1]; r++) {
-        const float *g = f32_row(gu, r);
-        fwd_row(f32_row(act, r), g, g + n, w ? w[r] : 1, n);
+        const float *g = wide_row(gu, r, 0);
+        float *row = wide_room(act, r, 1);
+        fwd_row(row, g, g + n, w ? w[r] : 1, n);
+        wide_store(act, r, row);
     }
 }
 
@@ -49,9 +51,11 @@ void cpu_swiglu_bwd(struct dev *dev, view d_gu, view act, view d_weight, view d_
     int64_t n = act.n[2];
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < act.n[1]; r++) {
-        const float *g = f32_row(gu, r);
-        float *d_g = f32_row(d_gu, r);
-        float d = bwd_row(d_g, d_g + n, f32_row(act, r), f32_row(d_act, r), g, g + n, w ? w[r] : 1, n);
+        const float *g = wide_row(gu, r, 0);
+        float *d_g = wide_room(d_gu, r, 1), *row = wide_room(act, r, 2);
+        float d = bwd_row(d_g, d_g + n, row, wide_row(d_act, r, 3), g, g + n, w ? w[r] : 1, n);
+        wide_store(d_gu, r, d_g);
+        wide_store(act, r, row);
         if (dw)
             dw[r] = d;
     }

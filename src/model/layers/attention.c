@@ -116,7 +116,7 @@ void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, 
 void attention_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_x)
 {
     int64_t mark = arena_mark(&net->arena), width = s->qkv.n[2];
-    view d_qkv = arena_scratch_pitched(&net->arena, p->n, width);
+    view d_qkv = arena_scratch_pitched(&net->arena, F32, p->n, width);
     int64_t inner = arena_mark(&net->arena);
 
     view d_y = live(p, seq_gather(net, p, d_x));

@@ -54,7 +54,7 @@ static void chunk_train(struct net *net, struct pass *p, int64_t from, int64_t r
 {
     int64_t mark = arena_mark(&net->arena);
     view w = weight(net, head_layer(net), T_HEAD), target = view_cols(p->targets, from, rows);
-    view logits = arena_scratch_pitched(&net->arena, rows, rows_of_vocabulary(net).n);
+    view logits = arena_scratch_pitched(&net->arena, F32, rows, rows_of_vocabulary(net).n);
     view lse = arena_scratch(&net->arena, F32, 1, 1, rows), nll = arena_scratch(&net->arena, F32, 1, 1, rows);
     dev_gemm(net->dev, false, true, view_rows(h, from, rows), w, false, logits);
     chunk_stats(net, lse, nll, logits, target);
@@ -105,7 +105,7 @@ static void chunk_eval(struct net *net, struct pass *p, int64_t from, int64_t ro
                        const struct logits_sink *sink)
 {
     int64_t mark = arena_mark(&net->arena);
-    view logits = arena_scratch_pitched(&net->arena, rows, rows_of_vocabulary(net).n);
+    view logits = arena_scratch_pitched(&net->arena, F32, rows, rows_of_vocabulary(net).n);
     view lse = arena_scratch(&net->arena, F32, 1, 1, rows), nll = arena_scratch(&net->arena, F32, 1, 1, rows);
     dev_gemm(net->dev, false, true, view_rows(h, from, rows), weight(net, head_layer(net), T_HEAD), false,
              logits);
