@@ -8,6 +8,7 @@
  * E_SPACE: cannot write; E_NOCKPT: damaged; E_DECK: of another model. (Crash-proof commit comes later.) */
 #ifndef CKPT_CKPT_H
 #define CKPT_CKPT_H
+#include "ckpt/lock.h"
 #include "comm/comm.h"
 #include "format/source.h"
 #include "model/store.h"
@@ -35,9 +36,11 @@ struct ckpt_index {
 };
 
 /** COLLECTIVE. Of a training store; writers: ranks per file, 0 = a node's. *bytes: of tensors, written by
- *  all ranks. A checkpoint of the same step is replaced. On failure older ones are untouched. */
+ *  all ranks. A checkpoint of the same step is replaced. On failure older ones are untouched. lock: rank 0's
+ * on run_dir, looked at before the folder is begun and before it is committed; NULL: nobody else knows
+ * run_dir. */
 status ckpt_save(struct comm *, const struct store *, const struct ckpt_state *, const char *run_dir,
-                 int64_t writers, int64_t *bytes) MUST_USE;
+                 struct lock *lock, int64_t writers, int64_t *bytes) MUST_USE;
 /** COLLECTIVE: newest usable checkpoint under run_dir/ckpt (index good, files there and long enough; digests
  *  are verified by loading); others are warned of. *path caller frees; NULL and OK if there is none at all,
  *  E_NOCKPT if there are some, set aside or not, but none is usable. */

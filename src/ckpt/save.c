@@ -14,7 +14,8 @@
 
 struct plan { /* of one rank: datasets [bucket * SAVED_KINDS + kind] of its group's file */
     const struct store *store;
-    char *path; /* the group's file */
+    struct lock *lock; /* of the run folder, on rank 0 */
+    char *path;        /* the group's file */
     int file, n_files;
     bool first; /* this rank lays the file out */
     int n;
@@ -45,11 +46,11 @@ static void plan_rank(struct plan *p, int rank, struct shard *shard)
     }
 }
 
-static void plan_open(struct plan *p, const struct comm *c, const struct store *s, int64_t writers,
-                      const char *dir)
+static void plan_open(struct plan *p, const struct comm *c, const struct store *s, struct lock *lock,
+                      int64_t writers, const char *dir)
 {
     struct shard *shard = mem_new(s->model->n_tensors, sizeof *shard);
-    *p = (struct plan){.store = s, .n = s->model->n_buckets * SAVED_KINDS, .first = true};
+    *p = (struct plan){.store = s, .lock = lock, .n = s->model->n_buckets * SAVED_KINDS, .first = true};
     p->file = group_of(c, writers, comm_rank(c));
     p->path = mem_format("%s/shard_%04d.h5", dir, p->file);
     p->size = mem_new(p->n, sizeof *p->size);
@@ -229,6 +230,8 @@ static status finish(struct comm *c, const struct plan *p, const struct ckpt_sta
             bytes += bytes_of[i];
         s = write_index(p, state, dir, hash, (struct extent *)(void *)all, bytes / (int64_t)sizeof *mine->at);
         if (s == OK)
+            s = lock_check(p->lock, true);
+        if (s == OK)
             s = folder_commit(run_dir, state->step);
         if (s == OK)
             folder_latest(run_dir, state->step);
@@ -238,28 +241,35 @@ static status finish(struct comm *c, const struct plan *p, const struct ckpt_sta
     return comm_agree(c, s);
 }
 
+/* Rank 0. */
+static status begin(struct plan *p, const char *run_dir, int64_t step)
+{
+    TRY(lock_check(p->lock, true));
+    return folder_begin(run_dir, step);
+}
+
 static status save(struct comm *c, struct plan *p, const struct ckpt_state *state, const char *run_dir,
                    const char *dir, struct extents *mine)
 {
-    TRY(comm_agree(c, comm_rank(c) == 0 ? folder_begin(run_dir, state->step) : OK));
+    TRY(comm_agree(c, comm_rank(c) == 0 ? begin(p, run_dir, state->step) : OK));
     TRY(comm_agree(c, p->first ? lay_out(p) : OK));
     TRY(comm_agree(c, write_pieces(p, mine)));
     return finish(c, p, state, run_dir, dir, mine);
 }
 
 status ckpt_save(struct comm *c, const struct store *store, const struct ckpt_state *state,
-                 const char *run_dir, int64_t writers, int64_t *bytes)
+                 const char *run_dir, struct lock *lock, int64_t writers, int64_t *bytes)
 {
     struct plan p;
     struct extents mine = {0};
     char *dir = folder_path(run_dir, state->step, ".tmp");
-    plan_open(&p, c, store, writers, dir);
+    plan_open(&p, c, store, lock, writers, dir);
     status s = save(c, &p, state, run_dir, dir, &mine);
     *bytes = 0;
     for (int64_t i = 0; i < mine.n; i++)
         *bytes += mine.at[i].shard.part.n * (int64_t)sizeof(float);
     comm_sum_i64(c, bytes, 1);
-    if (s != OK && comm_rank(c) == 0)
+    if (s != OK && comm_rank(c) == 0 && lock_check(lock, true) == OK)
         folder_remove(dir);
     plan_close(&p);
     free(mine.at);

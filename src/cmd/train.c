@@ -120,6 +120,7 @@ static status load_newest(struct job *j)
         status code = ckpt_load(j->s.comm, &j->s.store, j->s.group, &j->index, j->checkpoint);
         if (code != E_NOCKPT || j->branches) /* a branch changes nothing in its trunk */
             return code;
+        TRY(comm_agree(j->s.comm, folder_check(&j->folder)));
         TRY(ckpt_set_aside(j->s.comm, j->checkpoint));
         ckpt_index_free(&j->index);
         free(j->checkpoint);

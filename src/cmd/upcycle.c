@@ -70,28 +70,39 @@ static status run_upcycle(const struct options *o, struct deck *deck)
 /* ---- as a checkpoint ---- */
 
 /* A run folder of its own: nothing is written over another run. */
-static status make_folder(const char *dir)
+static status make_folder(const char *dir, struct lock **lock)
 {
     if (mkdir(dir, 0777) == 0)
-        return OK;
+        return lock_take(lock, dir, NULL);
     return errno == EEXIST ? fail(E_DECK, "%s: exists; give the checkpoint a new folder", dir)
                            : fail(E_SPACE, "%s: cannot be made: %s", dir, strerror(errno));
 }
 
-static status save(struct session *s)
+static status save(struct session *s, struct lock *lock)
 {
-    TRY(comm_agree(s->comm, s->rank == 0 ? make_folder(s->options.out) : OK));
     const struct optimizer_section *o = &s->deck.optimizer;
     char size[32], took[32];
     double start = clock_seconds();
     int64_t bytes = 0, steps = loop_steps(&s->deck.run, &s->deck.batch, s->deck.data.sequence);
     struct ckpt_state state = {.horizon = o->horizon > 0 ? o->horizon : steps,
                                .deck = deck_resolved(&s->deck)};
-    status code = ckpt_save(s->comm, &s->store, &state, s->options.out, s->deck.checkpoint.writers, &bytes);
+    status code =
+        ckpt_save(s->comm, &s->store, &state, s->options.out, lock, s->deck.checkpoint.writers, &bytes);
     free(state.deck);
     if (code == OK)
         log_say("upcycled  %s -> %s (step 0, %s) in %s", s->shapes.dir ? s->shapes.dir : "random",
                 s->options.out, text_bytes(size, (double)bytes), text_time(took, clock_lap(&start)));
+    return code;
+}
+
+/* With the lock of the new folder: nobody trains in it before the checkpoint is there. */
+static status save_locked(struct session *s)
+{
+    struct lock *lock = NULL;
+    status code = comm_agree(s->comm, s->rank == 0 ? make_folder(s->options.out, &lock) : OK);
+    if (code == OK)
+        code = save(s, lock);
+    lock_release(lock);
     return code;
 }
 
@@ -105,7 +116,7 @@ static status run_checkpoint(struct session *s, int argc, char **argv)
     TRY(session_fill(s, NULL));
     if (s->options.explain)
         plan_explain(&s->plan, &s->model);
-    return save(s);
+    return save_locked(s);
 }
 
 /* ---- the command ---- */

@@ -1,7 +1,7 @@
 #include "train/folder.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,21 +10,16 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include "base/clock.h"
-#include "base/host.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-/* A lock of another host counts as dead when nobody touched it for this long. */
-enum { STALE_SECONDS = 600, HEARTBEAT_SECONDS = 20 };
-
-static char *inside(const struct folder *f, const char *name)
+static char *inside(const char *dir, const char *name)
 {
-    return mem_format("%s/%s", f->dir, name);
+    return mem_format("%s/%s", dir, name);
 }
 
-/* ---- making and locking ---- */
+/* ---- making ---- */
 
 static status make_dirs(const char *path)
 {
@@ -45,176 +40,100 @@ static status make_dirs(const char *path)
     return code;
 }
 
-static status move_aside(const char *dir)
+/* A new folder beside `dir`, on its file system: of its own name if that is a link to elsewhere. Caller
+ * frees. */
+static status make_aside(const char *dir, char **aside)
 {
-    struct stat s;
-    if (stat(dir, &s) != 0)
-        return OK;
-    char stamp[32];
+    char stamp[32], *real = realpath(dir, NULL);
     time_t now = time(NULL);
     strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", gmtime(&now));
-    char *to = mem_format("%s.%s", dir, stamp);
-    for (int i = 1; stat(to, &s) == 0; i++) {
-        free(to);
-        to = mem_format("%s.%s-%d", dir, stamp, i);
+    *aside = mem_format("%s.%s", real ? real : dir, stamp);
+    for (int i = 1; mkdir(*aside, 0777) != 0; i++) {
+        if (errno != EEXIST)
+            return fail(E_SPACE, "%s: cannot be made: %s", *aside, strerror(errno));
+        free(*aside);
+        *aside = mem_format("%s.%s-%d", real ? real : dir, stamp, i);
     }
-    status code =
-        rename(dir, to) == 0 ? OK : fail(E_SPACE, "%s: cannot be moved to %s: %s", dir, to, strerror(errno));
-    if (code == OK)
-        log_say("fresh     %s moved to %s", dir, to);
-    free(to);
-    return code;
-}
-
-/* When a process started, in the kernel's ticks since boot: with its number, a name that is not used
- * again. 0 if there is no such process. */
-static long long started(long pid)
-{
-    char *path = mem_format("/proc/%ld/stat", pid), text[512] = "";
-    FILE *file = fopen(path, "re");
-    size_t n = file ? fread(text, 1, sizeof text - 1, file) : 0;
-    const char *at = n > 0 ? strrchr(text, ')') : NULL; /* the name before it may hold anything */
-    long long ticks = 0;
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    if (at)
-        ticks = strtoll(at, NULL, 10);
-    if (file)
-        fclose(file);
-    free(path);
-    return ticks;
-}
-
-static const char *job_of(void)
-{
-    const char *job = getenv("SLURM_JOB_ID");
-    return job ? job : "-";
-}
-
-/* Is the writer of a lock alive? On this host its process tells, elsewhere the heartbeat. */
-static bool is_alive(const json_t *lock, const char *host, long pid, time_t touched)
-{
-    char here[64];
-    long long since = (long long)json_integer_value(json_object_get(lock, "started"));
-    if (host && strcmp(host, host_name(here)) != 0)
-        return time(NULL) - touched < STALE_SECONDS;
-    if (pid <= 0 || (kill((pid_t)pid, 0) != 0 && errno != EPERM))
-        return false;
-    return since == 0 || started(pid) == 0 || started(pid) == since;
-}
-
-/* Who holds the lock of a run folder, in words (the caller's); NULL if nobody does. */
-static char *holder(const struct folder *f, bool *lives)
-{
-    enum { LIMIT = 4096 };
-    char *path = inside(f, "run.lock"), *who = NULL;
-    struct stat s;
-    json_t *lock = NULL;
-    *lives = false;
-    if (stat(path, &s) == 0 && json_read_file(&lock, path, LIMIT) == OK) {
-        const char *host = json_string_value(json_object_get(lock, "host"));
-        const char *job = json_string_value(json_object_get(lock, "job"));
-        long pid = (long)json_integer_value(json_object_get(lock, "pid"));
-        who = mem_format("job %s, process %ld on %s", job ? job : "-", pid, host ? host : "?");
-        *lives = is_alive(lock, host, pid, s.st_mtime);
-    } else if (access(path, F_OK) == 0) {
-        who = mem_text("an unreadable lock");
-    }
-    json_decref(lock);
-    free(path);
-    return who;
-}
-
-static status in_use(const struct folder *f, const char *who)
-{
-    return fail(
-        E_DECK,
-        "%s: this run folder is in use by %s; wait for it, stop it (touch %s/stop) or set another run.dir",
-        f->dir, who, f->dir);
-}
-
-static status write_lock(struct folder *f, const char *path)
-{
-    char host[64];
-    f->lock = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
-    if (f->lock < 0)
-        return fail(errno == EEXIST ? E_DECK : E_SPACE, "%s: cannot be made: %s", path, strerror(errno));
-    long pid = (long)getpid();
-    if (dprintf(f->lock, "{\"host\":\"%s\",\"pid\":%ld,\"started\":%lld,\"job\":\"%s\",\"since\":%lld}\n",
-                host_name(host), pid, started(pid), job_of(), (long long)time(NULL)) < 0)
-        return fail(E_SPACE, "%s: cannot be written: %s", path, strerror(errno));
-    f->beat = clock_seconds();
+    free(real);
     return OK;
+}
+
+static int to_move(const struct dirent *entry)
+{
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+           strncmp(entry->d_name, "run.lock", strlen("run.lock")) != 0;
+}
+
+/* What the folder holds goes into a new one; the folder stays, with our lock in it at any moment. "ckpt" is
+ * the first in the alphabet of what a run writes: without it nothing can be continued by mistake. */
+static status move_contents(const char *dir)
+{
+    struct dirent **entry = NULL;
+    char *aside = NULL;
+    int n = scandir(dir, &entry, to_move, alphasort);
+    status code = n > 0 ? make_aside(dir, &aside) : OK;
+    for (int i = 0; i < n; i++) {
+        char *from = inside(dir, entry[i]->d_name), *to = aside ? inside(aside, entry[i]->d_name) : NULL;
+        if (code == OK && rename(from, to) != 0)
+            code = fail(E_SPACE, "%s: cannot be moved to %s: %s", from, to, strerror(errno));
+        free(from);
+        free(to);
+        free(entry[i]);
+    }
+    if (code == OK && n > 0)
+        log_say("fresh     what was in %s moved to %s", dir, aside);
+    free(entry);
+    free(aside);
+    return code;
 }
 
 struct folder folder_at(const char *dir)
 {
-    return (struct folder){.dir = mem_text(dir), .lock = -1};
-}
-
-static status make_folder(const struct folder *f)
-{
-    char *ckpt = inside(f, "ckpt");
-    status code = make_dirs(ckpt);
-    free(ckpt);
-    return code;
+    return (struct folder){.dir = mem_text(dir)};
 }
 
 /* The log begins after the lock, so that a refused job writes nothing into another's. */
-static status lock_and_log(struct folder *f, const char *gone)
+static status begin_log(const struct folder *f)
 {
-    char *lock = inside(f, "run.lock"), *log = inside(f, "run.log");
-    if (gone)
-        unlink(lock);
-    status code = write_lock(f, lock);
+    char *ckpt = inside(f->dir, "ckpt"), *log = inside(f->dir, "run.log");
+    const char *gone = lock_taken_from(f->lock);
+    status code = make_dirs(ckpt);
     if (code == OK)
         code = log_file(log);
     if (code == OK && gone)
         log_say("lock      taken over from %s, which is gone", gone);
-    free(lock);
+    free(ckpt);
     free(log);
     return code;
 }
 
 status folder_open(struct folder *f, bool fresh)
 {
-    bool lives;
-    char *who = holder(f, &lives);
-    status code = lives ? in_use(f, who) : OK;
-    if (code == OK && fresh)
-        code = move_aside(f->dir);
-    if (code == OK)
-        code = make_folder(f);
-    if (code == OK)
-        code = lock_and_log(f, fresh ? NULL : who);
-    free(who);
-    return code;
+    TRY(make_dirs(f->dir));
+    TRY(lock_take(&f->lock, f->dir, signals_seen));
+    if (fresh)
+        TRY(move_contents(f->dir));
+    return begin_log(f);
 }
 
 void folder_close(struct folder *f)
 {
-    if (f->lock >= 0) {
-        char *path = inside(f, "run.lock");
-        close(f->lock);
-        unlink(path);
-        free(path);
-    }
+    lock_release(f->lock);
     free(f->dir);
 }
 
-void folder_heartbeat(struct folder *f)
+status folder_check(const struct folder *f)
 {
-    if (f->lock >= 0 && clock_seconds() - f->beat > HEARTBEAT_SECONDS) {
-        f->beat = clock_seconds();
-        futimens(f->lock, NULL);
-    }
+    status code = lock_check(f->lock, false);
+    status ended = code == OK ? OK : log_file(NULL); /* run.log is the other job's now */
+    return ended == OK ? code : ended;
 }
 
 /* ---- stop requests ---- */
 
 bool folder_stop_asked(const struct folder *f)
 {
-    char *path = inside(f, "stop");
+    char *path = inside(f->dir, "stop");
     bool asked = access(path, F_OK) == 0;
     free(path);
     return asked;
@@ -222,7 +141,7 @@ bool folder_stop_asked(const struct folder *f)
 
 void folder_obeyed(const struct folder *f)
 {
-    char *path = inside(f, "stop");
+    char *path = inside(f->dir, "stop");
     unlink(path);
     free(path);
 }
@@ -253,16 +172,25 @@ int signals_seen(void)
 
 /* ---- files ---- */
 
-status folder_append(const struct folder *f, const char *name, json_t *line, const char *schema)
+static status append(const char *path, const char *text, const char *schema)
 {
-    char *path = inside(f, name), *text = json_dumps(line, JSON_COMPACT);
     bool is_new = access(path, F_OK) != 0;
     FILE *file = fopen(path, "a");
-    status code = OK;
-    if (!file || (is_new && fprintf(file, "%s\n", schema) < 0) || fprintf(file, "%s\n", text) < 0)
-        code = fail(E_SPACE, "%s: cannot be written: %s", path, strerror(errno));
-    if (file && fclose(file) != 0 && code == OK)
-        code = fail(E_SPACE, "%s: cannot be written: %s", path, strerror(errno));
+    bool good = file && (!is_new || fprintf(file, "%s\n", schema) >= 0) && fprintf(file, "%s\n", text) >= 0;
+    int error = errno;
+    if (file && fclose(file) != 0 && good) {
+        good = false;
+        error = errno;
+    }
+    return good ? OK : fail(E_SPACE, "%s: cannot be written: %s", path, strerror(error));
+}
+
+status folder_append(const struct folder *f, const char *name, json_t *line, const char *schema)
+{
+    char *path = inside(f->dir, name), *text = json_dumps(line, JSON_COMPACT);
+    status code = folder_check(f);
+    if (code == OK)
+        code = append(path, text, schema);
     json_decref(line);
     free(text);
     free(path);
@@ -271,8 +199,10 @@ status folder_append(const struct folder *f, const char *name, json_t *line, con
 
 status folder_write_json(const struct folder *f, const char *name, json_t *value)
 {
-    char *path = inside(f, name);
-    status code = json_write_file(value, path, 1);
+    char *path = inside(f->dir, name);
+    status code = folder_check(f);
+    if (code == OK)
+        code = json_write_file(value, path, 1);
     json_decref(value);
     free(path);
     return code;
@@ -281,7 +211,7 @@ status folder_write_json(const struct folder *f, const char *name, json_t *value
 double folder_recorded(const struct folder *f, const char *name, const char *member)
 {
     enum { LIMIT = 1 << 20 };
-    char *path = inside(f, name);
+    char *path = inside(f->dir, name);
     json_t *whole = NULL, *value = NULL;
     if (access(path, F_OK) == 0 && json_read_file(&whole, path, LIMIT) == OK)
         value = json_object_get(whole, member);
@@ -293,7 +223,8 @@ double folder_recorded(const struct folder *f, const char *name, const char *mem
 
 status folder_write_text(const struct folder *f, const char *name, const char *text)
 {
-    char *path = inside(f, name), *temporary = mem_format("%s.tmp", path);
+    TRY(folder_check(f));
+    char *path = inside(f->dir, name), *temporary = mem_format("%s.tmp", path);
     FILE *file = fopen(temporary, "w");
     bool good = file && fputs(text, file) >= 0;
     if (file && fclose(file) != 0)

@@ -6,23 +6,24 @@
 #include <stdint.h>
 #include "base/json.h"
 #include "base/status.h"
+#include "ckpt/lock.h"
 
 struct folder {
     char *dir;
-    int lock;    /* open descriptor of run.lock, -1 = not held */
-    double beat; /* when the lock was last touched */
+    struct lock *lock; /* rank 0's, NULL = not held */
 };
 
 /** Every rank: a name, nothing is touched. folder_close frees it. */
 struct folder folder_at(const char *dir);
-/** Rank 0: make RUN and RUN/ckpt; with `fresh` an old RUN is moved to RUN.<time> first. Takes run.lock:
- *  E_DECK naming the other job if it is alive; a stale one is taken over with a line. From then on what
- *  is said goes to RUN/run.log too. */
+/** Rank 0: make RUN, take its lock (errors of lock_take), then make RUN/ckpt; with `fresh` everything in RUN
+ * is moved to a new folder RUN.<time> while the lock stays. From then on what is said goes to RUN/run.log
+ * too. */
 status folder_open(struct folder *, bool fresh) MUST_USE;
-/** Every rank: remove the lock if this rank holds it. */
+/** Every rank: give the lock back if this rank holds it. */
 void folder_close(struct folder *);
-/** Touch the lock now and then. */
-void folder_heartbeat(struct folder *);
+/** Rank 0: is the folder still this job's? E_DECK if another one took it; then run.log is left alone too. All
+ * that write below ask it first. Cheap. */
+status folder_check(const struct folder *) MUST_USE;
 /** Is there RUN/stop? It is removed when the run obeys (folder_obeyed). */
 bool folder_stop_asked(const struct folder *);
 void folder_obeyed(const struct folder *);

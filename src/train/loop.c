@@ -89,7 +89,8 @@ static status save(struct trainer *t, struct report *r)
     double start = clock_seconds();
     int64_t bytes = 0;
     char size[32], took[32];
-    TRY(ckpt_save(t->comm, t->store, &t->state, t->folder->dir, t->checkpoint->writers, &bytes));
+    TRY(ckpt_save(t->comm, t->store, &t->state, t->folder->dir, t->folder->lock, t->checkpoint->writers,
+                  &bytes));
     if (comm_rank(t->comm) == 0)
         ckpt_prune(t->folder->dir, t->checkpoint->keep);
     double seconds = clock_lap(&start);
@@ -135,11 +136,12 @@ static status after_step(struct trainer *t, struct report *r, struct due *eval, 
 {
     r->job_seconds = seconds_left(t, r);
     bool show = last || t->state.step == 1 || t->state.step % t->log->every == 0;
-    status code = report_step(r, t, show);
+    status code = folder_check(t->folder);
+    if (code == OK)
+        code = report_step(r, t, show);
     if (code == OK && show)
         code = report_status(r, t, "running");
     TRY(comm_agree(t->comm, code));
-    folder_heartbeat(t->folder);
     if (!is_due(t, &t->eval->every, eval) && !last)
         return OK;
     double start = clock_seconds();
@@ -202,7 +204,7 @@ status loop_run(struct trainer *t)
                t->sequence);
     if (code == OK)
         code = run_steps(t, &r);
-    if (code != OK && code != E_STOP)
+    if (code != OK && code != E_STOP && folder_check(t->folder) == OK)
         code = tell_failure(t, &r, code);
     batch_close(&t->fetched);
     stepper_close(&t->stepper);

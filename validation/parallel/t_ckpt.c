@@ -134,7 +134,7 @@ static status save(const struct body *b, int64_t step, int64_t writers)
     const struct ckpt_state state = {
         .step = step, .samples = step * 8, .tokens = step * 512, .horizon = 100, .leg = 2, .deck = deck};
     int64_t bytes, expected = 3 * config_parameters(&b->model.config) * 4;
-    status s = ckpt_save(comm, &b->store, &state, run, writers, &bytes);
+    status s = ckpt_save(comm, &b->store, &state, run, NULL, writers, &bytes);
     if (s == OK && bytes != expected) {
         log_say("# %" PRId64 " bytes, not %" PRId64, bytes, expected);
         return E_BUG;
