@@ -30,6 +30,7 @@ static void find_nodes(struct comm *comm)
     int size = comm_size(comm), rank = comm_rank(comm), mine = comm->ops->node_leader(comm), nodes = 0;
     int *leader = mem_new(size, sizeof *leader);
 
+    comm->parts = spans_new(size);
     comm->node_of = mem_new(size, sizeof *comm->node_of);
     comm_all_gather(comm, leader, &mine, sizeof mine);
     for (int r = 0; r < size; r++) {
@@ -61,6 +62,8 @@ void comm_close(struct comm *comm)
         return;
     comm_barrier(comm);
     free(comm->node_of);
+    spans_free(&comm->parts);
+    free(comm->gathered);
     comm->ops->close(comm);
 }
 
@@ -152,14 +155,12 @@ void comm_bcast(struct comm *comm, void *data, int64_t bytes, int root)
 
 void comm_all_gather(struct comm *comm, void *out, const void *in, int64_t bytes)
 {
-    struct spans all = spans_new(comm_size(comm));
     char *mine = (char *)out + comm_rank(comm) * bytes;
 
-    spans_of_rows(&all, comm_size(comm), NULL, bytes);
+    spans_of_rows(&comm->parts, comm_size(comm), NULL, bytes);
     if (bytes && mine != in)
         memmove(mine, in, (size_t)bytes);
-    comm->world->ops->all_gather(comm->world, out, all);
-    spans_free(&all);
+    comm->world->ops->all_gather(comm->world, out, comm->parts);
 }
 
 void comm_gather_v(struct comm *comm, char **out, int64_t *bytes_of, const void *in, int64_t bytes)
@@ -186,18 +187,23 @@ void comm_gather_v(struct comm *comm, char **out, int64_t *bytes_of, const void 
 }
 
 /** Floating numbers are gathered, so that every rank joins them in the same order: x of rank 0,
- *  then rank 1, ... A NaN of any rank is the result's. */
+ *  then rank 1, ... A NaN of any rank is the result's. For a few numbers: all ranks' are held. */
 static void join_f64(struct comm *comm, double *x, int n, double (*join)(double, double))
 {
-    double *all = mem_new(mem_mul(comm_size(comm), n), sizeof *all);
+    int64_t size = mem_mul(comm_size(comm), n);
+    double *all;
 
+    if (size > comm->gathered_n) {
+        comm->gathered = mem_grow(comm->gathered, size, sizeof *comm->gathered);
+        comm->gathered_n = size;
+    }
+    all = comm->gathered;
     comm_all_gather(comm, all, x, mem_mul(n, sizeof *x));
     for (int i = 0; i < n; i++) {
         x[i] = all[i];
         for (int r = 1; r < comm_size(comm); r++)
             x[i] = join(x[i], all[(int64_t)r * n + i]);
     }
-    free(all);
 }
 
 static double add(double a, double b)

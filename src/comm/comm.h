@@ -34,7 +34,8 @@ void comm_bcast(struct comm *, void *data, int64_t bytes, int root);
 void comm_all_gather(struct comm *, void *out, const void *in, int64_t bytes);
 /** Varying sizes to rank 0: *out (owned by the caller) and bytes_of[size] on rank 0, NULL elsewhere. */
 void comm_gather_v(struct comm *, char **out, int64_t *bytes_of, const void *in, int64_t bytes);
-/** Element-wise over ranks, in rank order, in place. */
+/** Element-wise over ranks, in rank order, in place. Sums of doubles gather the numbers of all ranks: for a
+ *  few. Long tables are integers. */
 void comm_sum_f64(struct comm *, double *x, int n);
 void comm_sum_i64(struct comm *, int64_t *x, int n);
 void comm_max_i64(struct comm *, int64_t *x, int n);

@@ -319,6 +319,7 @@ static void reduce_scatter(struct group *g, view out, view in) /* g->parts cuts 
         keep_own(g, out.data, in.data, in.type, mine);
     for (int64_t lo = 0; lo < longest && g->size > 1; lo += length) {
         cut_round(g, lo, length);
+        dev_poison(g->dev, g->scratch, g->reserved);
         link_exchange(g, g->scratch, in.data);
         sum_round(g, in.type, length, at(out.data, lo), at(in.data, g->send.at[g->rank]));
     }
@@ -345,6 +346,7 @@ static void all_reduce_small(struct group *g, view x)
     int64_t n = bytes_of(g, x);
 
     spans_of_rows(&g->recv, g->size, NULL, n);
+    dev_poison(g->dev, g->scratch, g->reserved);
     keep_own(g, at(g->scratch, g->recv.at[g->rank]), x.data, x.type, n);
     link_gather(g, g->scratch);
     sum_round(g, x.type, n, x.data, x.data);

@@ -44,7 +44,10 @@ struct comm { /* the first member of each implementation's struct */
     const struct comm_ops *ops;
     struct link *world;
     char about[64];
-    int *node_of; /* [size] */
+    int *node_of;       /* [size] */
+    struct spans parts; /* of the gather in progress, [size] */
+    double *gathered;   /* [gathered_n] numbers of all ranks that are being joined; it only grows */
+    int64_t gathered_n;
     int node_rank, node_size;
 };
 

@@ -47,13 +47,22 @@ static bool guards_intact(const struct arena *a, int64_t from, int64_t to)
     return true;
 }
 
-void arena_verify(const struct dev *dev, const char *op)
+static bool region_intact(const struct region *r)
 {
+    return guard_read(r->data) == r->taken && guard_read(r->data + ALIGN + r->taken) == r->taken;
+}
+
+void guards_verify(const struct dev *dev, const char *op)
+{
+    static const char when[] = "was overwritten, by this op or since the one before it";
     for (int i = 0; i < MAX_ARENAS; i++) {
         const struct arena *a = dev->arenas[i];
         if (a && !(guards_intact(a, 0, a->saved) && guards_intact(a, a->size - a->scratch, a->size)))
-            bug("%s: a guard of the arena was overwritten, by this op or since the one before it", op);
+            bug("%s: a guard of the arena %s", op, when);
     }
+    for (const struct region *r = dev->regions; r; r = r->next)
+        if (!region_intact(r))
+            bug("%s: a guard of a region %s", op, when);
 }
 
 void poison(void *at, int64_t bytes)
@@ -164,27 +173,65 @@ void arena_close(struct arena *a)
 }
 
 /* ---- region ---- */
-view region_view(struct region *r, dtype type, int64_t n0, int64_t n1, int64_t n2)
+static int64_t guards_of(const struct region *r)
+{
+    return r->dev->check != CHECK_NONE ? 2 * ALIGN : 0;
+}
+
+/** Give its memory back. */
+static void region_empty(struct region *r)
+{
+    struct region **link = &r->dev->regions;
+    while (*link && *link != r)
+        link = &(*link)->next;
+    if (*link)
+        *link = r->next;
+    dev_free(r->dev, r->data, r->bytes + guards_of(r));
+    r->data = NULL;
+}
+
+static void region_grow(struct region *r, int64_t need)
+{
+    void *data;
+    r->regrown += r->data != NULL;
+    region_empty(r);
+    r->bytes = need > r->bytes ? need : r->bytes;
+    if (dev_alloc(r->dev, "a region for routed rows", &data, r->bytes + guards_of(r), FRESH_ANY) != OK)
+        bug("a region for routed rows cannot grow: %s", status_text());
+    r->data = data;
+    if (guards_of(r) > 0) {
+        r->next = r->dev->regions;
+        r->dev->regions = r;
+    }
+}
+
+view region_take(struct region *r, dtype type, int64_t n0, int64_t n1, int64_t n2)
 {
     int64_t need = bytes_of(type, n0, n1, n2);
+    r->taken = need;
     if (dev_is_dry(r->dev)) {
         if (!r->data && need > r->bytes)
             r->bytes = need;
         return view_of(NULL, type, n0, n1, n2);
     }
-    if (need > r->bytes || (!r->data && need > 0)) {
-        r->regrown += r->data != NULL;
-        dev_free(r->dev, r->data, r->bytes);
-        r->bytes = need > r->bytes ? need : r->bytes;
-        if (dev_alloc(r->dev, "a region for routed rows", &r->data, r->bytes, FRESH_ANY) != OK)
-            bug("a region for routed rows cannot grow: %s", status_text());
-    }
-    return view_of(r->data, type, n0, n1, n2);
+    if (need > r->bytes || (!r->data && need > 0))
+        region_grow(r, need);
+    if (r->data && guards_of(r) > 0)
+        dress(r->dev, r->data, need + guards_of(r));
+    return region_view(r, type, n0, n1, n2);
+}
+
+view region_view(const struct region *r, dtype type, int64_t n0, int64_t n1, int64_t n2)
+{
+    if (bytes_of(type, n0, n1, n2) > r->taken)
+        bug("region_view: %lld bytes where %lld were taken", (long long)bytes_of(type, n0, n1, n2),
+            (long long)r->taken);
+    return view_of(r->data ? r->data + guards_of(r) / 2 : NULL, type, n0, n1, n2);
 }
 
 void region_close(struct region *r)
 {
     if (r->data)
-        dev_free(r->dev, r->data, r->bytes);
+        region_empty(r);
     *r = (struct region){.dev = r->dev};
 }

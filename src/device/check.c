@@ -60,7 +60,7 @@ static void check_outputs(struct dev *dev, const char *op, const view *outputs, 
         if (outputs[i].type != I32 && outputs[i].type != F64 && view_size(outputs[i]) > 0 &&
             !dev->ops->finite(dev, outputs[i]))
             bug("%s: output %d, %s, has a NaN or an infinity", op, i, view_text(text, outputs[i]));
-    arena_verify(dev, op);
+    guards_verify(dev, op);
 }
 
 void op_end(struct dev *dev, enum dev_op op, double begin, double flops, double in, const view *outputs,

@@ -77,6 +77,8 @@ typedef void dev_tell(const void *owner, int64_t at, char text[128]);
 void dev_describe(struct dev *, const void *p, dev_tell *, const void *owner);
 /** May the host touch device memory itself? False in the hidden mode. */
 bool dev_host_memory(const struct dev *);
+/** Check modes: what these bytes hold must not be used any more; they become NaN. */
+void dev_poison(struct dev *, void *, int64_t bytes);
 /** Between the two a link may touch device memory. Calls nest. */
 void dev_show(struct dev *);
 void dev_hide(struct dev *);
@@ -111,10 +113,18 @@ void arena_reset(struct arena *);                  /* both ends */
 status arena_open(struct arena *, struct dev *, int64_t bytes) MUST_USE;
 void arena_close(struct arena *);
 
-/* A region holds what a routing decides the size of. It only grows; contents are lost when it does.
- * In dry mode it only records. */
-struct region { struct dev *dev; void *data; int64_t bytes, regrown; };
-view region_view(struct region *, dtype, int64_t n0, int64_t n1, int64_t n2);
+/* A region holds what a routing decides the size of. It only grows. */
+struct region {
+    struct dev *dev;
+    char *data;           /* guards included, where there are any */
+    int64_t bytes, taken; /* it has room for, and the last call took */
+    int64_t regrown;
+    struct region *next;  /* of the device's list, in the check modes */
+};
+/** Room to write to: what was in the region is lost. In dry mode it only records. */
+view region_take(struct region *, dtype, int64_t n0, int64_t n1, int64_t n2);
+/** What was written to the room that was taken last, to read. */
+view region_view(const struct region *, dtype, int64_t n0, int64_t n1, int64_t n2);
 void region_close(struct region *);
 
 /* ---- plain ops ---- */

@@ -172,6 +172,15 @@ bool dev_host_memory(const struct dev *dev)
     return dev->ops->host_memory && dev->check != CHECK_HIDDEN;
 }
 
+void dev_poison(struct dev *dev, void *p, int64_t bytes)
+{
+    if (!is_watched(dev) || dev->dry || !p)
+        return;
+    dev_show(dev);
+    poison(p, bytes);
+    dev_hide(dev);
+}
+
 /* ---- transfers ---- */
 
 /** Bytes of a view that host memory is copied from or to; 0 when there is nothing to do. */

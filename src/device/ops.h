@@ -96,7 +96,8 @@ struct dev {
     const char *running, *last;               /* ops, for the message of a fault */
     double flops;                             /* since open */
     struct dev_profile_row profile[OP_COUNT]; /* since dev_profile(true), by enum dev_op */
-    struct arena *arenas[MAX_ARENAS];         /* open ones, whose guards the check mode looks at */
+    struct arena *arenas[MAX_ARENAS];         /* open ones, whose guards the check modes look at */
+    struct region *regions;                   /* alike */
     void *own;                                /* the device's: made by its open, freed by its close */
 };
 
@@ -107,8 +108,8 @@ void memory_watch(const struct dev *);
 void memory_unwatch(const struct dev *);
 /** NaN as F32 and as BF16, a huge I32. */
 void poison(void *at, int64_t bytes);
-/** Check modes: bug() naming `op` if a guard word of any open arena was overwritten. */
-void arena_verify(const struct dev *, const char *op);
+/** Check modes: bug() naming `op` if a guard word of any open arena or region was overwritten. */
+void guards_verify(const struct dev *, const char *op);
 /** "F32 [2, 3, 4] ld 4", for messages. Returns `out`. */
 char *view_text(char out[96], view v);
 /** Rows follow each other without a gap. */

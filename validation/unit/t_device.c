@@ -145,6 +145,52 @@ static void op_behind_a_block(void)
     dev_fill(dev, view_of(v.data, F32, 1, 1, 128), 1);
 }
 
+/** Takes a region of 40 floats in room for 400, writes one float at `at`, then runs an innocent op. */
+static void write_region(int64_t at)
+{
+    struct dev *dev = opened(CHECK_VALUES);
+    struct region r = {.dev = dev};
+    dev_fill(dev, region_take(&r, F32, 1, 100, 4), 1);
+    view v = region_take(&r, F32, 1, 10, 4);
+    ((float *)v.data)[at] = 0;
+    dev_fill(dev, v, 1);
+}
+
+static void region_overrun(void)
+{
+    write_region(48); /* behind 40 floats in whole cache lines */
+}
+
+static void region_underrun(void)
+{
+    write_region(-1);
+}
+
+static void region_stale(void)
+{
+    struct dev *dev = opened(CHECK_VALUES);
+    struct region r = {.dev = dev};
+    float zero[40] = {0};
+    dev_fill(dev, region_take(&r, F32, 1, 1, 40), 1);
+    dev_add(dev, view_of(zero, F32, 1, 1, 40), region_take(&r, F32, 1, 1, 40)); /* what was there is lost */
+}
+
+static void region_beyond(void)
+{
+    struct region r = {.dev = opened(CHECK_NONE)};
+    region_take(&r, F32, 1, 10, 4);
+    region_view(&r, F32, 1, 13, 4);
+}
+
+static void poisoned(void)
+{
+    struct dev *dev = opened(CHECK_VALUES);
+    view x = block_of(dev, 8), y = block_of(dev, 8);
+    dev_fill(dev, x, 1);
+    dev_poison(dev, x.data, 32);
+    dev_copy(dev, y, x);
+}
+
 static void overflow(void)
 {
     struct arena arena = {0};
@@ -203,6 +249,11 @@ static void test_deaths(void)
     dies(save_underrun, "check mode, write before a saved block", "guard of the arena");
     dies(scratch_overrun, "check mode, write behind a scratch block", "guard of the arena");
     dies(in_bounds, "check mode, write in bounds", NULL);
+    dies(region_overrun, "check mode, write behind a region", "fill: a guard of a region was overwritten");
+    dies(region_underrun, "check mode, write before a region", "guard of a region");
+    dies(region_stale, "check mode, what a region held before", "add: output 0, F32 [1, 1, 40] ld 40, has a NaN");
+    dies(region_beyond, "more of a region than was taken", "region_view: 256 bytes where 192 were taken");
+    dies(poisoned, "check mode, memory that was given up", "has a NaN");
     dies(overflow, "arena overflow", "do not fit into 4096");
     dies(off_the_end, "rows beyond the end", "view_rows: 1 + 2 does not lie in the matrix F32 [1, 2, 2]");
 }
@@ -267,12 +318,12 @@ static void test_region(void)
     struct dev *dev = opened(CHECK_NONE);
     struct region r = {.dev = dev};
     dev_set_dry(dev, true);
-    ok(region_view(&r, F32, 1, 100, 4).data == NULL && r.bytes == 1600, "region: dry mode records");
+    ok(region_take(&r, F32, 1, 100, 4).data == NULL && r.bytes == 1600, "region: dry mode records");
     dev_set_dry(dev, false);
-    void *first = region_view(&r, F32, 1, 10, 4).data;
+    void *first = region_take(&r, F32, 1, 10, 4).data;
     ok(first && r.bytes == 1600 && r.regrown == 0, "region: the first real use takes what was recorded");
-    ok(region_view(&r, F32, 1, 100, 4).data == first && r.regrown == 0, "region: fits, does not move");
-    view big = region_view(&r, F32, 1, 100000, 4);
+    ok(region_take(&r, F32, 1, 100, 4).data == first && r.regrown == 0, "region: fits, does not move");
+    view big = region_take(&r, F32, 1, 100000, 4);
     dev_fill(dev, big, 3);
     ok(r.regrown == 1 && sum_of(dev, big) == 1200000, "region: grows");
     region_close(&r);

@@ -119,6 +119,17 @@ static void test_choice(bool biased)
     release();
 }
 
+/* More tokens than a float counts. */
+static void test_large_count(void)
+{
+    enum { T = (1 << 24) + 1 };
+    view logits = view_of(own(T), F32, 1, T, 1), idx = view_of(own(T), I32, 1, T, 1);
+    view gate = view_of(own(T), F32, 1, T, 1), count = vector(I32, 1), stats = vector(F32, 3);
+    dev_router_choose(dev, (struct route){.top_k = 1}, idx, gate, count, stats, logits, view_none());
+    ok(*int_at(count, 0, 0) == T, "router: %d assignments are counted exactly", T);
+    release();
+}
+
 static void test_nan_logits(void)
 {
     enum { X = 7, K = 3 };
@@ -397,6 +408,7 @@ int main(int argc, char **argv)
     test_losses(false, false);
     test_router_margin();
     test_expert_order();
+    test_large_count();
     test_nan_logits();
     test_logit_bits();
     test_jitter();

@@ -9,12 +9,6 @@ static view stack_gate_up(view v)
     return view_shape(v, v.n[0] / 2, 2 * v.n[1], v.n[2]);
 }
 
-/* gate|up of the rows at my experts [R, n]. */
-static view gate_up_rows(struct saved *s, int64_t n)
-{
-    return view_cols(region_view(&s->gue, F32, 1, s->exchange.rows, view_pitch(n)), 0, n);
-}
-
 static int64_t experts_here(const struct net *net)
 {
     return net->config->moe.experts / net->layout.ep;
@@ -30,9 +24,9 @@ void moe_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
     view we = exchange_send(net, x, &s->we, view_shape(s->gate, 1, view_size(s->gate), 1), 1);
 
     view w_gu = stack_gate_up(weight(net, layer, T_GATE_UP)), w_d = weight(net, layer, T_DOWN);
-    view gu = gate_up_rows(s, w_gu.n[1]);
-    view y = region_view(&net->tmp[TMP_Y], F32, 1, x->rows, h.n[2]);
-    dev_expert_ffn_fwd(net->dev, &net->arena, y, gu, experts_here(net), x->offs, xe, w_gu, w_d,
+    view gu = region_take(&s->gue, F32, 1, x->rows, view_pitch(w_gu.n[1])); /* gate|up of the rows here */
+    view y = region_take(&net->tmp[TMP_Y], F32, 1, x->rows, h.n[2]);
+    dev_expert_ffn_fwd(net->dev, &net->arena, y, view_cols(gu, 0, w_gu.n[1]), experts_here(net), x->offs, xe, w_gu, w_d,
                        view_shape(we, 1, 1, x->rows), false);
     view home = exchange_return(net, x, y);
 
@@ -51,11 +45,11 @@ static view experts_bwd(struct net *net, struct pass *p, int layer, struct saved
     view w_gu = stack_gate_up(weight(net, layer, T_GATE_UP)),
          g_gu = stack_gate_up(gradient(net, layer, T_GATE_UP));
     view xe = region_view(&s->xe, F32, 1, x->rows, d_y.n[2]), we = region_view(&s->we, F32, 1, 1, x->rows);
-    view gu = gate_up_rows(s, w_gu.n[1]);
+    view gu = region_view(&s->gue, F32, 1, x->rows, view_pitch(w_gu.n[1]));
     view d_ye = exchange_send(net, x, &net->tmp[TMP_Y], d_y, net->config->moe.top_k);
-    view d_xe = region_view(&net->tmp[TMP_DX], F32, 1, x->rows, d_y.n[2]);
+    view d_xe = region_take(&net->tmp[TMP_DX], F32, 1, x->rows, d_y.n[2]);
     dev_expert_ffn_bwd(net->dev, &net->arena, d_xe, g_gu, gradient(net, layer, T_DOWN), d_weight,
-                       experts_here(net), x->offs, d_ye, xe, gu, w_gu, weight(net, layer, T_DOWN), we,
+                       experts_here(net), x->offs, d_ye, xe, view_cols(gu, 0, w_gu.n[1]), w_gu, weight(net, layer, T_DOWN), we,
                        p->acc);
     return d_xe;
 }
@@ -64,7 +58,7 @@ void moe_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d
 {
     struct exchange *x = &s->exchange;
     int64_t mark = arena_mark(&net->arena), k = net->config->moe.top_k;
-    view d_weight = region_view(&net->tmp[TMP_DWEIGHT], F32, 1, 1, x->rows);
+    view d_weight = region_take(&net->tmp[TMP_DWEIGHT], F32, 1, 1, x->rows);
     view d_xe = experts_bwd(net, p, layer, s, view_rows(d_x, 0, p->own), d_weight);
 
     view d_h = arena_scratch(&net->arena, F32, 1, p->own, d_x.n[2]);
