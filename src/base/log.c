@@ -136,6 +136,13 @@ char *text_grouped(char text[32], int64_t n)
     return text;
 }
 
+char *text_n(char text[48], int64_t n, const char *thing)
+{
+    char number[32];
+    snprintf(text, 48, "%s %s%s", text_grouped(number, n), thing, n == 1 ? "" : "s");
+    return text;
+}
+
 char *text_time(char text[32], double seconds)
 {
     if (!(seconds >= 0 && seconds < 1e12)) {

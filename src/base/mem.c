@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include "base/cgroup.h"
 #include "base/status.h"
 
 #define HUGE_PAGE ((int64_t)2 << 20)
@@ -133,52 +134,15 @@ int64_t mem_peak_rss(void)
     return (int64_t)use.ru_maxrss * 1024;
 }
 
-/* The number that follows `key` at the start of a line; -1 if there is none ("max" is none). */
-static int64_t number_in_file(const char *path, const char *key)
-{
-    char line[512];
-    long long value = -1;
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return -1;
-    while (value < 0 && fgets(line, sizeof line, f))
-        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), "%lld", &value) != 1)
-            value = -1;
-    fclose(f);
-    return value;
-}
-
 int64_t mem_rss(void)
 {
-    int64_t kib = number_in_file("/proc/self/status", "VmRSS:");
+    int64_t kib = kernel_number("/proc/self/status", "VmRSS:");
     return kib < 0 ? 0 : kib * 1024;
-}
-
-/* What the control group (version 2) of a job or a container leaves; -1 if it sets no limit. */
-static int64_t cgroup_free_bytes(void)
-{
-    char own[384] = "/", path[512];
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    if (!f)
-        return -1;
-    if (fscanf(f, "0::%383s", own) != 1)
-        own[0] = '\0';
-    fclose(f);
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", own);
-    int64_t limit = number_in_file(path, "");
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.current", own);
-    int64_t used = number_in_file(path, "");
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.stat", own);
-    int64_t cache = number_in_file(path, "inactive_file "); /* given back on demand */
-    if (limit < 0 || used < 0)
-        return -1;
-    int64_t left = limit - used + (cache > 0 ? cache : 0);
-    return left > 0 ? left : 0;
 }
 
 int64_t mem_free_bytes(void)
 {
-    int64_t kib = number_in_file("/proc/meminfo", "MemAvailable:");
-    int64_t host = kib < 0 ? 0 : kib * 1024, job = cgroup_free_bytes();
+    int64_t kib = kernel_number("/proc/meminfo", "MemAvailable:");
+    int64_t host = kib < 0 ? 0 : kib * 1024, job = cgroup_free_bytes(&cgroup_files);
     return job >= 0 && job < host ? job : host;
 }

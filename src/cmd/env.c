@@ -51,9 +51,12 @@ static void show_system(void)
     struct utsname u;
     struct statvfs v;
     char host[64], cores[64], a[32], b[32];
+    struct host_cores mine;
     if (uname(&u) == 0)
         log_say("system      %s %s, %s", u.sysname, u.release, host_name(host));
-    log_say("cores       %s", host_cores_text(cores));
+    host_cores(&mine);
+    log_say("cores       %s, of which %.3g may be used at once", host_cores_text(&mine, cores),
+            host_cores_share(&mine, (int[]){0}, 1, 0));
     log_say("memory      %s free", text_bytes(a, (double)mem_free_bytes()));
     if (statvfs(".", &v) == 0)
         log_say("folder      %s free here", text_bytes(b, (double)v.f_bavail * (double)v.f_frsize));

@@ -83,13 +83,6 @@ status session_open(struct session *s, int argc, char **argv, const char *allowe
 
 /* ---- device and groups ---- */
 
-/* Cores this process may use, shared among the node's ranks. */
-static int64_t default_threads(const struct session *s)
-{
-    int64_t cores = host_cores(NULL, 0), n = cores / comm_node_size(s->comm);
-    return n < 1 ? 1 : n;
-}
-
 static enum dev_check check_mode(const char *text)
 {
     static const char *const name[] = {
@@ -103,7 +96,7 @@ static enum dev_check check_mode(const char *text)
 static status open_device(struct session *s)
 {
     const struct device_section *d = &s->deck.device;
-    int64_t threads = d->threads > 0 ? d->threads : getenv("OMP_NUM_THREADS") ? 0 : default_threads(s);
+    int64_t threads = d->threads > 0 ? d->threads : getenv("OMP_NUM_THREADS") ? 0 : host_threads(s->cores);
     struct dev_options options = {.threads = (int)threads, .check = check_mode(d->check)};
     return dev_open(&s->dev, d->type, comm_node_rank(s->comm), &options);
 }
@@ -137,11 +130,35 @@ static status open_data(struct session *s)
     return check_batches(s);
 }
 
+/* The cores of all ranks are compared: before the device opens for its threads, and after for a warning. */
+static status open_threads(struct session *s, struct host_cores *all, int *threads)
+{
+    int n = comm_size(s->comm), mine;
+    host_cores(&all[s->rank]);
+    comm_all_gather(s->comm, all, &all[s->rank], sizeof *all);
+    s->cores = host_cores_share(all, comm_nodes(s->comm), n, s->rank);
+    TRY(comm_agree(s->comm, open_device(s)));
+    mine = dev_threads(s->dev);
+    comm_all_gather(s->comm, threads, &mine, sizeof mine);
+    s->crowded = host_is_crowded(all, comm_nodes(s->comm), threads, n, s->rank);
+    return OK;
+}
+
+static status open_devices(struct session *s)
+{
+    int n = comm_size(s->comm), *threads = mem_new(n, sizeof *threads);
+    struct host_cores *all = mem_new(n, sizeof *all);
+    status code = open_threads(s, all, threads);
+    free(all);
+    free(threads);
+    return code;
+}
+
 status session_open_device(struct session *s)
 {
     TRY(comm_agree(s->comm, open_data(s)));
     TRY(same_text(s, "other data", data_sizes(s->data)));
-    TRY(comm_agree(s->comm, open_device(s)));
+    TRY(open_devices(s));
     s->opened_groups = true;
     return groups_open(s->group, s->comm, s->dev, &s->layout);
 }

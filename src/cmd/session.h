@@ -25,6 +25,8 @@ struct session {
     struct data *data;
     bool opened_deck, opened_groups, opened_model, opened_store, opened_plan;
     int rank;
+    double cores; /* this rank's share of its node's, see host_cores_share */
+    bool crowded; /* fewer cores than threads, see host_is_crowded */
 };
 
 /** comm, options, deck, shapes, layout. */

@@ -47,7 +47,23 @@ double startup_ceiling(const struct session *s)
 /* A rank's line of the map. */
 struct place {
     char host[64], cores[64];
+    double share;
+    int threads;
+    bool crowded;
 };
+
+/* Of all ranks; the caller's. COLLECTIVE. */
+static struct place *gather_places(const struct session *s)
+{
+    struct place mine = {.share = s->cores, .threads = dev_threads(s->dev), .crowded = s->crowded};
+    struct place *all = mem_new(comm_size(s->comm), sizeof *all);
+    struct host_cores cores;
+    host_cores(&cores);
+    host_name(mine.host);
+    host_cores_text(&cores, mine.cores);
+    comm_all_gather(s->comm, all, &mine, sizeof mine);
+    return all;
+}
 
 static void show_rank(const struct session *s, const struct place *p, int rank)
 {
@@ -58,35 +74,44 @@ static void show_rank(const struct session *s, const struct place *p, int rank)
     if (x.n > 0)
         snprintf(experts, sizeof experts, x.n == 1 ? "%lld" : "%lld-%lld", (long long)x.lo,
                  (long long)(x.lo + x.n - 1));
-    log_say("          %-10s %5d  %-8s %4d %6d | %9d %6d %6d  %s", p[rank].host, rank, p[rank].cores, c.d,
-            c.t, c.x, c.p, c.q, experts);
+    log_say("          %-10.24s %5d  %-8.24s %7d %4d %6d | %9d %6d %6d  %s", p[rank].host, rank,
+            p[rank].cores, p[rank].threads, c.d, c.t, c.x, c.p, c.q, experts);
 }
 
-static void show_map(const struct session *s)
+static void show_map(const struct session *s, const struct place *all)
 {
     enum { SHOWN = 32 };
     int n = comm_size(s->comm);
-    struct place mine = {"", ""}, *all = mem_new(n, sizeof *all);
-    host_name(mine.host);
-    host_cores_text(mine.cores);
-    comm_all_gather(s->comm, all, &mine, sizeof mine);
+    char text[48];
     log_say("layout    dense: data %d x tensor %d   experts: data %d x expert %d x tensor %d   ZeRO-1%s",
             s->layout.dp, s->layout.tp, s->layout.edp, s->layout.ep, s->layout.etp,
             s->layout.tp > 1 ? ", sequence parallel" : "");
-    log_say("          %-10s %5s  %-8s %4s %6s | %9s %6s %6s  %s", "node", "rank", "cores", "data", "tensor",
-            "exp. data", "expert", "tensor", "experts");
+    log_say("          %-10s %5s  %-8s %7s %4s %6s | %9s %6s %6s  %s", "node", "rank", "cores", "threads",
+            "data", "tensor", "exp. data", "expert", "tensor", "experts");
     for (int r = 0; r < n && r < SHOWN; r++)
         show_rank(s, all, r);
     if (n > SHOWN)
-        log_say("          ... and %d ranks more", n - SHOWN);
-    free(all);
+        log_say("          ... and %s more", text_n(text, n - SHOWN, "rank"));
 }
 
-static void warn_overlap(const struct session *s)
+static void warn_crowded(const struct session *s, const struct place *all)
 {
-    int cores = host_cores(NULL, 0), ranks = comm_node_size(s->comm), threads = dev_threads(s->dev);
-    if (ranks * threads > cores)
-        log_warn("%d ranks with %d threads each share %d cores of this node", ranks, threads, cores);
+    int ranks = comm_size(s->comm), crowded = 0, first = 0;
+    char threads[48], of[48];
+    for (int r = ranks - 1; r >= 0; r--)
+        if (all[r].crowded) {
+            crowded++;
+            first = r;
+        }
+    if (crowded > 0)
+        log_warn("%d of %s have fewer cores than threads: rank %d computes with %s, and its share of cores "
+                 "%s is %.3g",
+                 crowded, text_n(of, ranks, "rank"), first, text_n(threads, all[first].threads, "thread"),
+                 all[first].cores, all[first].share);
+}
+
+static void warn_deck(const struct session *s)
+{
     int64_t micros = s->deck.batch.sequences / s->deck.batch.micro;
     if (micros % s->layout.dp)
         log_warn("%lld micro-batches over %d data-parallel ranks: some ranks idle in the last round",
@@ -127,8 +152,11 @@ status startup_machine(const struct session *s, double ceiling)
             nodes > 1 ? "s" : "", dev_about(s->dev), text_bytes(free_text, (double)mem_free_bytes()),
             comm_about(s->comm), h5_version(), comm_size(s->comm), comm_size(s->comm) > 1 ? "s" : "",
             ceiling);
-    show_map(s);
-    warn_overlap(s);
+    struct place *places = gather_places(s);
+    show_map(s, places);
+    warn_crowded(s, places);
+    warn_deck(s);
+    free(places);
     show_model(s);
     char *data = data_about(s->data);
     log_say("data      %s", data);

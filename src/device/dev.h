@@ -54,7 +54,8 @@ struct dev_options {
 status dev_open(struct dev **, const char *name, int node_local_rank, const struct dev_options *) MUST_USE;
 void dev_close(struct dev *);
 const char *dev_name(const struct dev *);
-/** One line about it for the start of a run: "2 cores AVX-512, 2 threads, GEMM by oneDNN 2.6.3". */
+/** One line about it for the start of a run: "2 cores, AVX-512 kernels, 2 threads, GEMM by oneDNN
+ *  2.6.3". The instruction set is that of our kernels as compiled; the library chooses its own. */
 const char *dev_about(const struct dev *);
 int dev_threads(const struct dev *);
 /** GEMM ceiling: GFLOP/s of a hot 1024^3 fp32 GEMM, one sample (takes about 10 ms). */

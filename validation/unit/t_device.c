@@ -251,7 +251,8 @@ static void test_deaths(void)
     dies(in_bounds, "check mode, write in bounds", NULL);
     dies(region_overrun, "check mode, write behind a region", "fill: a guard of a region was overwritten");
     dies(region_underrun, "check mode, write before a region", "guard of a region");
-    dies(region_stale, "check mode, what a region held before", "add: output 0, F32 [1, 1, 40] ld 40, has a NaN");
+    dies(region_stale, "check mode, what a region held before",
+         "add: output 0, F32 [1, 1, 40] ld 40, has a NaN");
     dies(region_beyond, "more of a region than was taken", "region_view: 256 bytes where 192 were taken");
     dies(poisoned, "check mode, memory that was given up", "has a NaN");
     dies(overflow, "arena overflow", "do not fit into 4096");

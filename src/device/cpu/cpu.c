@@ -8,12 +8,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of the kernels as they were compiled and are chosen here: the processor may have more. */
 static const char *instruction_set(void)
 {
-#ifdef __x86_64__
-    return __builtin_cpu_supports("avx512f") ? "AVX-512" : __builtin_cpu_supports("avx2") ? "AVX2" : "SSE2";
+#ifdef KERNEL_CLONES
+    if (__builtin_cpu_supports("x86-64-v4"))
+        return "AVX-512";
+    if (__builtin_cpu_supports("x86-64-v3"))
+        return "AVX2";
+#endif
+#if defined __AVX512F__
+    return "AVX-512";
+#elif defined __AVX2__
+    return "AVX2";
+#elif defined __AVX__
+    return "AVX";
+#elif defined __SSE2__
+    return "SSE2";
+#elif defined __ARM_FEATURE_SVE
+    return "SVE";
+#elif defined __ARM_NEON
+    return "NEON";
 #else
-    return "baseline";
+    return "scalar";
 #endif
 }
 
@@ -37,8 +54,10 @@ static status cpu_open(struct dev *dev, int node_local_rank)
     denormals_flush();
 #pragma omp parallel
     denormals_flush();
-    snprintf(dev->about, sizeof dev->about, "%d cores %s, %d thread%s, GEMM by %s", omp_get_num_procs(),
-             instruction_set(), dev->threads, dev->threads == 1 ? "" : "s", cpu_gemm_name());
+    char cores[48], threads[48];
+    snprintf(dev->about, sizeof dev->about, "%s, %s kernels, %s, GEMM by %s",
+             text_n(cores, omp_get_num_procs(), "core"), instruction_set(),
+             text_n(threads, dev->threads, "thread"), cpu_gemm_name());
     return OK;
 }
 
