@@ -4,7 +4,7 @@
 #ifndef CMD_SESSION_H
 #define CMD_SESSION_H
 #include "cmd/options.h"
-#include "cmd/shape.h"
+#include "start/shape.h"
 #include "comm/group.h"
 #include "data/batch.h"
 #include "model/net.h"

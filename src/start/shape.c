@@ -1,4 +1,4 @@
-#include "cmd/shape.h"
+#include "start/shape.h"
 
 #include <errno.h>
 #include <stdlib.h>

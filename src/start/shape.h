@@ -1,7 +1,7 @@
 /* From the deck's model and start sections to the shape that trains and where its weights come from.
  * Local: reads config.json files. */
-#ifndef CMD_SHAPE_H
-#define CMD_SHAPE_H
+#ifndef START_SHAPE_H
+#define START_SHAPE_H
 #include "deck/deck.h"
 #include "format/source.h"
 #include "model/config.h"
