@@ -14,15 +14,29 @@ static const char new_deck[] =
     "# coppice train THIS.yaml         (coppice deck keys lists every key)\n"
     "run: {steps: 100}                 # or tokens: 50e9\n"
     "model:\n"
-    "  like: models/dense              # a Hugging Face directory: shape, and weights to start from\n"
+    "  # FILL IN: a Hugging Face directory. It gives the shape, and the weights to start from.\n"
+    "  like: %s\n"
     "  moe: {experts: 8, top_k: 2}     # without this line the dense model itself is trained\n"
     "data:\n"
     "  sequence: 256                   # tokens\n"
-    "  train: data/text.bin            # or [{path: a, weight: 7}, {path: b, weight: 3}]\n"
+    "  # FILL IN: a token set (its .bin and .idx), or several: [{path: a, weight: 7}, {path: b, weight: 3}]\n"
+    "  train: %s\n"
     "  split: [0.9, 0.1]               # nine tenths train, the rest is for validation\n"
     "batch: {sequences: 16, micro: 4}  # sequences of a step, and of a micro-batch\n"
     "optimizer: {lr: 1.0e-4, warmup: 10}\n"
     "checkpoint: {every: 50, keep: 2}\n";
+
+/* What stands there until it is filled in. */
+static const char model_here[] = "path/to/model", data_here[] = "path/to/tokens";
+
+static status print_new(const struct options *o)
+{
+    if (o->n_files > 2)
+        return fail(E_DECK, "coppice deck new: a model and a data set at most, but %s was given",
+                    o->files[2]);
+    printf(new_deck, o->n_files > 0 ? o->files[0] : model_here, o->n_files > 1 ? o->files[1] : data_here);
+    return OK;
+}
 
 static const char preface[] =
     "# Decks\n"
@@ -125,10 +139,12 @@ static void print_markdown_row(const struct key *key)
 
 static void print_markdown(const struct key *key, int n)
 {
+    char *deck = mem_format(new_deck, model_here, data_here);
     static const char table_head[] = "| key | value | default | restart | meaning |\n"
                                      "| --- | --- | --- | --- | --- |\n";
     size_t section = 0;
-    printf(preface, new_deck);
+    printf(preface, deck);
+    free(deck);
     for (int i = 0; i < n; i++) {
         size_t length = strcspn(key[i].path, ".");
         if (i == 0 || length != section || strncmp(key[i].path, key[i - 1].path, length) != 0)
@@ -155,23 +171,20 @@ static void print_json(json_t *value)
     json_decref(value);
 }
 
-static status deck_keys_command(const struct options *o, bool markdown)
+static status print_keys(const struct options *o)
 {
     int n;
     const struct key *key = deck_keys(&n);
-    if (o->n_files)
-        return fail(E_DECK, "coppice deck keys: takes no file");
-    if (markdown) {
+    json_t *rows = o->json ? json_array() : NULL;
+    if (o->markdown)
         print_markdown(key, n);
-    } else if (o->json) {
-        json_t *rows = json_array();
-        for (int i = 0; i < n; i++)
+    for (int i = 0; i < n && !o->markdown; i++)
+        if (o->json)
             json_array_append_new(rows, key_json(&key[i]));
-        print_json(rows);
-    } else {
-        for (int i = 0; i < n; i++)
+        else
             print_plain(&key[i]);
-    }
+    if (o->json)
+        print_json(rows);
     return OK;
 }
 
@@ -189,30 +202,35 @@ static json_t *error_lines(void)
     return lines;
 }
 
-static status deck_check_command(const struct options *o, const struct deck *d, status code)
+static status read_deck(struct deck *d, const struct options *o)
 {
+    if (o->n_files == 0)
+        return fail(E_DECK, "no deck given: coppice deck check DECK.yaml (coppice deck new writes one)");
+    return deck_read(d, o->n_files, o->files, o->n_set, o->set);
+}
+
+static status check_deck(const struct options *o)
+{
+    struct deck d;
+    deck_init(&d);
+    status code = read_deck(&d, o);
     if (code == OK)
-        code = deck_check(d);
-    if (o->json)
+        code = deck_check(&d);
+    if (o->json) {
         print_json(
             json_pack("{s:b, s:o}", "good", code == OK, "errors", code == OK ? json_array() : error_lines()));
-    else if (code == OK)
-        log_say("%s: good", d->file);
+        status_set_text(""); /* told */
+    } else if (code == OK) {
+        log_say("%s: good", d.file);
+    }
+    deck_free(&d);
     return code;
 }
 
-static status deck_show_command(const struct options *o, const struct deck *d, status code)
+static json_t *deck_json(const struct deck *d)
 {
     int n;
     const struct key *key = deck_keys(&n);
-    if (code != OK)
-        return code;
-    if (!o->json) {
-        char *text = deck_resolved(d);
-        fputs(text, stdout);
-        free(text);
-        return OK;
-    }
     json_t *all = json_object();
     for (int i = 0; i < n; i++) {
         char *value = deck_value(d, i);
@@ -220,50 +238,55 @@ static status deck_show_command(const struct options *o, const struct deck *d, s
                             json_pack("{s:s, s:s}", "value", value, "origin", deck_origin(d, key[i].path)));
         free(value);
     }
-    print_json(all);
-    return OK;
+    return all;
 }
 
-static status with_deck(const struct options *o,
-                        status (*then)(const struct options *, const struct deck *, status))
+static status show_deck(const struct options *o)
 {
     struct deck d;
-    if (o->n_files == 0)
-        return fail(E_DECK, "no deck given: coppice deck check DECK.yaml (coppice deck new writes one)");
     deck_init(&d);
-    status code = then(o, &d, deck_read(&d, o->n_files, o->files, o->n_set, o->set));
+    status code = read_deck(&d, o);
+    if (code == OK && o->json) {
+        print_json(deck_json(&d));
+    } else if (code == OK) {
+        char *text = deck_resolved(&d);
+        fputs(text, stdout);
+        free(text);
+    }
     deck_free(&d);
     return code;
 }
 
-static status run(const char *what, const struct options *o, bool markdown)
-{
-    if (strcmp(what, "check") == 0)
-        return with_deck(o, deck_check_command);
-    if (strcmp(what, "show") == 0)
-        return with_deck(o, deck_show_command);
-    if (strcmp(what, "keys") == 0)
-        return deck_keys_command(o, markdown);
-    if (strcmp(what, "new") != 0)
-        return fail(E_DECK,
-                    "coppice deck new > DECK.yaml\ncoppice deck check DECK... [--set KEY=VALUE] [--json]\n"
-                    "coppice deck show DECK... [--set KEY=VALUE] [--json]\n"
-                    "coppice deck keys [--markdown | --json]");
-    fputs(new_deck, stdout);
-    return OK;
-}
-
-int cmd_deck(int argc, char **argv)
+/* One of the deck commands: its options, what it does, its message. */
+static int deck_command(int argc, char **argv, status (*run)(const struct options *))
 {
     struct options o;
-    const char *what = argc > 2 ? argv[2] : "";
-    bool markdown = argc == 4 && strcmp(what, "keys") == 0 && strcmp(argv[3], "--markdown") == 0;
-    status code = options_parse(&o, argc - 1 - markdown, argv + 1, "set json");
+    status code = options_parse(&o, argc, argv);
     log_open(true, code == OK && o.quiet);
     if (code == OK)
-        code = run(what, &o, markdown);
-    if (code != OK && !(o.json && strcmp(what, "check") == 0))
+        code = run(&o);
+    if (code != OK && *status_text())
         log_error(status_text());
     options_free(&o);
     return (int)code;
+}
+
+int cmd_deck_new(int argc, char **argv)
+{
+    return deck_command(argc, argv, print_new);
+}
+
+int cmd_deck_check(int argc, char **argv)
+{
+    return deck_command(argc, argv, check_deck);
+}
+
+int cmd_deck_show(int argc, char **argv)
+{
+    return deck_command(argc, argv, show_deck);
+}
+
+int cmd_deck_keys(int argc, char **argv)
+{
+    return deck_command(argc, argv, print_keys);
 }

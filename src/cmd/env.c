@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/commands.h"
+#include "cmd/options.h"
 #include "comm/comm.h"
 #include "device/dev.h"
 #include "format/h5.h"
@@ -66,11 +67,17 @@ static void show_system(void)
 
 int cmd_env(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
+    struct options o;
     struct dev *dev = NULL;
     struct dev_options options = {0};
     log_open(true, false);
+    status code = options_parse(&o, argc, argv);
+    options_free(&o);
+    log_open(true, o.quiet);
+    if (code != OK) {
+        log_error(status_text());
+        return code;
+    }
     log_say("Coppice     %s (%s), compiled by %s", PACKAGE_VERSION, COPPICE_REVISION, __VERSION__);
     log_say("libraries   %s, HDF5 %s, jansson %s", comm_mpi_library(), h5_version(), jansson_version_str());
     if (dev_open(&dev, "cpu", 0, &options) == OK) {

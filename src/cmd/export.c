@@ -63,7 +63,7 @@ int cmd_export(int argc, char **argv)
 {
     struct options o;
     log_open(true, false);
-    status code = options_parse(&o, argc, argv, "out dtype");
+    status code = options_parse(&o, argc, argv);
     log_open(true, o.quiet);
     if (code == OK)
         code = run_export(&o);

@@ -167,7 +167,7 @@ int cmd_inspect(int argc, char **argv)
     struct deck deck; /* of --set: its model.ignore counts */
     deck_init(&deck);
     log_open(true, false);
-    status code = options_parse(&o, argc, argv, "json diff set");
+    status code = options_parse(&o, argc, argv);
     log_open(true, o.quiet);
     if (code == OK && o.n_files != 1)
         code = fail(E_DECK, "coppice inspect needs one Hugging Face directory, run folder or checkpoint");

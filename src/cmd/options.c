@@ -1,87 +1,129 @@
 #include "cmd/options.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/near.h"
+#include "cmd/commands.h"
 
-/* One row per option: where its value goes. */
-static const struct {
+#define AT(member) offsetof(struct options, member)
+static const char everywhere[] = "quiet"; /* main answers --help */
+
+/* One row per option: where its value goes, what its value is called, what it does. */
+static const struct option {
     const char *name;
-    enum { FLAG, TEXT, LIST } type;
+    enum { FLAG, TEXT, NUMBER, LIST } type;
     size_t at;
+    const char *value, *help;
 } table[] = {
     /* clang-format off */
-    {"json", FLAG, offsetof(struct options, json)},
-    {"quiet", FLAG, offsetof(struct options, quiet)},
-    {"fresh", FLAG, offsetof(struct options, fresh)},
-    {"curve", FLAG, offsetof(struct options, curve)},
-    {"explain", FLAG, offsetof(struct options, explain)},
-    {"out", TEXT, offsetof(struct options, out)},
-    {"expect", TEXT, offsetof(struct options, expect)},
-    {"dtype", TEXT, offsetof(struct options, dtype)},
-    {"diff", TEXT, offsetof(struct options, diff)},
-    {"format", TEXT, offsetof(struct options, format)},
-    {"branch", TEXT, offsetof(struct options, branch)},
-    {"set", LIST, offsetof(struct options, set)},
+    {"set", LIST, AT(set), "KEY=VALUE", "set a key of the deck; may be given several times"},
+    {"fresh", FLAG, AT(fresh), NULL, "move the old run folder aside and start anew"},
+    {"branch", TEXT, AT(branch), "DIR", "go on from the newest checkpoint, in this new run folder"},
+    {"out", TEXT, AT(out), "PATH", "what to write: a new folder (probe: a safetensors file)"},
+    {"expect", TEXT, AT(expect), "FILE", "compare with this reference; exit code 1 if it differs"},
+    {"curve", FLAG, AT(curve), NULL, "train run.steps steps, and compare losses and final weights"},
+    {"diff", TEXT, AT(diff), "PATH", "what is different in this other model; exit code 1 if anything is"},
+    {"dtype", TEXT, AT(dtype), "TYPE", "float32 (default) or bfloat16"},
+    {"format", TEXT, AT(format), "FORM", "hf (default): a Hugging Face directory; checkpoint: a run folder at step 0"},
+    {"explain", FLAG, AT(explain), NULL, "say which source values each tensor is made from"},
+    {"ranks", NUMBER, AT(ranks), "N", "check the layout for N ranks (default: say which numbers of ranks fit)"},
+    {"json", FLAG, AT(json), NULL, "print JSON, for programs"},
+    {"markdown", FLAG, AT(markdown), NULL, "print the page input/README.md"},
+    {"quiet", FLAG, AT(quiet), NULL, "print nothing but errors"},
     /* clang-format on */
 };
+enum { OPTIONS = sizeof table / sizeof *table };
 
-/* Is `name` one of the words of `list`? */
-static bool listed(const char *list, const char *name)
+/* Is the word of n bytes one of `list`? */
+static bool listed(const char *list, const char *word, size_t n)
 {
-    size_t n = strlen(name);
-    for (const char *at = list; (at = strstr(at, name)); at += n)
-        if ((at == list || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0'))
+    for (const char *at = list; *at;) {
+        size_t length = strcspn(at, " ");
+        if (length == n && !strncmp(at, word, n))
             return true;
+        at += length + (at[length] == ' ');
+    }
     return false;
 }
 
-static int find(const char *name, size_t n, const char *allowed)
+static bool takes(const struct command *c, const struct option *o)
 {
-    for (int i = 0; i < (int)(sizeof table / sizeof *table); i++)
-        if (strlen(table[i].name) == n && !strncmp(table[i].name, name, n) &&
-            (!strcmp(table[i].name, "quiet") || listed(allowed, table[i].name)))
-            return i;
-    return -1;
+    size_t n = strlen(o->name);
+    return listed(everywhere, o->name, n) || listed(c->options, o->name, n);
 }
 
-static status take(struct options *o, int row, char *value, const char *argument)
+static const struct option *find(const struct command *c, const char *name, size_t n)
 {
-    char *base = (char *)o + table[row].at;
-    bool flag = table[row].type == FLAG;
-    if (flag != (value == NULL))
-        return fail(E_DECK, "%s: %s", argument, flag ? "takes no value" : "needs a value");
-    if (flag)
+    for (int i = 0; i < OPTIONS; i++)
+        if (strlen(table[i].name) == n && !strncmp(table[i].name, name, n) && takes(c, &table[i]))
+            return &table[i];
+    return NULL;
+}
+
+/* The command takes no such option. */
+static status unknown(const struct command *c, const char *given)
+{
+    const char *found = NULL;
+    char name[NEAR_LENGTH + 1];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(given, "="), given);
+    int best = 1 + near_limit(name);
+    for (int i = 0; i < OPTIONS; i++) {
+        char *whole = mem_format("--%s", table[i].name);
+        int distance = near_distance(name, whole);
+        if (takes(c, &table[i]) && distance < best) {
+            best = distance;
+            found = table[i].name;
+        }
+        free(whole);
+    }
+    if (found)
+        return fail(E_DECK, "%s: unknown option %s; did you mean --%s?", c->name, given, found);
+    return fail(E_DECK, "%s: unknown option %s; see: coppice help %s", c->name, given, c->name);
+}
+
+static status take(struct options *o, const struct option *row, char *value, const char *argument)
+{
+    char *base = (char *)o + row->at, *end = value;
+    if ((row->type == FLAG) != (value == NULL))
+        return fail(E_DECK, "%s: %s%s", argument,
+                    value ? "takes no value" : "needs a value: ", value ? "" : row->value);
+    if (row->type == FLAG)
         *(bool *)base = true;
-    else if (table[row].type == TEXT)
+    else if (row->type == TEXT)
         *(char **)base = value;
-    else
+    else if (row->type == LIST)
         o->set[o->n_set++] = value;
+    else if ((*(int64_t *)base = strtoll(value, &end, 10)) < 1 || *end || end == value || end - value > 9)
+        return fail(E_DECK, "%s: %s: expected a whole number from 1", argument, value);
     return OK;
 }
 
-status options_parse(struct options *o, int argc, char **argv, const char *allowed)
+status options_parse(struct options *o, int argc, char **argv)
 {
+    const struct command *c = command_find(argc, argv);
     *o = (struct options){0};
     o->files = mem_new(argc, sizeof *o->files);
     o->set = mem_new(argc, sizeof *o->set);
-    for (int i = 2; i < argc; i++) {
-        if (strncmp(argv[i], "--", 2)) {
+    for (int i = 1 + command_words(c); i < argc; i++) {
+        if (argv[i][0] != '-' || !argv[i][1]) {
             o->files[o->n_files++] = argv[i];
             continue;
         }
-        char *name = argv[i] + 2, *equals = strchr(name, '=');
+        char *argument = argv[i], *name = argument + 2, *equals = strchr(argument, '=');
         size_t n = equals ? (size_t)(equals - name) : strlen(name);
-        int row = find(name, n, allowed);
-        if (row < 0)
-            return fail(E_DECK, "coppice %s: unknown option %s (it takes: %s%squiet)", argv[1], argv[i],
-                        allowed, *allowed ? " " : "");
+        const struct option *row = !strncmp(argument, "--", 2) ? find(c, name, n) : NULL;
+        if (!row)
+            return unknown(c, argument);
         char *value = equals ? equals + 1 : NULL;
-        if (!value && table[row].type != FLAG && i + 1 < argc)
+        if (!value && row->type != FLAG && i + 1 < argc)
             value = argv[++i];
-        TRY(take(o, row, value, argv[i]));
+        TRY(take(o, row, value, argument));
     }
+    if (o->n_files && !*c->arguments)
+        return fail(E_DECK, "%s: takes no argument, but %s was given", c->name, o->files[0]);
     return OK;
 }
 
@@ -89,4 +131,20 @@ void options_free(struct options *o)
 {
     free(o->files);
     free(o->set);
+}
+
+static void help_line(const char *name, const char *value, const char *help)
+{
+    char *usage = mem_format("--%s%s%s", name, value ? " " : "", value ? value : "");
+    printf("  %-18s %s\n", usage, help);
+    free(usage);
+}
+
+void options_help(const char *names)
+{
+    for (int i = 0; i < OPTIONS; i++)
+        if (listed(names, table[i].name, strlen(table[i].name)) ||
+            listed(everywhere, table[i].name, strlen(table[i].name)))
+            help_line(table[i].name, table[i].value, table[i].help);
+    help_line("help", NULL, "print this");
 }

@@ -2,6 +2,7 @@
 #ifndef CMD_OPTIONS_H
 #define CMD_OPTIONS_H
 #include <stdbool.h>
+#include <stdint.h>
 #include "base/status.h"
 
 struct options {
@@ -9,13 +10,17 @@ struct options {
     char **files; /* arguments that are no options, borrowed from argv */
     int n_set;
     char **set; /* texts of --set a.b=c, borrowed */
-    bool json, quiet, fresh, curve, explain;
+    bool json, quiet, fresh, curve, explain, markdown;
     char *out, *expect, *dtype, *diff, *branch, *format; /* borrowed; NULL if absent */
+    int64_t ranks;                                       /* 0 if absent */
 };
 
-/** Parse argv[2..]. `allowed` names the long options of this command ("set out expect");
- *  --quiet is allowed everywhere. Unknown options: E_DECK with the nearest. */
-status options_parse(struct options *, int argc, char **argv, const char *allowed) MUST_USE;
+/** Parse what stands behind the command's name. The command's row (cmd/commands.c) says which options it
+ *  takes; --quiet is taken by all. E_DECK: an unknown option (with the one that was probably meant), a value
+ *  that is missing or too much, or files where the command takes none. */
+status options_parse(struct options *, int argc, char **argv) MUST_USE;
 void options_free(struct options *);
+/** A line for each of these options ("set json") and for those that all commands take. */
+void options_help(const char *names);
 
 #endif

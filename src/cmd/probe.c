@@ -379,7 +379,7 @@ static status run_batch(struct probe *p)
 static status open_probe(struct probe *p, int argc, char **argv)
 {
     struct session *s = &p->s;
-    TRY(session_open(s, argc, argv, "set out expect curve"));
+    TRY(session_open(s, argc, argv));
     TRY(session_open_device(s));
     TRY(session_open_store(s, true));
     TRY(session_fill(s, NULL));

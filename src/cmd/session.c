@@ -68,13 +68,13 @@ static status same_inputs(const struct session *s)
     return same_text(s, "another model", config_to_json(&s->shapes.target));
 }
 
-status session_open(struct session *s, int argc, char **argv, const char *allowed)
+status session_open(struct session *s, int argc, char **argv)
 {
     *s = (struct session){0};
     TRY(comm_open(&s->comm));
     s->rank = comm_rank(s->comm);
     log_open(s->rank == 0, false);
-    TRY(comm_agree(s->comm, options_parse(&s->options, argc, argv, allowed)));
+    TRY(comm_agree(s->comm, options_parse(&s->options, argc, argv)));
     log_open(s->rank == 0, s->options.quiet);
     TRY(comm_agree(s->comm, read_inputs(s)));
     TRY(same_inputs(s));

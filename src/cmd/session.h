@@ -30,7 +30,7 @@ struct session {
 };
 
 /** comm, options, deck, shapes, layout. */
-status session_open(struct session *, int argc, char **argv, const char *allowed) MUST_USE;
+status session_open(struct session *, int argc, char **argv) MUST_USE;
 /** data, device, groups. */
 status session_open_device(struct session *) MUST_USE;
 /** table and store of the target (training or weights only). */

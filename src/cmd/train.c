@@ -192,7 +192,7 @@ static status check_steps(const struct job *j, int64_t steps)
 static status prepare(struct job *j, int argc, char **argv)
 {
     struct session *s = &j->s;
-    TRY(session_open(s, argc, argv, "set fresh branch"));
+    TRY(session_open(s, argc, argv));
     TRY(comm_agree(s->comm, take_branch(j)));
     j->folder = folder_at(s->deck.run.dir);
     j->opened_folder = true;

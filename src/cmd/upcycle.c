@@ -19,7 +19,6 @@
 #include "weights/planned.h"
 
 enum { SHARD_GB = 5 };
-static const char ALLOWED[] = "out dtype format explain set";
 
 /* ---- as a Hugging Face directory ---- */
 
@@ -108,7 +107,7 @@ static status save_locked(struct session *s)
 
 static status run_checkpoint(struct session *s, int argc, char **argv)
 {
-    TRY(session_open(s, argc, argv, ALLOWED));
+    TRY(session_open(s, argc, argv));
     if (!s->options.out)
         return comm_agree(s->comm, fail(E_DECK, "coppice upcycle --format checkpoint needs --out DIR"));
     TRY(session_open_device(s));
@@ -135,7 +134,7 @@ int cmd_upcycle(int argc, char **argv)
     struct options o;
     struct deck deck;
     log_open(true, false);
-    status code = options_parse(&o, argc, argv, ALLOWED);
+    status code = options_parse(&o, argc, argv);
     bool checkpoint = code == OK && o.format && !strcmp(o.format, "checkpoint");
     log_open(true, o.quiet);
     deck_init(&deck);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/near.h"
 
 #define AT(member) offsetof(struct deck, member)
 
@@ -263,7 +264,7 @@ static const struct key table[] = {
 };
 /* clang-format on */
 
-enum { KEYS = sizeof table / sizeof *table, NEAR_MAX = 64 };
+enum { KEYS = sizeof table / sizeof *table, NEAR_MAX = NEAR_LENGTH };
 
 const struct key *deck_keys(int *n)
 {
@@ -294,30 +295,6 @@ bool key_is_section(const char *path)
     return false;
 }
 
-static int min3(int a, int b, int c)
-{
-    int least = a < b ? a : b;
-    return least < c ? least : c;
-}
-
-/* Levenshtein distance of two texts of at most NEAR_MAX bytes. */
-static int distance(const char *a, const char *b)
-{
-    int n = (int)strlen(b), row[NEAR_MAX + 1];
-    for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (int i = 1; a[i - 1]; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            int above = row[j];
-            row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[n];
-}
-
 static const char *last_part(const char *path)
 {
     const char *dot = strrchr(path, '.');
@@ -327,7 +304,7 @@ static const char *last_part(const char *path)
 /* A key in the wrong section is one mistake, whatever the sections are called. */
 static int mistakes(const char *given, const char *key)
 {
-    int whole = distance(given, key);
+    int whole = near_distance(given, key);
     return whole > 1 && strcmp(last_part(given), last_part(key)) == 0 ? 1 : whole;
 }
 
@@ -346,10 +323,9 @@ static const char *leading(char out[NEAR_MAX + 1], const char *path, int n)
 
 char *key_nearest(const char *path)
 {
-    int length = (int)strlen(path);
-    if (length > NEAR_MAX)
+    if (strlen(path) > NEAR_MAX)
         return NULL;
-    int best = 1 + (length < 6 ? 2 : length / 3);
+    int best = 1 + near_limit(path);
     char part[NEAR_MAX + 1], found[NEAR_MAX + 1] = "";
     for (int i = 0; i < KEYS; i++) {
         const char *candidate = table[i].path;

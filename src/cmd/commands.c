@@ -1,0 +1,156 @@
+#include "cmd/commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/near.h"
+#include "base/status.h"
+#include "cmd/options.h"
+
+static const struct command commands[] = {
+    {"train", cmd_train, "DECK...", "set fresh branch",
+     "train, or continue where the run folder stands (any number of ranks)",
+     "mpirun -n 4 coppice train deck.yaml --set run.steps=200"},
+    {"probe", cmd_probe, "DECK...", "set out expect curve",
+     "logits, loss and every gradient of one batch (any number of ranks)",
+     "coppice probe deck.yaml --expect reference.safetensors"},
+    {"inspect", cmd_inspect, "PATH", "json diff set", "what a model directory or a checkpoint is",
+     "coppice inspect runs/deck --diff runs/other"},
+    {"export", cmd_export, "RUN|CHECKPOINT", "out dtype", "write a checkpoint as a Hugging Face directory",
+     "coppice export runs/deck --out deck-hf --dtype bfloat16"},
+    {"upcycle", cmd_upcycle, "DECK...", "out dtype format explain set",
+     "write what training would start from", "coppice upcycle deck.yaml --out upcycled-hf"},
+    {"deck new", cmd_deck_new, "[MODEL [DATA]]", "", "print a small deck to begin with",
+     "coppice deck new /models/Llama-3-8B tokens/web > deck.yaml"},
+    {"deck check", cmd_deck_check, "DECK...", "set json ranks",
+     "everything that train would refuse, in one go; nothing is written",
+     "coppice deck check deck.yaml --ranks 8"},
+    {"deck show", cmd_deck_show, "DECK...", "set json", "every key, its value and where it came from",
+     "coppice deck show base.yaml variant.yaml --set batch.micro=2"},
+    {"deck keys", cmd_deck_keys, "", "json markdown", "all keys of a deck, with their meaning",
+     "coppice deck keys"},
+    {"env", cmd_env, "", "", "build, libraries, machine, limits, variables", "coppice env"},
+    {"help", cmd_help, "[COMMAND]", "", "this list, or more about one command", "coppice help train"},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+/* ---- finding one ---- */
+
+int command_words(const struct command *c)
+{
+    return strchr(c->name, ' ') ? 2 : 1;
+}
+
+/* Does the command's name begin with this word? */
+static bool begins(const struct command *c, const char *word)
+{
+    size_t n = strcspn(c->name, " ");
+    return strlen(word) == n && !strncmp(c->name, word, n);
+}
+
+const struct command *command_find(int argc, char **argv)
+{
+    for (int i = 0; i < COMMANDS && argc > 1; i++) {
+        const char *space = strchr(commands[i].name, ' ');
+        if (begins(&commands[i], argv[1]) && (!space || (argc > 2 && !strcmp(space + 1, argv[2]))))
+            return &commands[i];
+    }
+    return NULL;
+}
+
+/* ---- one that does not exist ---- */
+
+/* The command whose n-th word is nearest to `given`, NULL if none is near; with n 1 only those of `first`. */
+static const char *nearest(const char *given, const char *first)
+{
+    const char *found = NULL;
+    int best = 1 + near_limit(given);
+    for (int i = 0; i < COMMANDS && strlen(given) <= NEAR_LENGTH; i++) {
+        const char *space = strchr(commands[i].name, ' ');
+        if (first && (!space || !begins(&commands[i], first)))
+            continue;
+        char *word = first ? mem_text(space + 1)
+                           : mem_format("%.*s", (int)strcspn(commands[i].name, " "), commands[i].name);
+        int distance = near_distance(given, word);
+        if (distance < best && distance < (int)strlen(given)) {
+            best = distance;
+            found = commands[i].name;
+        }
+        free(word);
+    }
+    return found;
+}
+
+/* Is it the first word of commands of two? */
+static bool is_family(const char *word)
+{
+    for (int i = 0; i < COMMANDS; i++)
+        if (command_words(&commands[i]) == 2 && begins(&commands[i], word))
+            return true;
+    return false;
+}
+
+int command_unknown(int argc, char **argv)
+{
+    bool family = is_family(argv[1]);
+    const char *given = family ? (argc > 2 ? argv[2] : "") : argv[1];
+    const char *near = nearest(given, family ? argv[1] : NULL);
+    int n = near && !family ? (int)strcspn(near, " ") : near ? (int)strlen(near) : 0;
+    if (family && !*given)
+        fprintf(stderr, "coppice: %s needs one word more; see: coppice help %s\n", argv[1], argv[1]);
+    else if (near)
+        fprintf(stderr, "coppice: there is no command %s%s%s; did you mean %.*s?\n", family ? argv[1] : "",
+                family ? " " : "", given, n, near);
+    else
+        fprintf(stderr, "coppice: there is no command %s%s%s; see: coppice help\n", family ? argv[1] : "",
+                family ? " " : "", given);
+    return E_DECK;
+}
+
+/* ---- help ---- */
+
+void command_help(const struct command *c)
+{
+    printf("%s: %s\n\nusage: coppice %s%s%s%s\n\noptions:\n", c->name, c->help, c->name,
+           *c->arguments ? " " : "", c->arguments, " [OPTION]...");
+    options_help(c->options);
+    printf("\nexample:\n  %s\n", c->example);
+}
+
+static void list(const char *family)
+{
+    for (int i = 0; i < COMMANDS; i++) {
+        const struct command *c = &commands[i];
+        char *usage = mem_format("%s%s%s", c->name, *c->arguments ? " " : "", c->arguments);
+        if (!family || begins(c, family))
+            printf("  %-27s %s\n", usage, c->help);
+        free(usage);
+    }
+}
+
+static void help_all(void)
+{
+    printf("usage: coppice COMMAND ...   (several ranks: mpirun -n 4 coppice train DECK)\n\n");
+    list(NULL);
+    printf(
+        "\noptions and an example of one command: coppice help COMMAND, or coppice COMMAND --help\n"
+        "keys of a deck: coppice deck keys    version: coppice --version\n\n"
+        "exit codes: 0 done, 1 comparison failed, 64 deck or command line, 65 model or data file, 69 memory\n"
+        "  or device missing, 70 bug, 71 not finite, 73 cannot write, 74 communication lost,\n"
+        "  75 stopped and saved: run again, 76 no usable checkpoint\n");
+}
+
+int cmd_help(int argc, char **argv)
+{
+    const struct command *c = command_find(argc - 1, argv + 1);
+    if (argc < 3)
+        help_all();
+    else if (c)
+        command_help(c);
+    else if (argc == 3 && is_family(argv[2]))
+        list(argv[2]);
+    else
+        return command_unknown(argc - 1, argv + 1);
+    return OK;
+}
