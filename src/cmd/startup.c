@@ -189,7 +189,7 @@ static void guest_close(struct guest *g)
 static status guest_plan(struct guest *g, const struct session *s)
 {
     struct source *source = NULL;
-    TRY(shapes_source(&s->shapes, &source));
+    TRY(shapes_source(&s->shapes, &s->deck, &source));
     return plan_same(&g->plan, &g->model, source);
 }
 
@@ -361,9 +361,13 @@ static status write_certificate(const struct session *s, const struct folder *f,
 {
     if (s->rank != 0)
         return OK;
+    json_t *changes = json_array();
     json_t *j =
         json_pack("{sbsssssIsI}", "pass", c->pass, "verdict", verdict_of(c), "theory", theory_name[c->theory],
                   "tokens", (json_int_t)c->tokens, "sequence", (json_int_t)c->sequence);
+    for (int i = 0; i < s->shapes.n_changes; i++)
+        json_array_append_new(changes, json_string(s->shapes.changes[i]));
+    json_object_set_new(j, "settings_changed", changes);
     add_gains(j, &c->gains);
     json_object_set_new(j, "max_abs_difference", folder_number(c->max_difference));
     json_object_set_new(j, "max_abs_logit", folder_number(c->max_logit));

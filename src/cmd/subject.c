@@ -1,18 +1,10 @@
 #include "cmd/subject.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 #include "base/mem.h"
+#include "cmd/shape.h"
 #include "weights/planned.h"
 #include "weights/shape.h"
-
-static bool holds(const char *dir, const char *name)
-{
-    char *path = mem_format("%s/%s", dir, name);
-    bool there = access(path, F_OK) == 0;
-    free(path);
-    return there;
-}
 
 static status open_arrays(const struct subject *s, struct source **out)
 {
@@ -26,10 +18,15 @@ status subject_weights(const struct subject *s, struct model *m, struct source *
     struct source *arrays;
     TRY(open_arrays(s, &arrays));
     model_open(m, &s->config, &alone);
+    int64_t bytes = 0;
     status code = plan_same(&plan, m, arrays);
-    if (code == OK)
-        *out = source_open_plan(plan, m);
-    else
+    if (code == OK) {
+        *out = source_open_plan(plan, m); /* takes the plan */
+        code = plan_check_heads(&plan, 0, 1, &bytes);
+        if (code != OK)
+            source_close(*out);
+    }
+    if (code != OK)
         model_close(m);
     return code;
 }
@@ -80,13 +77,8 @@ static status open_checkpoint(struct subject *s)
 status subject_open(struct subject *s, const char *path, const struct paths *ignore)
 {
     *s = (struct subject){0};
-    if (holds(path, "config.json")) {
-        s->path = mem_text(path);
-        return open_directory(s, ignore);
-    }
-    s->checkpoint = true;
-    TRY(ckpt_resolve(path, &s->path));
-    return open_checkpoint(s);
+    TRY(shapes_locate(path, &s->checkpoint, &s->path));
+    return s->checkpoint ? open_checkpoint(s) : open_directory(s, ignore);
 }
 
 void subject_close(struct subject *s)

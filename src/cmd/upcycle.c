@@ -44,8 +44,11 @@ static status run_plan(const struct shapes *s, const struct deck *deck, const st
     if (code == OK) {
         if (o->explain)
             plan_explain(&plan, &model);
+        int64_t bytes = 0;
         struct source *source = source_open_plan(plan, &model); /* takes the plan */
         if (o->out)
+            code = plan_check_heads(&plan, 0, 1, &bytes);
+        if (o->out && code == OK)
             code = write_model(s, o, source);
         source_close(source);
     }

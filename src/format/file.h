@@ -10,6 +10,9 @@
 status file_open(int *fd, int64_t *size, const char *path) MUST_USE;
 /** Read exactly n bytes at `at`. `path` is for the message. E_DATA, also if the file is shorter. */
 status file_read(int fd, const char *path, int64_t at, int64_t n, void *out) MUST_USE;
+/** A failure to read `path` as what it should be, told by what it seems to be instead if its first bytes show
+ *  that (a git-lfs pointer, an HTML page, ...); else as it was. OK stays OK. */
+status file_explain(status, const char *path) MUST_USE;
 
 /** A file that is written under the name PATH.tmp and gets its own name when it is complete. */
 struct file_draft {

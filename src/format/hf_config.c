@@ -319,7 +319,7 @@ status hf_config_read(struct hf_config *c, const char *dir, char *const *ignore,
     char *path = mem_format("%s/config.json", dir);
     struct reader r = {.path = path, .inside = "", .config = c};
     *c = (struct hf_config){.n_moe_layers = -1};
-    status s = json_read_file(&r.root, path, FILE_LIMIT);
+    status s = file_explain(json_read_file(&r.root, path, FILE_LIMIT), path);
     if (s == OK)
         s = read_config(&r, ignore, n);
     if (s != OK)

@@ -179,8 +179,9 @@ static status check_tiling(struct st_file *f, int64_t data_at)
         t->at += data_at;
     }
     if (end != data_bytes)
-        return fail(E_DATA, "%s: the header describes %lld bytes of data, the file holds %lld", f->path,
-                    (long long)end, (long long)data_bytes);
+        return fail(E_DATA, "%s: the header describes %lld bytes of data, the file holds %lld%s", f->path,
+                    (long long)end, (long long)data_bytes,
+                    data_bytes < end ? " (a download or copy that did not finish?)" : "");
     if (f->n)
         qsort(f->tensor, (size_t)f->n, sizeof *f->tensor, by_name);
     return OK;
@@ -216,7 +217,7 @@ status st_open(struct st_file *f, const char *path)
     *f = (struct st_file){.fd = -1};
     TRY(file_open(&f->fd, &f->size, path));
     f->path = mem_text(path);
-    status s = read_header(f);
+    status s = file_explain(read_header(f), path);
     if (s != OK)
         st_close(f);
     return s;

@@ -10,6 +10,7 @@ struct array {
     char name[128];
     int64_t dim[3]; /* right-aligned: a matrix is [1, r, c], a vector [1, 1, n] */
     int element_bytes; /* in the file; 0 = generated */
+    const char *file; /* that it lies in; NULL = the source's path. Lives as long as the source. */
     const char *type_name; /* "BF16" ... as the file says; NULL = generated or fp32. Static. */
 };
 
@@ -33,7 +34,8 @@ struct source { /* the first member of each implementation's struct, which mem_n
 /** Index by name, -1 if there is none. */
 int source_find(const struct source *, const char *name);
 /** Read a box into `out` (contiguous, row-major, fp32); *bytes_read += bytes of the file touched.
- *  An empty box reads nothing; a box that reaches outside the array is a bug(). */
+ *  An empty box reads nothing; a box that reaches outside the array is a bug(). What comes from a file must be
+ *  finite: E_DATA, "FILE: tensor NAME: ...". */
 status source_read(struct source *, int array, slab box, float *out, int64_t *bytes_read) MUST_USE;
 /** May an array be read by source_read_bf16, which does as source_read but gives the upper halves of the
  *  floats that source_read gives? */
@@ -42,8 +44,8 @@ status source_read_bf16(struct source *, int array, slab box, uint16_t *out, int
 void source_close(struct source *); /* NULL is fine */
 
 /** A Hugging Face directory: model.safetensors, or model.safetensors.index.json and its shards
- *  (plain basenames only; links in the user's own folder are followed). Arrays of up to three
- *  dimensions. E_DATA. */
+ *  (plain basenames only; links in the user's own folder are followed). Arrays that lie in a shard count,
+ *  whether the index lists them or not. Arrays of up to three dimensions. E_DATA. */
 status source_open_hf(struct source **, const char *dir) MUST_USE;
 /** One safetensors file: the tensors whose names begin with `prefix`, which is cut off ("grad." of a
  *  reference). E_DATA. */

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "format/file.h"
+#include "format/hf_folder.h"
 #include "format/safetensors.h"
 
 enum { INDEX_LIMIT = 256 << 20, SHARD_NAME_LIMIT = 255 };
@@ -102,6 +103,7 @@ static status describe(struct array *a, const struct st_file *f, const struct st
         a->dim[i] = i < 3 - t->rank ? 1 : t->shape[i - 3 + t->rank];
     a->element_bytes = (int)st_type_size(t->type);
     a->type_name = t->type_name;
+    a->file = f->path;
     return OK;
 }
 
@@ -196,7 +198,7 @@ static const char *basename_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* The index and the shards must say the same. */
+/* What the index says must be so. */
 static status check_weight_map(const struct hf *h, const char *index, json_t *weight_map)
 {
     const char *name;
@@ -204,9 +206,9 @@ static status check_weight_map(const struct hf *h, const char *index, json_t *we
     for (int i = 0; i < h->source.n; i++) {
         const char *shard = basename_of(h->shard[h->place[i].shard].path);
         const char *said = json_string_value(json_object_get(weight_map, h->source.array[i].name));
-        if (!said || strcmp(said, shard) != 0)
+        if (said && strcmp(said, shard) != 0) /* writers of indices leave out tied heads */
             return fail(E_DATA, "%s: tensor %s lies in %s, but weight_map says %s", index,
-                        h->source.array[i].name, shard, said ? said : "nothing of it");
+                        h->source.array[i].name, shard, said);
     }
     json_object_foreach(weight_map, name, file)
         if (source_find(&h->source, name) < 0)
@@ -218,7 +220,7 @@ static status check_weight_map(const struct hf *h, const char *index, json_t *we
 static status open_sharded(struct hf *h, const char *index)
 {
     json_t *root = NULL;
-    TRY(json_read_file(&root, index, INDEX_LIMIT));
+    TRY(file_explain(json_read_file(&root, index, INDEX_LIMIT), index));
     json_t *weight_map = json_object_get(root, "weight_map");
     status s = json_object_size(weight_map) > 0 ? OK : fail(E_DATA, "%s: there is no weight_map", index);
     if (s == OK)
@@ -237,19 +239,40 @@ static status open_single(struct hf *h)
     return list_arrays(h, "");
 }
 
+static bool holds(const char *dir, const char *name)
+{
+    char *path = mem_format("%s/%s", dir, name);
+    bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+/* An index beside model.safetensors is right if that is the shard it names. */
+static status open_both(struct hf *h, const char *dir, const char *index)
+{
+    TRY(open_sharded(h, index));
+    if (h->shards == 1 && !strcmp(basename_of(h->shard[0].path), "model.safetensors"))
+        return OK;
+    return fail(
+        E_DATA,
+        "%s: model.safetensors stands beside model.safetensors.index.json, which names other files; which "
+        "one is the model? Move the other one away",
+        dir);
+}
+
 static status open_dir(struct hf *h, const char *dir)
 {
-    char *single = mem_format("%s/model.safetensors", dir);
+    bool single = holds(dir, "model.safetensors"), sharded = holds(dir, "model.safetensors.index.json");
+    if (!single && !sharded)
+        return hf_folder_no_weights(dir);
+    if (holds(dir, "adapter_config.json"))
+        return fail(
+            E_DATA,
+            "%s: a LoRA adapter (adapter_config.json) lies beside the weights, and transformers adds it to "
+            "them: merge it into the model first (peft: merge_and_unload), or move adapter_* away",
+            dir);
     char *index = mem_format("%s/model.safetensors.index.json", dir);
-    status s;
-    if (access(single, F_OK) == 0)
-        s = open_single(h);
-    else if (access(index, F_OK) == 0)
-        s = open_sharded(h, index);
-    else
-        s = fail(E_DATA, "%s: holds neither model.safetensors nor model.safetensors.index.json "
-                         "(other formats, such as pytorch_model.bin, are not read)", dir);
-    free(single);
+    status s = !sharded ? open_single(h) : single ? open_both(h, dir, index) : open_sharded(h, index);
     free(index);
     return s;
 }

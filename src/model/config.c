@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 int64_t config_experts(const struct config *c, int64_t l)
 {
     return c->moe.experts > 0 && c->moe.layer[l] ? c->moe.experts : 0;
@@ -88,6 +90,60 @@ bool config_same_trunk(const struct config *a, const struct config *b)
     return a->hidden == b->hidden && a->ffn == b->ffn && a->layers == b->layers && a->heads == b->heads &&
            a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->vocab == b->vocab &&
            a->tied == b->tied && a->qkv_bias == b->qkv_bias;
+}
+
+/* A word or a number on both sides. */
+static void add_change(char **text, const char *key, const char *there, const char *here)
+{
+    if (strcmp(there, here))
+        mem_append(text, "%s%s %s there, %s here", *text ? "; " : "", key, there, here);
+}
+
+static void add_number(char **text, const char *key, double there, double here)
+{
+    char a[32], b[32];
+    snprintf(a, sizeof a, "%.12g", there);
+    snprintf(b, sizeof b, "%.12g", here);
+    if (there != here)
+        add_change(text, key, a, b);
+}
+
+static void add_rope_changes(char **text, const struct rope *a, const struct rope *b)
+{
+    add_number(text, "rope_theta", a->theta, b->theta);
+    add_change(text, "rope_type", a->llama3 ? "llama3" : "default", b->llama3 ? "llama3" : "default");
+    if (!a->llama3 || !b->llama3)
+        return;
+    add_number(text, "rope factor", a->factor, b->factor);
+    add_number(text, "rope low_freq_factor", a->low_freq, b->low_freq);
+    add_number(text, "rope high_freq_factor", a->high_freq, b->high_freq);
+    add_number(text, "rope original_max_position_embeddings", a->original_positions, b->original_positions);
+}
+
+static void add_moe_changes(char **text, const struct moe *a, const struct moe *b)
+{
+    static const char *const order[] = {"topk-softmax", "softmax-topk"},
+                             *const rule[] = {"assignments", "tokens"},
+                             *const policy[] = {"position", "probability"}, *const yes[] = {"false", "true"};
+    if (a->experts == b->experts) /* else more are chosen of more */
+        add_number(text, "top_k", (double)a->top_k, (double)b->top_k);
+    add_change(text, "router", order[a->order], order[b->order]);
+    add_change(text, "renormalise", yes[a->renormalise], yes[b->renormalise]);
+    add_number(text, "capacity", 1e-6 * (double)a->capacity_ppm, 1e-6 * (double)b->capacity_ppm);
+    if (a->capacity_ppm == 0 || b->capacity_ppm == 0)
+        return;
+    add_change(text, "capacity_rule", rule[a->capacity_rule], rule[b->capacity_rule]);
+    add_change(text, "capacity_policy", policy[a->capacity_policy], policy[b->capacity_policy]);
+}
+
+char *config_changes(const struct config *there, const struct config *here)
+{
+    char *text = NULL;
+    add_number(&text, "rms_norm_eps", there->norm_eps, here->norm_eps);
+    add_rope_changes(&text, &there->rope, &here->rope);
+    if (there->moe.experts > 0 && here->moe.experts > 0)
+        add_moe_changes(&text, &there->moe, &here->moe);
+    return text;
 }
 
 char *config_text(const struct config *c, char out[96])

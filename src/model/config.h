@@ -57,6 +57,10 @@ struct layout_needs config_needs(const struct config *);
 status config_check(const struct config *) MUST_USE;
 /** Do two shapes agree but for MoE (so that upcycling needs no growth)? */
 bool config_same_trunk(const struct config *, const struct config *);
+/** Settings that change what a model computes and are no sizes: "rope_theta 10000 there, 500000 here; ...", by
+ *  their names in config.json or in the deck; NULL if all agree. Those of experts where both have some. Caller
+ *  frees. */
+char *config_changes(const struct config *there, const struct config *here);
 /** "6 layers x 128", "6 layers x 128 -> E8T2"; returns out. */
 char *config_text(const struct config *, char out[96]);
 /** Parameters in all, and those that one token uses (top_k experts). */

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "ckpt/ckpt.h"
 #include "format/hf_config.h"
+#include "format/hf_folder.h"
 #include "weights/shape.h"
 
 static bool exists(const char *dir, const char *name)
@@ -36,32 +37,54 @@ static status read_hf(struct config *c, const char *dir, const struct deck *deck
     return s;
 }
 
+status shapes_locate(const char *path, bool *checkpoint, char **dir)
+{
+    *checkpoint = !exists(path, "config.json");
+    *dir = NULL;
+    if (!*checkpoint) {
+        *dir = mem_text(path);
+        return OK;
+    }
+    bool ours = exists(path, "index.h5") || exists(path, "ckpt") || exists(path, "resolved.yaml");
+    return ours ? ckpt_resolve(path, dir) : hf_folder_no_model(path);
+}
+
 /* The shape of a Hugging Face directory, a checkpoint or a run folder. */
 static status read_shape(struct config *c, const char *path, const struct deck *deck)
 {
     struct ckpt_index index;
-    char *dir = NULL;
-    if (exists(path, "config.json"))
-        return read_hf(c, path, deck);
-    if (!exists(path, "."))
-        return fail(
-            E_DATA,
-            "%s: there is no such folder; a model is a Hugging Face folder, a checkpoint or a run folder",
-            path);
-    status code = ckpt_resolve(path, &dir);
-    if (code == E_NOCKPT)
-        return fail(E_DATA,
-                    "%s: no model is in this folder: neither config.json (Hugging Face) nor index.h5 (a "
-                    "checkpoint) nor ckpt/step_* (a run folder)",
-                    path);
-    TRY(code);
-    code = ckpt_index_read(&index, dir);
+    char *dir;
+    bool checkpoint;
+    TRY(shapes_locate(path, &checkpoint, &dir));
+    status code = checkpoint ? ckpt_index_read(&index, dir) : read_hf(c, dir, deck);
     free(dir);
-    if (code != OK)
+    if (code != OK || !checkpoint)
         return code;
     *c = index.config;
     ckpt_index_free(&index);
     return OK;
+}
+
+/* A failure is told after what it is about. */
+static status about(const char *what, status code)
+{
+    if (code == OK)
+        return OK;
+    char *why = mem_text(status_text());
+    code = fail(code, "%s: %s", what, why);
+    free(why);
+    return code;
+}
+
+/* A model that is not as it should be, after the key that names it. */
+static status about_key(const struct deck *deck, const char *key, status code)
+{
+    if (code != E_DATA && code != E_NOCKPT)
+        return code;
+    char *what = mem_format("%s: %s", deck_origin(deck, key), key);
+    code = about(what, code);
+    free(what);
+    return code;
 }
 
 static void set_int(int64_t *to, int64_t value)
@@ -176,17 +199,6 @@ static status apply_deck(struct config *c, const struct deck *deck)
     return apply_moe(c, deck);
 }
 
-/* A failure is told after what it is about. */
-static status about(const char *what, status code)
-{
-    if (code == OK)
-        return OK;
-    char *why = mem_text(status_text());
-    code = fail(code, "%s: %s", what, why);
-    free(why);
-    return code;
-}
-
 /* Can the source become the target's trunk? */
 static status read_grow(struct shapes *s, const char *from, const struct deck *deck)
 {
@@ -194,14 +206,29 @@ static status read_grow(struct shapes *s, const char *from, const struct deck *d
     return about(from, grow_check(&s->target, &s->source, &s->grow));
 }
 
+/* Settings that are no sizes and that the target has otherwise: its own count. */
+static void add_changes(struct shapes *s, const char *key, const char *path, const struct config *from)
+{
+    char *changes = config_changes(from, &s->target);
+    if (!changes)
+        return;
+    s->changes = mem_grow(s->changes, s->n_changes + 1, sizeof *s->changes);
+    s->changes[s->n_changes] =
+        mem_format("%s %s was made with other settings than this model has: %s", key, path, changes);
+    log_warn("%s; what this model has counts", s->changes[s->n_changes++]);
+    free(changes);
+}
+
 /* A parent of experts must have the source's shape. */
-static status check_parent(const struct shapes *s, const char *parent, const struct deck *deck)
+static status check_parent(struct shapes *s, const char *parent, const struct deck *deck)
 {
     struct config c;
     char is[96], wants[96];
-    TRY(read_shape(&c, parent, deck));
-    if (c.moe.experts == 0 && config_same_trunk(&c, &s->source))
+    TRY(about_key(deck, "start.upcycle.parents", read_shape(&c, parent, deck)));
+    if (c.moe.experts == 0 && config_same_trunk(&c, &s->source)) {
+        add_changes(s, "start.upcycle.parents", parent, &c);
         return OK;
+    }
     return fail(E_DECK,
                 "start.upcycle.parents: %s (%s): parents are dense and of the shape of start.from (%s)",
                 parent, config_text(&c, is), config_text(&s->source, wants));
@@ -244,26 +271,27 @@ static status check_new(const struct shapes *s, const struct deck *deck)
         "start.upcycle.%s: no experts are made at this start; give model.moe.experts, more than it has", key);
 }
 
-/* What the weights come from, given the target. */
+/* A checkpoint's config says all that the deck's model section can say; config.json does not. */
+static void complete_source(struct shapes *s)
+{
+    if (s->checkpoint)
+        return;
+    s->source.moe.order = s->target.moe.order;
+    s->source.moe.renormalise = s->target.moe.renormalise;
+    s->source.moe.shared = s->target.moe.shared;
+    s->source.moe.shared_gate = s->target.moe.shared_gate;
+    s->source.moe.capacity_ppm = s->target.moe.capacity_ppm;
+    s->source.moe.capacity_rule = s->target.moe.capacity_rule;
+    s->source.moe.capacity_policy = s->target.moe.capacity_policy;
+}
+
+/* What the weights come from, given the target and the shape of `from` in s->source. */
 static status decide_start(struct shapes *s, const char *from, const struct deck *deck)
 {
-    if (!from || !strcmp(from, "random")) {
-        s->start = START_RANDOM;
-        return check_new(s, deck);
-    }
-    TRY(read_shape(&s->source, from, deck));
-    s->checkpoint = !exists(from, "config.json");
-    if (s->checkpoint)
-        TRY(ckpt_resolve(from, &s->dir));
-    else
-        s->dir = mem_text(from);
-    if (!s->checkpoint) { /* config.json cannot say them */
-        s->source.moe.order = s->target.moe.order;
-        s->source.moe.renormalise = s->target.moe.renormalise;
-        s->source.moe.shared = s->target.moe.shared;
-        s->source.moe.shared_gate = s->target.moe.shared_gate;
-    }
+    TRY(about_key(deck, s->key, shapes_locate(from, &s->checkpoint, &s->dir)));
+    complete_source(s);
     TRY(config_check(&s->source));
+    add_changes(s, s->key, from, &s->source);
     bool from_moe = s->source.moe.experts > 0, to_moe = s->target.moe.experts > 0;
     bool grows = !config_same_trunk(&s->source, &s->target);
     bool more = s->target.moe.experts > s->source.moe.experts;
@@ -274,18 +302,39 @@ static status decide_start(struct shapes *s, const char *from, const struct deck
     return check_new(s, deck);
 }
 
+/* Positions beyond those that the model was made for have rotary angles that it never saw. What scaling there
+ * is is counted in config.json's number already. */
+static status check_length(const struct shapes *s, const struct deck *deck)
+{
+    int64_t n = deck->data.sequence, most = s->target.max_positions;
+    if (n <= most)
+        return OK;
+    return fail(E_DECK,
+                "data.sequence: %lld is more than the %lld positions that the model was made for "
+                "(max_position_embeddings); give at most %lld, or model.max_positions: %lld if you mean it",
+                (long long)n, (long long)most, (long long)most, (long long)n);
+}
+
 static status decide(struct shapes *s, const struct deck *deck)
 {
     const char *from = deck->start.from ? deck->start.from : deck->model.like, *like = deck->model.like;
+    bool random = !from || !strcmp(from, "random");
     *s = (struct shapes){.target = {.norm_eps = 1e-5, .rope = {.theta = 10000}, .max_positions = 2048}};
-    if (!like && from && strcmp(from, "random"))
-        like = from;
-    if (like)
-        TRY(read_shape(&s->target, like, deck));
+    s->key = deck->start.from ? "start.from" : "model.like";
+    if (!random)
+        TRY(about_key(deck, s->key, read_shape(&s->source, from, deck)));
+    if (!random && (!like || !strcmp(like, from)))
+        s->target = s->source;
+    else if (like)
+        TRY(about_key(deck, "model.like", read_shape(&s->target, like, deck)));
     TRY(apply_deck(&s->target, deck));
     TRY(config_check(&s->target));
+    TRY(check_length(s, deck));
+    if (!random)
+        return decide_start(s, from, deck);
     s->source = s->target;
-    return decide_start(s, from, deck);
+    s->start = START_RANDOM;
+    return check_new(s, deck);
 }
 
 status shapes_read(struct shapes *s, const struct deck *deck)
@@ -299,18 +348,18 @@ status shapes_read(struct shapes *s, const struct deck *deck)
 
 static status open_source(struct source **source, const char *path)
 {
-    char *dir = NULL;
-    if (exists(path, "config.json"))
-        return source_open_hf(source, path);
-    TRY(ckpt_resolve(path, &dir));
-    status code = ckpt_source(source, dir);
+    char *dir;
+    bool checkpoint;
+    TRY(shapes_locate(path, &checkpoint, &dir));
+    status code = checkpoint ? ckpt_source(source, dir) : source_open_hf(source, dir);
     free(dir);
     return code;
 }
 
-status shapes_source(const struct shapes *s, struct source **source)
+status shapes_source(const struct shapes *s, const struct deck *deck, struct source **source)
 {
-    return s->checkpoint ? ckpt_source(source, s->dir) : source_open_hf(source, s->dir);
+    return about_key(deck, s->key,
+                     s->checkpoint ? ckpt_source(source, s->dir) : source_open_hf(source, s->dir));
 }
 
 static status plan_derived(const struct shapes *s, const struct deck *deck, const struct model *target,
@@ -321,7 +370,7 @@ static status plan_derived(const struct shapes *s, const struct deck *deck, cons
     struct model from;
     status code = OK;
     for (int i = 0; i < s->upcycle.parents && code == OK; i++)
-        code = open_source(&source[1 + i], s->parent[i]);
+        code = about_key(deck, "start.upcycle.parents", open_source(&source[1 + i], s->parent[i]));
     if (code != OK) {
         for (int i = 0; i <= s->upcycle.parents; i++)
             source_close(source[i]);
@@ -339,12 +388,15 @@ status shapes_plan(const struct shapes *s, const struct deck *deck, const struct
     struct source *source = NULL;
     if (s->start == START_RANDOM)
         return plan_random(plan, target, (uint64_t)deck->run.seed);
-    TRY(shapes_source(s, &source));
-    return s->start == START_SAME ? plan_same(plan, target, source)
+    TRY(shapes_source(s, deck, &source));
+    return s->start == START_SAME ? about_key(deck, s->key, plan_same(plan, target, source))
                                   : plan_derived(s, deck, target, source, plan);
 }
 
 void shapes_free(struct shapes *s)
 {
+    for (int i = 0; i < s->n_changes; i++)
+        free(s->changes[i]);
+    free(s->changes);
     free(s->dir);
 }

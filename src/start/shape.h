@@ -21,14 +21,20 @@ struct shapes {
     struct upcycle upcycle; /* how experts are made */
     char *const *parent;    /* [upcycle.parents] where they come from; borrowed from the deck */
     struct grow grow;       /* how START_GROW and START_UPCYCLE grow; nothing where the sizes agree */
+    const char *key;        /* that names what the weights come from: start.from or model.like */
+    char **changes;         /* a line for each model whose settings (rope, eps, ...) the target does not have */
+    int n_changes;
     char *dir;              /* of the source: a Hugging Face directory, or a checkpoint; owned */
     bool checkpoint;
 };
 
-/** E_DECK with the position of the key at fault; E_DATA for a config.json. */
+/** Where a model is: a Hugging Face directory as it is named, or a checkpoint, the newest one of a run folder.
+ *  *dir is the caller's. E_DATA with the likely cause, E_NOCKPT. */
+status shapes_locate(const char *path, bool *checkpoint, char **dir) MUST_USE;
+/** E_DECK with the position of the key at fault; E_DATA for a config.json. Warns of settings that change. */
 status shapes_read(struct shapes *, const struct deck *) MUST_USE;
 /** Open where the weights come from (not of a random start). Local. E_DATA, E_NOCKPT. */
-status shapes_source(const struct shapes *, struct source **) MUST_USE;
+status shapes_source(const struct shapes *, const struct deck *, struct source **) MUST_USE;
 /** The read plan of the target's table from that source, or random. Local. E_DECK, E_DATA, E_NOCKPT. */
 status shapes_plan(const struct shapes *, const struct deck *, const struct model *target,
                    struct fill_plan *) MUST_USE;

@@ -48,9 +48,12 @@ static bool is_concurrent(const struct store *s, const struct fill_plan *p)
 /* A tensor per thread at a time. The first failure is told; each thread has a status_text of its own. */
 static status fill_local(struct store *s, const struct fill_plan *p, int64_t *bytes_read)
 {
+    int parts = s->layout.world;
     status result = OK;
     int64_t bytes = 0;
     bool failed = false;
+    if (s->rank < parts)
+        TRY(plan_check_heads(p, s->rank, parts, bytes_read));
     char *text = NULL;
 #pragma omp parallel for schedule(dynamic) reduction(+ : bytes) if (is_concurrent(s, p))
     for (int i = 0; i < s->model->n_tensors; i++) {

@@ -16,6 +16,7 @@ struct fill_plan { /* of a target model: map[n_tensors] over sources[]; free wit
     struct source
         *source[PLAN_SOURCES]; /* the generator, the start's file, those of parents; NULL = not there */
     int n_tensors;
+    int head[PLAN_SOURCES]; /* of a source that ties its head and stores it all the same, else -1 */
 };
 
 /** Plan for random weights (D8): N(0, 0.02), o and down / sqrt(2 layers), norms 1, biases 0. */
@@ -30,10 +31,14 @@ status plan_same(struct fill_plan *, const struct model *target, struct source *
 status plan_upcycle(struct fill_plan *, const struct model *target, const struct model *from,
                     struct source *const source[], const struct grow *, const struct upcycle *,
                     uint64_t seed) MUST_USE;
+/** Are the stored heads of models that tie them their embeddings? Part `part` of `parts` of the work; *bytes_read
+ *  +=. Local. E_DATA. */
+status plan_check_heads(const struct fill_plan *, int part, int parts, int64_t *bytes_read) MUST_USE;
 void plan_free(struct fill_plan *);
 /** Bytes that `rank` must read: sum over its tensors of the union of source bytes each needs. */
 int64_t plan_bytes(const struct fill_plan *, const struct model *, const struct layout *, int rank);
-/** COLLECTIVE: fill WEIGHT of the store; local part, then agree. *bytes_read: this rank's. */
+/** COLLECTIVE: check the plan's heads, fill WEIGHT of the store; local part, then agree. *bytes_read: this
+ *  rank's. */
 status weights_fill(struct store *, struct comm *, const struct fill_plan *, int64_t *bytes_read) MUST_USE;
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "weights/foreign.h"
 
 /* Where an array occurs: in any model or layer that has the slot, or only in layers of one kind. */
 enum where { ANY, DENSE, OLD, OLD_EXPERT, FUSED };
@@ -162,13 +163,35 @@ static bool is_redundant(const struct model *m, const char *name)
     return (m->config.tied && !strcmp(name, "lm_head.weight")) || strstr(name, ".rotary_emb.inv_freq");
 }
 
+/* The array of that name. A head that stands alone in a model that ties it is the embedding: what writes each
+ * tensor once may keep that name of the two. */
+static int find_array(const struct model *m, const struct source *s, const char *name)
+{
+    int at = source_find(s, name);
+    bool embed = m->config.tied && !strcmp(name, "model.embed_tokens.weight");
+    return at < 0 && embed ? source_find(s, "lm_head.weight") : at;
+}
+
+/* The stored head of a model that ties it must have the embedding's shape. */
+static void check_tied_head(struct complaint *c, const struct model *m, const struct source *s,
+                            const struct hf_name *name, int n)
+{
+    int head = foreign_tied_head(m, s);
+    for (int i = 0; i < n && head >= 0; i++)
+        if (!strcmp(name[i].name, "model.embed_tokens.weight")) {
+            struct hf_name h = name[i];
+            strcpy(h.name, "lm_head.weight");
+            check_shape(c, &h, &s->array[head]);
+        }
+}
+
 /* at[i] = the array of name[i], -1 if missing. */
 static void check_names(struct complaint *c, const struct model *m, const struct source *s,
                         const struct hf_name *name, int n, int *at)
 {
     bool *used = mem_new(s->n, sizeof *used);
     for (int i = 0; i < n; i++) {
-        at[i] = source_find(s, name[i].name);
+        at[i] = find_array(m, s, name[i].name);
         if (at[i] < 0) {
             complain(c, name[i].name, "is missing");
             continue;
@@ -180,15 +203,18 @@ static void check_names(struct complaint *c, const struct model *m, const struct
         if (!used[i] && !is_redundant(m, s->array[i].name))
             complain(c, s->array[i].name, "does not belong to this model");
     free(used);
+    check_tied_head(c, m, s, name, n);
 }
 
 static status refuse(const struct complaint *c, const struct source *s)
 {
-    char more[48] = "";
+    char more[48] = "", *hint = foreign_hint(s);
     if (c->n > NAMED)
         snprintf(more, sizeof more, "; and %d more", c->n - NAMED);
-    return fail(E_DATA, "%s: the arrays do not fit config.json or the deck's model: %s%s",
-                s->path ? s->path : "source", c->text, more);
+    status code = fail(E_DATA, "%s: the arrays do not fit config.json or the deck's model%s%s: %s%s",
+                       s->path ? s->path : "source", hint ? ": " : "", hint ? hint : "", c->text, more);
+    free(hint);
+    return code;
 }
 
 /* Row-major order is the same, so the array may be seen as the rows of our tensor that it is. */

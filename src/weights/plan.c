@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "weights/foreign.h"
 #include "weights/names.h"
 
 enum { GENERATOR, FILES }; /* FILES + p: where the weights come from, then the parents */
@@ -15,6 +16,8 @@ static void plan_new(struct fill_plan *p, const struct model *target)
 {
     *p = (struct fill_plan){.n_tensors = target->n_tensors};
     p->map = mem_new(target->n_tensors, sizeof *p->map);
+    for (int i = 0; i < PLAN_SOURCES; i++)
+        p->head[i] = -1;
 }
 
 void plan_free(struct fill_plan *p)
@@ -73,12 +76,21 @@ static void set_source(struct map *maps, int n, int source)
 }
 
 /* Maps of all tensors of m from the plan's source FILES + file. */
-static status file_maps(const struct fill_plan *p, int file, const struct model *m, struct map *maps)
+static status file_maps(struct fill_plan *p, int file, const struct model *m, struct map *maps)
 {
     struct source *source = p->source[FILES + file];
     bool own = source_find(source, m->tensor[0].name) >= 0;
     TRY(own ? own_maps(m, source, maps) : names_maps(m, source, maps));
     set_source(maps, m->n_tensors, FILES + file);
+    p->head[FILES + file] = own ? -1 : foreign_tied_head(m, source);
+    return OK;
+}
+
+status plan_check_heads(const struct fill_plan *p, int part, int parts, int64_t *bytes_read)
+{
+    for (int i = 0; i < PLAN_SOURCES; i++)
+        if (p->source[i] && p->head[i] >= 0)
+            TRY(foreign_check_head(p->source[i], p->head[i], part, parts, bytes_read));
     return OK;
 }
 

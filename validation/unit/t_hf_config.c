@@ -317,7 +317,7 @@ static void test_lengths(void)
 static void test_not_a_config(void)
 {
     struct hf_config c;
-    ok(read_text(&c, "") == E_DATA && says("JSON"), "an empty file");
+    ok(read_text(&c, "") == E_DATA && says("empty"), "an empty file");
     ok(read_text(&c, "[]") == E_DATA && says("not a JSON object"), "a list");
     ok(read_text(&c, "{\"model_type\":\"llama\",\"model_type\":\"llama\"}") == E_DATA && says("duplicate"),
        "a key twice");

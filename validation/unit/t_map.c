@@ -53,8 +53,8 @@ static status memory_read_bf16(struct source *source, int array, slab box, uint1
 
 static status memory_fail(struct source *source, int array, slab box, float *out, int64_t *bytes_read)
 {
-    (void)array, (void)box, (void)out, (void)bytes_read;
-    return fail(E_DATA, "%s: broken", source->path);
+    (void)source, (void)array, (void)box, (void)out, (void)bytes_read;
+    return fail(E_DATA, "memory: broken");
 }
 
 static const struct source_ops memory_ops = {.read = memory_read, .read_bf16 = memory_read_bf16},
@@ -70,7 +70,7 @@ static int64_t draw(int64_t n) /* 0 .. n-1 */
 
 static void memory_open(struct memory *m, int64_t dim[ARRAYS][3])
 {
-    m->base = (struct source){.ops = &memory_ops, .path = mem_text("memory"), .n = ARRAYS};
+    m->base = (struct source){.ops = &memory_ops, .n = ARRAYS}; /* no path: any bits */
     m->base.array = mem_new(ARRAYS, sizeof *m->base.array);
     for (int i = 0; i < ARRAYS; i++) {
         memcpy(m->base.array[i].dim, dim[i], sizeof dim[i]);
@@ -92,7 +92,6 @@ static void memory_close(struct memory *m)
         free(m->reads[i]);
     }
     free(m->base.array);
-    free(m->base.path);
 }
 
 /* Picks for the targets lo .. lo+n-1 of one axis: some left out, sources repeated, scaled or not. */

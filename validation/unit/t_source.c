@@ -44,7 +44,7 @@ static void write_index(const char *text)
 }
 
 #define FIRST "\"cube\":\"a.safetensors\",\"matrix\":\"a.safetensors\",\"vector\":\"a.safetensors\","
-#define SECOND \
+#define SECOND                                                 \
     "\"half\":\"b.safetensors\",\"scalar\":\"b.safetensors\"," \
     "\"ids\":\"b.safetensors\",\"empty\":\"b.safetensors\""
 
@@ -108,8 +108,8 @@ static void test_boxes(struct source *s)
         struct traffic after = traffic(false);
         ok(good && holds(got, s->array[a].dim, box) && got[size] == -1, "box %zu of %s", i, boxes[i].name);
         ok(bytes == 1000 + size * s->array[a].element_bytes &&
-               (before.calls < 0 || (after.bytes - before.bytes == bytes - 1000 &&
-                                     after.calls - before.calls == boxes[i].calls)),
+               (before.calls < 0 ||
+                (after.bytes - before.bytes == bytes - 1000 && after.calls - before.calls == boxes[i].calls)),
            "... its bytes are read, and no others, in %lld calls", (long long)boxes[i].calls);
     }
 }
@@ -148,7 +148,7 @@ static void test_shards(void)
 static const struct {
     const char *index, *message;
 } indices[] = {
-    {"", "JSON"},
+    {"", "empty"},
     {"{}", "there is no weight_map"},
     {"[]", "there is no weight_map"},
     {MAP(), "there is no weight_map"},
@@ -163,7 +163,6 @@ static const struct {
     {MAP("\"cube\":\"a\\nb\""), "not a plain name"},
     {MAP("\"cube\":\"c.safetensors\""), "c.safetensors: cannot be opened"},
     {MAP(FIRST "\"half\":\"a.safetensors\""), "half is not in a.safetensors"},
-    {MAP(FIRST "\"half\":\"b.safetensors\""), "lies in b.safetensors, but weight_map says nothing"},
     {MAP(FIRST "\"none\":\"b.safetensors\"," SECOND), "tensor none is not in b.safetensors"},
     {MAP("\"matrix\":\"a.safetensors\",\"vector\":\"a.safetensors\",\"cube\":\"b.safetensors\"," SECOND),
      "cube lies in a.safetensors, but weight_map says b.safetensors"},
@@ -172,6 +171,83 @@ static const struct {
     {MAP("\"a\":\"rank4.safetensors\""), "4 dimensions"},
     {MAP("\"a\":\"model.safetensors.index.json\""), "not a safetensors file"},
 };
+
+/* Arrays that the index does not list lie in its shards all the same. */
+static void test_unlisted(void)
+{
+    struct source *s;
+    write_index(MAP(FIRST "\"half\":\"b.safetensors\""));
+    bool good = source_open_hf(&s, scratch("")) == OK;
+    ok(good && s->n == 7 && source_find(s, "scalar") >= 0, "arrays that the index does not list count");
+    if (good)
+        source_close(s);
+}
+
+/* The first bytes of files that are often found in the place of weights. */
+static void test_other_files(void)
+{
+    static const struct {
+        const char *begin, *says;
+    } cases[] = {
+        {"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22e\nsize "
+         "134\n",
+         "a git-lfs pointer"},
+        {"\n <!DOCTYPE html><html><head><title>Sign in</title></head><body>                   </body>",
+         "HTML"},
+        {"<html><body>504 Gateway Time-out</body></html>", "HTML"},
+        {"GGUF\3aaaaaaaaaaaaaaaa", "GGUF"},
+        {"PK\3\4aaaaaaaaaaaaaaaa", "torch.save"},
+        {"\x1f\x8b\x8"
+         "aaaaaaaaaaaaaa",
+         "gzip"},
+        {"Entry not found", "a download that failed"},
+        {"", "empty"},
+    };
+    char zeros[200] = "";
+    struct source *s;
+    write_index(MAP("\"a\":\"x.safetensors\""));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        scratch_write("x.safetensors", cases[i].begin, strlen(cases[i].begin));
+        ok(source_open_hf(&s, scratch("")) == E_DATA && says(cases[i].says) && says("x.safetensors"),
+           "a shard that is another file: %s", cases[i].says);
+    }
+    scratch_write("x.safetensors", zeros, sizeof zeros);
+    ok(source_open_hf(&s, scratch("")) == E_DATA && says("nothing but zeros"), "... nothing but zeros");
+    write_index(cases[0].begin);
+    ok(source_open_hf(&s, scratch("")) == E_DATA && says("a git-lfs pointer"),
+       "an index that is a git-lfs pointer");
+}
+
+/* NaN and infinity, in every type, at a place that the message names. */
+static void test_not_finite(void)
+{
+    static const struct {
+        enum st_type type;
+        float x;
+    } cases[] = {{ST_F32, (float)NAN}, {ST_F32, -(float)INFINITY}, {ST_F16, 65520}, {ST_BF16, (float)NAN}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct st_declare one = {"w", cases[i].type, 2, {3, 4}};
+        float x[12] = {[6] = cases[i].x}, out[12];
+        uint16_t half[12];
+        struct st_writer *w;
+        struct source *s;
+        int64_t bytes = 0;
+        const slab all = {{0, 0, 0}, {1, 3, 4}}, lower = {{0, 1, 1}, {1, 2, 3}},
+                   above = {{0, 0, 0}, {1, 1, 4}};
+        if (st_create(&w, scratch("n.safetensors"), &one, 1) != OK || st_write_f32(w, 0, 0, 12, x) != OK ||
+            st_finish(w) != OK || source_open_file(&s, scratch("n.safetensors"), "") != OK)
+            bug("%s", status_text());
+        ok(source_read(s, 0, all, out, &bytes) == E_DATA &&
+               says("n.safetensors: tensor w: element [0, 1, 2]") &&
+               source_read(s, 0, lower, out, &bytes) == E_DATA && says("[0, 1, 2]") &&
+               source_read(s, 0, above, out, &bytes) == OK,
+           "%s %g is refused where it is read", st_type_name(cases[i].type), (double)cases[i].x);
+        if (source_has_bf16(s, 0))
+            ok(source_read_bf16(s, 0, lower, half, &bytes) == E_DATA && says("[0, 1, 2]"),
+               "... also as stored");
+        source_close(s);
+    }
+}
 
 static void test_hostile(void)
 {
@@ -192,7 +268,8 @@ static void test_hostile(void)
     }
     struct source *s;
     ok(unlink(scratch("model.safetensors.index.json")) == 0 && source_open_hf(&s, scratch("")) == E_DATA &&
-           says("holds neither model.safetensors nor"), "a folder without weights");
+           says("holds neither model.safetensors nor"),
+       "a folder without weights");
     ok(source_open_hf(&s, "/nonexistent") == E_DATA && says("/nonexistent"), "no folder");
 }
 
@@ -204,7 +281,8 @@ static void test_single(void)
     float x[7];
     int64_t bytes = 0;
     ok(symlink("a.safetensors", scratch("model.safetensors")) == 0 && source_open_hf(&s, scratch("")) == OK &&
-           s->n == 3, "model.safetensors, a link, opens");
+           s->n == 3,
+       "model.safetensors, a link, opens");
     source_close(s);
     ok(source_open_file(&s, scratch("a.safetensors"), "ma") == OK && s->n == 1 &&
            source_find(s, "trix") == 0 && source_read(s, 0, (slab){{0, 4, 0}, {1, 1, 7}}, x, &bytes) == OK &&
@@ -272,6 +350,9 @@ static void test_random(void)
 int main(void)
 {
     test_shards();
+    test_unlisted();
+    test_other_files();
+    test_not_finite();
     test_hostile();
     test_single();
     test_golden();
