@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 #include "base/mem.h"
-#include "cmd/shape.h"
+#include "start/shape.h"
 #include "weights/planned.h"
 #include "weights/shape.h"
 

@@ -121,7 +121,7 @@ static status unknown_folder(const char *dir)
                    "%s: no model is in this folder: neither config.json (Hugging Face) nor index.h5 (a "
                    "checkpoint) nor ckpt/step_* (a run folder)",
                    dir)
-            : fail(E_DATA, "%s: the folder is empty", dir);
+            : fail(E_DATA, "%s: no model is in this folder: it is empty", dir);
     free(model);
     return s;
 }

@@ -72,8 +72,8 @@ ends 1 "$COPPICE" inspect "$work/hf" --diff "$reference/mixtral-losses" && said 
 verdict $? "inspect --diff of two shapes"
 ends 0 "$COPPICE" inspect "$work/run" --json && said '"kind": "checkpoint"' && said '"hashes"' &&
     ends 0 "$COPPICE" inspect "$work/hf" --json && said '"good": true' &&
-    ends 76 "$COPPICE" inspect "$work" --json && said '"good": false' &&
-    said '"error": ".*neither a checkpoint'
+    ends 65 "$COPPICE" inspect "$work" --json && said '"good": false' &&
+    said '"error": ".*no model is in this folder'
 verdict $? "inspect --json: a checkpoint, a directory, neither"
 
 ends 0 "$COPPICE" train "$work/deck.yaml" --set "run.dir=$work/profile" --set run.steps=4 --set run.profile=true &&
@@ -94,9 +94,9 @@ broken() {
 
 mkdir "$work/empty"
 echo '{}' > "$work/file"
-refused 76 'neither a checkpoint' "inspect an empty folder" inspect "$work/empty"
-refused 76 'neither a checkpoint' "inspect nothing" inspect "$work/nothing"
-refused 76 'neither a checkpoint' "inspect a file" inspect "$work/file"
+refused 65 'no model is in this folder: it is empty' "inspect an empty folder" inspect "$work/empty"
+refused 65 'there is no such folder' "inspect nothing" inspect "$work/nothing"
+refused 65 'named by its folder' "inspect a file" inspect "$work/file"
 refused 64 'needs one' "inspect two" inspect "$work/hf" "$work/run"
 broken config.json sed 's/"hidden_act": "silu"/"hidden_act": "gelu"/'
 refused 65 'hidden_act' "another activation" inspect "$work/broken"

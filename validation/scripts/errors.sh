@@ -75,9 +75,11 @@ failures() {
         --set "run.dir=$work/good/tokens.bin/run"
     weights=$work/good/model/model.safetensors
     header=$(($(od -An -tu8 -N 8 "$weights") + 8))
-    { head -c "$header" "$weights"; tail -c "+$((header + 1))" "$weights" | tr '\000-\377' '[\377*]'; } \
-        > "$work/bad/model/model.safetensors"
-    ended 71 'step 1: .*not finite' "weights that are NaN" "$on" $here/model.yaml
+    filled() { head -c "$header" "$weights"; tail -c "+$((header + 1))" "$weights" | tr '\000-\377' "[$1*]"; }
+    filled '\377' > "$work/bad/model/model.safetensors"
+    ended 65 'model.safetensors: tensor .*not a finite number' "weights that are NaN" "$on" $here/model.yaml
+    filled '~' > "$work/bad/model/model.safetensors" # 8e37 each
+    ended 71 'step 1: .*not finite' "weights that are too large" "$on" $here/model.yaml
 }
 
 cp -R "$top/validation/reference/mixtral-losses" "$work/good/model"
