@@ -52,7 +52,7 @@ static status load_shard(struct reader *r, const struct store *s, const struct s
 {
     int tensor = tensor_in(r->index, s->model->tensor[shard->tensor].name);
     TRY(reader_fill(r, tensor, shard->kind, &shard->part, host));
-    dev_upload(s->dev, view_of(store_at(s, shard), F32, 1, 1, shard->part.n), host);
+    dev_upload(s->dev, store_shard(s, shard), host);
     return OK;
 }
 
@@ -100,6 +100,7 @@ status ckpt_load(struct comm *c, struct store *s, struct group *const group[GROU
                 : fail(E_NOCKPT, "%s: the hash of all %s differs from the one saved", dir, kind_name(kind));
         TRY(comm_agree(c, same));
     }
+    store_round_weights(s);
     store_gather_weights(s, group);
     return OK;
 }

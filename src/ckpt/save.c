@@ -144,7 +144,7 @@ static status write_shard(const struct plan *p, int fd, const struct shard *shar
         struct extent e = {.shard = *shard, .file = p->file, .offset = offset + done * (int64_t)sizeof *host};
         e.shard.part.lo += done;
         e.shard.part.n = n;
-        dev_download(p->store->dev, host, view_of(store_at(p->store, shard) + done, F32, 1, 1, n));
+        dev_download(p->store->dev, host, view_cols(store_shard(p->store, shard), done, n));
         e.digest = extent_digest(host, n);
         TRY(write_all(fd, p->path, host, n, e.offset));
         out->at = mem_grow(out->at, out->n + 1, sizeof *out->at);

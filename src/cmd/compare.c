@@ -15,9 +15,9 @@ struct owned {
 };
 typedef status visit(void *with, const struct owned *);
 
-static const float *owned_values(const struct store *s, const struct shard *shard, enum kind kind)
+static view owned_values(const struct store *s, const struct shard *shard, enum kind kind)
 {
-    return kind == GRAD ? store_owned_grad(s, shard->bucket) + shard->at : store_at(s, shard);
+    return kind == GRAD ? store_shard_grad(s, shard) : store_shard(s, shard);
 }
 
 static int name_of(const struct hf_name *names, int n, int tensor, int64_t plane)
@@ -56,8 +56,7 @@ static status visit_owned(const struct store *s, enum kind kind, const struct hf
         if (!m->tensor[shard[i].tensor].trained) /* state of the routing: has no Hugging Face name */
             continue;
         float *host = mem_new(shard[i].part.n, sizeof *host);
-        const float *from = owned_values(s, &shard[i], kind);
-        dev_download(s->dev, host, view_of((float *)(uintptr_t)from, F32, 1, 1, shard[i].part.n));
+        dev_download(s->dev, host, owned_values(s, &shard[i], kind));
         code = visit_shard(&shard[i], host, names, n, call, with);
         free(host);
     }

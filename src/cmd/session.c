@@ -165,9 +165,14 @@ status session_open_device(struct session *s)
 
 /* ---- weights ---- */
 
+dtype session_precision(const struct session *s)
+{
+    return strcmp(s->deck.device.precision, "bf16") == 0 ? BF16 : F32;
+}
+
 status session_open_store(struct session *s, bool training)
 {
-    model_open(&s->model, &s->shapes.target, &s->layout);
+    model_open_stored(&s->model, &s->shapes.target, &s->layout, session_precision(s));
     s->opened_model = s->opened_store = true;
     return comm_agree(s->comm, store_open(&s->store, &s->model, &s->layout, s->rank, s->dev, training));
 }
@@ -191,7 +196,8 @@ status session_open_net(struct session *s, bool training)
                               .micros = b->sequences / b->micro,
                               .imbalance = s->deck.model.moe.imbalance,
                               .training = training,
-                              .seed = (uint64_t)s->deck.run.seed};
+                              .seed = (uint64_t)s->deck.run.seed,
+                              .activation = session_precision(s)};
     return comm_agree(s->comm, net_open(&s->net, &s->store, s->group, &shape));
 }
 

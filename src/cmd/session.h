@@ -33,6 +33,8 @@ struct session {
 status session_open(struct session *, int argc, char **argv) MUST_USE;
 /** data, device, groups. */
 status session_open_device(struct session *) MUST_USE;
+/** Stored type of matrices and activations: device.precision. */
+dtype session_precision(const struct session *);
 /** table and store of the target (training or weights only). */
 status session_open_store(struct session *, bool training) MUST_USE;
 /** Read plan and weights of the target. *bytes: read by this rank, may be NULL. */

@@ -198,20 +198,23 @@ static status guest_open(struct guest *g, struct session *s)
     struct layout_needs needs = config_needs(&s->shapes.source);
     g->layout = layout_for_source(&s->layout, &needs);
     TRY(groups_open(g->group, s->comm, s->dev, &g->layout));
-    model_open(&g->model, &s->shapes.source, &g->layout);
+    model_open_stored(&g->model, &s->shapes.source, &g->layout, session_precision(s));
     TRY(comm_agree(s->comm, store_open(&g->store, &g->model, &g->layout, s->rank, s->dev, false)));
     TRY(comm_agree(s->comm, guest_plan(g, s)));
     return weights_fill(&g->store, s->comm, &g->plan, &g->bytes);
 }
 
+/* The certificate compares in F32 whatever the precision: the two models' weights are rounded alike, and so
+ * only rounding of F32 lies between them. */
 static status open_forward(struct net **net, struct session *s, const struct store *store,
-                           struct group *const *group, int64_t sequence, int64_t micro)
+                           struct group *const *group, int64_t sequence, int64_t micro, dtype activation)
 {
     struct net_shape shape = {.sequence = sequence,
                               .micro = micro,
                               .micros = 1,
                               .imbalance = s->deck.model.moe.imbalance,
-                              .training = false};
+                              .training = false,
+                              .activation = activation};
     return comm_agree(s->comm, net_open(net, store, group, &shape));
 }
 
@@ -221,7 +224,7 @@ static status guest_loss(struct guest *g, struct session *s, double *mean)
     int sets = data_valid_sets(s->data);
     double sum = 0;
     int64_t micro = s->deck.batch.micro, sequence = s->deck.data.sequence;
-    TRY(open_forward(&g->net, s, &g->store, g->group, sequence, micro));
+    TRY(open_forward(&g->net, s, &g->store, g->group, sequence, micro, session_precision(s)));
     for (int i = 0; i < sets; i++) {
         double loss;
         TRY(valid_loss(&loss, s->comm, g->net, &g->layout, s->rank, s->data, i, s->deck.eval.tokens, micro,
@@ -279,7 +282,7 @@ static status certificate_tokens(struct session *s, struct origin *o)
 static status guest_logits(struct guest *g, struct session *s, struct origin *o)
 {
     TRY(comm_agree(s->comm, certificate_tokens(s, o)));
-    TRY(open_forward(&g->net, s, &g->store, g->group, o->certificate.sequence, 1));
+    TRY(open_forward(&g->net, s, &g->store, g->group, o->certificate.sequence, 1, F32));
     certificate_source(&o->certificate, g->net, &g->store, o->ids, s->comm);
     return OK;
 }
@@ -447,7 +450,7 @@ status startup_certify(struct session *s, const struct folder *f, struct origin 
     struct net *net = NULL;
     if (!o->certify)
         return OK;
-    status code = open_forward(&net, s, &s->store, s->group, c->sequence, 1);
+    status code = open_forward(&net, s, &s->store, s->group, c->sequence, 1, F32);
     if (code == OK)
         certificate_target(c, net, &s->store, o->ids, s->comm);
     net_close(net);

@@ -189,7 +189,7 @@ static const struct key table[] = {
      "What computes.", "cpu|cuda", RESTART_YES},
     {"device.precision", K_CHOICE, AT(device.precision), 0, 0, NULL, "fp32",
      "Stored working weights and activations. Master weights, moments, gradients, router and losses are "
-     "fp32 whatever this says.", "fp32", RESTART_YES},
+     "fp32 whatever this says.", "fp32|bf16", RESTART_YES},
     {"device.threads", K_INT, AT(device.threads), 0, 4096, "threads", "0",
      "OpenMP threads of a rank. 0 = the cores it may use / the ranks that share them.", NULL, RESTART_YES},
     {"device.check", K_CHOICE, AT(device.check), 0, 0, NULL, "false",

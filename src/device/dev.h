@@ -13,10 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/dtype.h"
 #include "base/status.h"
 
-typedef enum { F32, BF16, I32, F64 } dtype; /* F64: sums of a step alone */
-int64_t dtype_size(dtype);
 
 typedef struct {
     void *data;

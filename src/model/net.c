@@ -29,7 +29,7 @@ static struct pass pass_begin(struct net *net, const struct micro_batch *batch)
 
 static view stream_save(struct net *net, const struct pass *p)
 {
-    return arena_save(&net->arena, F32, 1, p->c, net->config->hidden);
+    return arena_save(&net->arena, net->shape.activation, 1, p->c, net->config->hidden);
 }
 
 static struct saved *saved_of(struct net *net, const struct pass *p, int layer)
@@ -41,7 +41,10 @@ static struct saved *saved_of(struct net *net, const struct pass *p, int layer)
 static void download_stream(struct net *net, struct pass *p, view x, float *host)
 {
     int64_t mark = arena_mark(&net->arena);
-    dev_download(net->dev, host, live(p, seq_gather(net, p, x)));
+    view all = live(p, seq_gather(net, p, x)), floats = all;
+    if (all.type != F32)
+        dev_copy(net->dev, floats = arena_scratch(&net->arena, F32, 1, all.n[1], all.n[2]), all);
+    dev_download(net->dev, host, floats);
     arena_release(&net->arena, mark);
 }
 

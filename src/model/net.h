@@ -16,6 +16,7 @@ struct net_shape {
     double imbalance; /* rows at an expert's rank that are planned for, over the balanced number */
     bool training;    /* room for backward */
     uint64_t seed;    /* of the jitter */
+    dtype activation; /* F32 or BF16: the residual stream, operands of GEMMs, what is saved for backward */
 };
 
 /* A micro-batch as this rank's TP group sees it: all N tokens (host arrays, borrowed). */
@@ -70,7 +71,7 @@ void net_train(struct net *, const struct micro_batch *, bool acc);
 void net_eval(struct net *, const struct micro_batch *, const struct logits_sink *sink);
 /** Logits of the training mode (capacity and jitter apply), for probe: forward only. */
 void net_probe(struct net *, const struct micro_batch *, const struct logits_sink *sink);
-/** The feed-forward of one layer alone, dense or MoE, dropless: y = what it adds to the residual stream x;
+/** Of a net with F32 activations: the feed-forward of one layer alone, dense or MoE, dropless: y = what it adds to the residual stream x;
  *  both [tokens, H] on the host, whole on every rank of the TP group. */
 void net_ffn(struct net *, int layer, int64_t tokens, const float *x, float *y);
 

@@ -4,57 +4,62 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/half.h"
 #include "base/mem.h"
 #include "base/rng.h"
 
-/* Elements of one bucket's buffers: WEIGHT, GRAD and each moment. */
+/* Bytes of one bucket's buffers, 0 where there is none. */
 struct sizes {
-    int64_t whole, part;
+    int64_t bytes[KINDS];
 };
 
-static struct sizes bucket_sizes(const struct model *m, const struct layout *l, int rank, int b)
+static struct sizes bucket_sizes(const struct model *m, const struct layout *l, int rank, int b,
+                                 bool training)
 {
+    const struct bucket_plan *plan = &m->bucket[b];
     int64_t part = model_bucket_part(m, l, rank, b);
-    return (struct sizes){mem_mul(part, layout_group_size(l, m->bucket[b].over)), part};
-}
-
-static int64_t bucket_elements(const struct model *m, const struct layout *l, int rank, int b, bool training)
-{
-    struct sizes s = bucket_sizes(m, l, rank, b);
-    return training && m->bucket[b].trained ? 2 * s.whole + 2 * s.part : s.whole;
+    int64_t whole = mem_mul(part, layout_group_size(l, plan->over)), fp32 = sizeof(float);
+    struct sizes s = {.bytes = {[WEIGHT] = mem_mul(whole, dtype_size(plan->type))}};
+    if (!training || !plan->trained)
+        return s;
+    s.bytes[GRAD] = mem_mul(whole, fp32);
+    s.bytes[MASTER] = plan->type == F32 ? 0 : mem_mul(part, fp32);
+    s.bytes[MOMENT1] = s.bytes[MOMENT2] = mem_mul(part, fp32);
+    return s;
 }
 
 int64_t store_bytes(const struct model *m, const struct layout *l, int rank, bool training)
 {
     int64_t n = 0;
-    for (int b = 0; b < m->n_buckets; b++)
-        n = mem_add(n, bucket_elements(m, l, rank, b, training));
-    return mem_mul(n, sizeof(float));
+    for (int b = 0; b < m->n_buckets; b++) {
+        struct sizes s = bucket_sizes(m, l, rank, b, training);
+        for (int k = 0; k < KINDS; k++)
+            n = mem_add(n, s.bytes[k]);
+    }
+    return n;
 }
 
-/* Lay one bucket out from `at`; returns the first free element behind it. */
-static float *bucket_open(struct store *s, int b, bool training, float *at)
+/* Lay one bucket out from `at`; returns the first free byte behind it. */
+static char *bucket_open(struct store *s, int b, bool training, char *at)
 {
     const struct bucket_plan *plan = &s->model->bucket[b];
-    struct sizes n = bucket_sizes(s->model, &s->layout, s->rank, b);
-    int64_t mine = n.part * layout_group_index(&s->layout, s->rank, plan->over);
+    struct sizes n = bucket_sizes(s->model, &s->layout, s->rank, b, training);
     struct bucket *k = &s->bucket[b];
-    *k = (struct bucket){.over = plan->over, .trained = plan->trained, .part = n.part};
+    *k = (struct bucket){.over = plan->over, .trained = plan->trained, .type = plan->type};
+    k->part = model_bucket_part(s->model, &s->layout, s->rank, b);
+    k->mine = k->part * layout_group_index(&s->layout, s->rank, plan->over);
     k->size = model_bucket_size(s->model, &s->layout, s->rank, b);
-    k->mem[WEIGHT] = at;
-    k->mem[MASTER] = at + mine;
-    if (training && plan->trained) {
-        k->mem[GRAD] = at + n.whole;
-        k->mem[MOMENT1] = k->mem[GRAD] + n.whole;
-        k->mem[MOMENT2] = k->mem[MOMENT1] + n.part;
-    }
-    return at + bucket_elements(s->model, &s->layout, s->rank, b, training);
+    for (int i = 0; i < KINDS; at += n.bytes[i], i++)
+        k->mem[i] = n.bytes[i] > 0 ? at : NULL;
+    if (k->type == F32)
+        k->mem[MASTER] = (float *)k->mem[WEIGHT] + k->mine;
+    return at;
 }
 
-static bool lies_in(const float *element, view v)
+static bool lies_in(const char *at, view v)
 {
-    const float *first = v.data;
-    return first && element >= first && element < first + view_size(v);
+    const char *first = v.data;
+    return first && at >= first && at < first + view_size(v) * dtype_size(v.type);
 }
 
 /* What lies at a byte of the store, for the message of a fault. */
@@ -62,19 +67,17 @@ static void tell_tensor(const void *owner, int64_t at, char text[128])
 {
     static const char *const name[KINDS] = {"weight", "gradient", "master", "moment 1", "moment 2"};
     const struct store *s = owner;
-    const float *element = (const float *)s->base + at / (int64_t)sizeof(float);
-    for (int t = 0; t < s->model->n_tensors; t++)
-        for (int k = WEIGHT; k <= GRAD; k++)
-            if (s->bucket[s->model->bucket_of[t]].mem[k] && lies_in(element, store_view(s, t, (enum kind)k)))
-                snprintf(text, 128, "%s of %s", name[k], s->model->tensor[t].name);
-    for (int i = 0; i < s->n_owned; i++)
-        for (int k = MOMENT1; k <= MOMENT2; k++) {
-            struct shard part = s->owned[i];
+    const char *byte = (const char *)s->base + at;
+    for (int k = 0; k < KINDS; k++) {
+        bool whole = k == WEIGHT || k == GRAD;
+        for (int i = 0; i < (whole ? s->model->n_tensors : s->n_owned); i++) {
+            struct shard part = whole ? (struct shard){.tensor = i} : s->owned[i];
             part.kind = (enum kind)k;
-            if (s->bucket[part.bucket].mem[k] &&
-                lies_in(element, view_of(store_at(s, &part), F32, 1, 1, part.part.n)))
+            if (s->bucket[s->model->bucket_of[part.tensor]].mem[k] && !*text &&
+                lies_in(byte, whole ? store_view(s, i, part.kind) : store_shard(s, &part)))
                 snprintf(text, 128, "%s of %s", name[k], s->model->tensor[part.tensor].name);
         }
+    }
 }
 
 status store_open(struct store *s, const struct model *m, const struct layout *l, int rank, struct dev *dev,
@@ -85,7 +88,7 @@ status store_open(struct store *s, const struct model *m, const struct layout *l
     TRY(dev_alloc(dev, "the store", &s->base, s->bytes, FRESH_ZERO));
     dev_describe(dev, s->base, tell_tensor, s);
     s->bucket = mem_new(m->n_buckets, sizeof *s->bucket);
-    float *at = s->base;
+    char *at = s->base;
     for (int b = 0; b < m->n_buckets; b++)
         at = bucket_open(s, b, training, at);
     s->owned = mem_new(m->n_tensors, sizeof *s->owned);
@@ -102,25 +105,69 @@ void store_close(struct store *s)
     *s = (struct store){0};
 }
 
+/* n elements of a buffer from `at` on; none where there is no memory. */
+static view buffer(const struct bucket *b, enum kind kind, int64_t at, int64_t n)
+{
+    dtype type = kind == WEIGHT ? b->type : F32;
+    return view_of((char *)b->mem[kind] + at * dtype_size(type), type, 1, 1, n);
+}
+
 view store_view(const struct store *s, int tensor, enum kind kind)
 {
     if (tensor < 0)
         return view_none();
     slab box = model_slab(s->model, &s->layout, s->rank, tensor);
-    float *base = s->bucket[s->model->bucket_of[tensor]].mem[kind];
-    return view_of(base + model_tensor_at(s->model, &s->layout, s->rank, tensor), F32, box.n[0], box.n[1],
-                   box.n[2]);
+    view flat = buffer(&s->bucket[s->model->bucket_of[tensor]], kind,
+                       model_tensor_at(s->model, &s->layout, s->rank, tensor), slab_size(&box));
+    return view_shape(flat, box.n[0], box.n[1], box.n[2]);
 }
 
-float *store_at(const struct store *s, const struct shard *shard)
+view store_shard(const struct store *s, const struct shard *shard)
 {
-    return s->bucket[shard->bucket].mem[shard->kind] + shard->at;
+    return buffer(&s->bucket[shard->bucket], shard->kind, shard->at, shard->part.n);
 }
 
-float *store_owned_grad(const struct store *s, int bucket)
+view store_shard_grad(const struct store *s, const struct shard *shard)
 {
-    const struct bucket *b = &s->bucket[bucket];
-    return b->mem[GRAD] + (b->mem[MASTER] - b->mem[WEIGHT]);
+    return view_cols(store_owned_grad(s, shard->bucket), shard->at, shard->part.n);
+}
+
+view store_shard_working(const struct store *s, const struct shard *shard)
+{
+    const struct bucket *b = &s->bucket[shard->bucket];
+    return b->type == F32 ? view_none() : buffer(b, WEIGHT, b->mine + shard->at, shard->part.n);
+}
+
+view store_owned_grad(const struct store *s, int bucket)
+{
+    return buffer(&s->bucket[bucket], GRAD, s->bucket[bucket].mine, s->bucket[bucket].part);
+}
+
+void store_set(struct store *s, int tensor, const float *values)
+{
+    view to = store_view(s, tensor, WEIGHT);
+    if (to.type == F32) {
+        dev_upload(s->dev, to, values);
+        return;
+    }
+    int64_t n = view_size(to);
+    uint16_t *rounded = mem_new(n, sizeof *rounded);
+    for (int64_t i = 0; i < n; i++)
+        rounded[i] = bf16_of_float(values[i]);
+    dev_upload(s->dev, to, rounded);
+    free(rounded);
+    for (int i = 0; i < s->n_owned; i++)
+        if (s->owned[i].tensor == tensor && s->bucket[s->owned[i].bucket].mem[MASTER])
+            dev_upload(s->dev, store_shard(s, &s->owned[i]), values + s->owned[i].part.lo);
+}
+
+void store_round_weights(const struct store *s)
+{
+    for (int i = 0; i < s->n_owned; i++) {
+        view working = store_shard_working(s, &s->owned[i]);
+        if (!view_is_none(working))
+            dev_copy(s->dev, working, store_shard(s, &s->owned[i]));
+    }
 }
 
 /* One row: elements index.. of a tensor. */
@@ -166,7 +213,7 @@ uint64_t store_hash(const struct store *s, enum kind kind)
             continue;
         if (shard.part.n > room)
             host = mem_grow(host, room = shard.part.n, sizeof *host);
-        dev_download(s->dev, host, view_of(store_at(s, &shard), F32, 1, 1, shard.part.n));
+        dev_download(s->dev, host, store_shard(s, &shard));
         sum += tensor_hash(t->name, t->dim, &shard.part, host);
     }
     free(host);
@@ -176,25 +223,25 @@ uint64_t store_hash(const struct store *s, enum kind kind)
 /* One ZeRO-1 part a row: what the bucket collectives move. */
 static view bucket_view(const struct bucket *b, enum kind kind, int64_t parts)
 {
-    return view_of(b->mem[kind], F32, 1, parts, b->part);
+    return view_shape(buffer(b, kind, 0, parts * b->part), 1, parts, b->part);
 }
 
 void store_gather_weights(const struct store *s, struct group *const group[GROUPS])
 {
     for (int b = 0; b < s->model->n_buckets; b++) {
-        struct bucket *k = &s->bucket[b];
-        group_all_gather(group[k->over], COMPUTE, bucket_view(k, WEIGHT, group_size(group[k->over])),
-                         bucket_view(k, MASTER, 1));
+        struct group *g = group[s->bucket[b].over];
+        view all = bucket_view(&s->bucket[b], WEIGHT, group_size(g));
+        group_all_gather(g, COMPUTE, all, view_rows(all, group_rank(g), 1));
     }
 }
 
 void store_reduce_grads(const struct store *s, struct group *const group[GROUPS])
 {
     for (int b = s->model->n_buckets - 1; b >= 0; b--) { /* backward's order */
-        struct bucket *k = &s->bucket[b];
-        if (!k->trained || group_size(group[k->over]) == 1)
+        struct group *g = group[s->bucket[b].over];
+        if (!s->bucket[b].trained || group_size(g) == 1)
             continue;
-        view all = bucket_view(k, GRAD, group_size(group[k->over]));
-        group_reduce_scatter(group[k->over], COMPUTE, view_rows(all, group_rank(group[k->over]), 1), all);
+        view all = bucket_view(&s->bucket[b], GRAD, group_size(g));
+        group_reduce_scatter(g, COMPUTE, view_rows(all, group_rank(g), 1), all);
     }
 }

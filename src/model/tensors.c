@@ -89,9 +89,20 @@ static bool is_state(enum slot slot)
     return slot == T_ROUTER_BIAS || slot == T_ROUTER_LOAD;
 }
 
+/* Matrices of GEMMs, and the embedding. */
+static dtype stored_type(const struct model *m, const struct spec *s)
+{
+    bool matrix = s->decay && s->slot != T_ROUTER && s->slot != T_SHARED_GATE;
+    return matrix ? m->weights : F32;
+}
+
 static void add_tensor(struct model *m, int layer, const struct spec *s, int64_t x)
 {
-    struct tensor t = {.layer = layer, .decay = s->decay, .trained = !is_state(s->slot), .one = s->one};
+    struct tensor t = {.type = stored_type(m, s),
+                       .layer = layer,
+                       .decay = s->decay,
+                       .trained = !is_state(s->slot),
+                       .one = s->one};
     if (!size_of(&m->config, s->slot, x, t.dim))
         return;
     memcpy(t.by, s->by, sizeof t.by);
@@ -136,7 +147,7 @@ static void add_layers(struct model *m)
         m->layer[m->n_layers - 1].tensor[T_HEAD] = m->layer[0].tensor[T_EMBED];
 }
 
-/* Buckets in table order of their first tensor: same layer, same replicas, same trained. */
+/* Buckets in table order of their first tensor: same layer, replicas, type and trained. */
 static void add_buckets(struct model *m, const struct layout *l)
 {
     int placed = 0;
@@ -146,9 +157,10 @@ static void add_buckets(struct model *m, const struct layout *l)
         if (m->bucket_of[i] >= 0)
             continue;
         const struct tensor *t = &m->tensor[i];
-        struct bucket_plan b = {t->layer, layout_replicas(l, t->by), t->trained, placed, 0};
+        struct bucket_plan b = {t->layer, layout_replicas(l, t->by), t->trained, t->type, placed, 0};
         for (int j = i; j < m->n_tensors && m->tensor[j].layer == t->layer; j++)
-            if (layout_replicas(l, m->tensor[j].by) == b.over && m->tensor[j].trained == b.trained) {
+            if (layout_replicas(l, m->tensor[j].by) == b.over && m->tensor[j].trained == b.trained &&
+                m->tensor[j].type == b.type) {
                 m->order[placed++] = j;
                 m->bucket_of[j] = m->n_buckets;
                 b.n++;
@@ -159,7 +171,12 @@ static void add_buckets(struct model *m, const struct layout *l)
 
 void model_open(struct model *m, const struct config *c, const struct layout *l)
 {
-    *m = (struct model){.config = *c, .n_layers = (int)c->layers + 2};
+    model_open_stored(m, c, l, F32);
+}
+
+void model_open_stored(struct model *m, const struct config *c, const struct layout *l, dtype weights)
+{
+    *m = (struct model){.config = *c, .weights = weights, .n_layers = (int)c->layers + 2};
     int64_t most = mem_mul(m->n_layers, SLOTS);
     m->layer = mem_new(m->n_layers, sizeof *m->layer);
     m->tensor = mem_new(most, sizeof *m->tensor);

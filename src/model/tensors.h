@@ -4,15 +4,19 @@
  * it. Pure; no MPI, no deck. */
 #ifndef MODEL_TENSORS_H
 #define MODEL_TENSORS_H
+#include "base/dtype.h"
 #include "layout/layout.h"
 #include "model/config.h"
 
+/* WEIGHT: what a rank computes with, of the stored type. All others are fp32: GRAD, and of the part that a
+ * rank owns MASTER, the exact weight, and the moments. */
 enum kind { WEIGHT, GRAD, MASTER, MOMENT1, MOMENT2, KINDS };
 
 struct tensor {
     char name[64];  /* "embed", "layers.3.gate_up", ... */
     int64_t dim[3]; /* global, logical sizes: [expert, row, column] */
     enum cut by[3];
+    dtype type;      /* of WEIGHT: BF16 or F32 */
     int layer;       /* index into model.layer */
     bool decay;      /* AdamW's weight decay: matrices yes, norms and biases no */
     bool trained;    /* false: no gradient and no moments; train/balance sets it after a step */
@@ -38,17 +42,19 @@ struct layer {
     int tensor[SLOTS]; /* index into model.tensor, -1 = absent */
 };
 
-/* Tensors that share (layer, reduction group, trained) lie in one flat bucket, row-major local
+/* Tensors that share (layer, reduction group, stored type, trained) lie in one flat bucket, row-major local
  * slabs one after the other in table order: Q, K, V are adjacent (one GEMM where TP <= KV heads). */
 struct bucket_plan {
     int layer;
     enum group_id over;
     bool trained;
+    dtype type;
     int first, n; /* its tensors: model.order[first .. first+n) */
 };
 
 struct model {
     struct config config;
+    dtype weights; /* stored type of matrices */
     int n_layers, n_tensors, n_buckets; /* n_layers = config.layers + 2: embed, blocks, head */
     struct layer *layer;
     struct tensor *tensor;
@@ -57,8 +63,11 @@ struct model {
     int *bucket_of;             /* [n_tensors] */
 };
 
-/** Build the table. The buckets depend on the layout only through layout_replicas. */
+/** Build the table. The buckets depend on the layout only through layout_replicas. All tensors are F32. */
 void model_open(struct model *, const struct config *, const struct layout *);
+/** The same with another stored type of matrices. Norms, biases, routers, the shared experts' gate and the
+ *  state of routing stay F32 (D6). */
+void model_open_stored(struct model *, const struct config *, const struct layout *, dtype weights);
 void model_close(struct model *);
 /** Index of a tensor by name, -1 if there is none. */
 int model_find(const struct model *, const char *name);

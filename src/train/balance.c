@@ -3,7 +3,7 @@
 static void update_shard(struct store *s, const struct shard *shard, bool bias, view counts, view control)
 {
     int64_t first = shard->part.box.lo[2] + shard->part.lo; /* a vector, so a piece of it is a range */
-    view mine = view_of(store_at(s, shard), F32, 1, 1, shard->part.n);
+    view mine = store_shard(s, shard);
     if (bias)
         dev_balance_bias(s->dev, mine, counts, first, (float)s->model->config.moe.bias_rate, control);
     else

@@ -24,7 +24,7 @@ void optim_squares(struct optim *o, const struct store *s, struct group *world)
     dev_upload(o->dev, o->squares, &zero);
     for (int b = 0; b < s->model->n_buckets; b++)
         if (s->bucket[b].trained) /* padding is zero */
-            dev_sumsq(o->dev, o->squares, view_of(store_owned_grad(s, b), F32, 1, 1, s->bucket[b].part));
+            dev_sumsq(o->dev, o->squares, store_owned_grad(s, b));
     group_all_reduce(world, COMPUTE, o->squares);
 }
 
@@ -35,10 +35,10 @@ static void update_shard(const struct optim *o, struct store *s, struct shard sh
     view v[3];
     for (int i = 0; i < 3; i++) {
         shard.kind = (enum kind[]){MASTER, MOMENT1, MOMENT2}[i];
-        v[i] = view_of(store_at(s, &shard), F32, 1, 1, shard.part.n);
+        v[i] = store_shard(s, &shard);
     }
-    view g = view_of(store_owned_grad(s, shard.bucket) + shard.at, F32, 1, 1, shard.part.n);
-    dev_adamw(s->dev, hyper, v[0], v[1], v[2], g, view_none(), o->control);
+    dev_adamw(s->dev, hyper, v[0], v[1], v[2], store_shard_grad(s, &shard), store_shard_working(s, &shard),
+              o->control);
 }
 
 void optim_update(struct optim *o, struct store *s, const struct optimizer_section *section, view loss,

@@ -286,10 +286,10 @@ static char *without_slash(const char *dir)
     return text;
 }
 
-status export_hf(struct source *source, const struct config *c, const char *out_dir, const char *dtype,
+status export_hf(struct source *source, const struct config *c, const char *out_dir, const char *type,
                  int64_t shard_bytes)
 {
-    struct export e = {.source = source, .config = c, .dtype = dtype};
+    struct export e = {.source = source, .config = c, .dtype = type};
     TRY(parse_dtype(&e));
     TRY(export_check(c));
     TRY(check_out_dir(out_dir));

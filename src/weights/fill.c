@@ -21,7 +21,7 @@ static status fill_tensor(struct store *s, int tensor, const struct fill_plan *p
 {
     view to = store_view(s, tensor, WEIGHT);
     slab box = model_slab(s->model, &s->layout, s->rank, tensor);
-    bool host = dev_host_memory(s->dev);
+    bool host = dev_host_memory(s->dev) && to.type == F32;
     float *out = host ? to.data : mem_new(view_size(to), sizeof *out);
     struct map part = map_restrict(&p->map[tensor], box);
     uint64_t control = denormals_keep(); /* the bits that coppice upcycle writes */
@@ -31,7 +31,7 @@ static status fill_tensor(struct store *s, int tensor, const struct fill_plan *p
     if (host)
         return result;
     if (result == OK)
-        dev_upload(s->dev, to, out);
+        store_set(s, tensor, out);
     free(out);
     return result;
 }
@@ -42,7 +42,7 @@ static bool is_concurrent(const struct store *s, const struct fill_plan *p)
     for (int i = 0; i < PLAN_SOURCES; i++)
         if (p->source[i] && !p->source[i]->concurrent)
             return false;
-    return dev_host_memory(s->dev);
+    return dev_host_memory(s->dev) && s->model->weights == F32;
 }
 
 /* A tensor per thread at a time. The first failure is told; each thread has a status_text of its own. */

@@ -100,7 +100,7 @@ static bool visit(const struct body *b, enum kind kind, enum kind as, int salt, 
     bool good = true;
     for (int i = 0; i < n; i++) {
         const struct tensor *t = &b->model.tensor[shard[i].tensor];
-        view v = view_of(store_at(&b->store, &shard[i]), F32, 1, 1, shard[i].part.n);
+        view v = store_shard(&b->store, &shard[i]);
         float *x = values(t, as, &shard[i].part, salt);
         if (fill)
             dev_upload(dev, v, x);

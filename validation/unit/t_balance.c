@@ -53,14 +53,14 @@ static bool update_rank(struct dev *dev, const struct model *m, const struct lay
         counts[i] = count_of(i / X, i % X);
     for (int i = 0; i < n; i++)
         for (int64_t j = 0; j < shard[i].part.n; j++)
-            store_at(&s, &shard[i])[j] = start((int)(shard[i].part.lo + j));
+            ((float *)store_shard(&s, &shard[i]).data)[j] = start((int)(shard[i].part.lo + j));
     balance_update(&s, view_of(counts, F64, 1, 1, MOE * X), view_of(go, F32, 1, 1, 2));
     for (int i = 0; i < n; i++) {
         const struct tensor *t = &m->tensor[shard[i].tensor];
         for (int64_t j = 0; j < shard[i].part.n; j++) {
             int e = (int)(shard[i].part.lo + j);
             float want = t->trained ? start(e) : expected(t->name, t->layer == 3, e, start(e));
-            good = good && store_at(&s, &shard[i])[j] == want;
+            good = good && ((float *)store_shard(&s, &shard[i]).data)[j] == want;
             *seen += !t->trained;
         }
     }

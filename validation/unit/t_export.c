@@ -135,22 +135,22 @@ static bool shape_of(struct config *c, const char *dir, const char *type)
     return good;
 }
 
-static void test_family(const struct family *k, const char *dtype, int64_t shard_bytes)
+static void test_family(const struct family *k, const char *type, int64_t shard_bytes)
 {
     struct config c = config_of(k), back = {0};
     struct model m;
     model_open(&m, &c, &alone);
     struct source *source = random_source(&m);
     char *dir = inside("out");
-    status s = export_hf(source, &c, dir, dtype, shard_bytes);
+    status s = export_hf(source, &c, dir, type, shard_bytes);
     bool shaped = s == OK && shape_of(&back, dir, k->model_type) && back.layers == c.layers &&
                   config_moe_layers(&back) == config_moe_layers(&c) && back.ffn == config_expert_ffn(&c) &&
                   back.max_positions == 128 && config_parameters(&back) == config_parameters(&c);
-    int bad = shaped ? differing(dir, &back, source, !strcmp(dtype, "bfloat16")) : -1;
+    int bad = shaped ? differing(dir, &back, source, !strcmp(type, "bfloat16")) : -1;
     bool cut = exists(dir, "model.safetensors.index.json");
     ok(s == OK && shaped && bad == 0 && cut == (shard_bytes < ONE_FILE),
        "%s as %s in %s, read back (%d bad) %s", k->text, k->model_type, cut ? "several files" : "one file",
-       bad, bad ? status_text() : dtype);
+       bad, bad ? status_text() : type);
     remove_folder(dir);
     free(dir);
     source_close(source);

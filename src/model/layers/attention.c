@@ -38,7 +38,8 @@ static struct fused fused_views(const struct net *net, int layer, enum kind kind
     view wq = store_view(net->store, tensor[q], kind), wk = store_view(net->store, tensor[k], kind);
     bool bias = q == T_Q_BIAS;
     int64_t h = net->config->hidden;
-#define ADJACENT(v, rows) (bias ? view_of((v).data, F32, 1, 1, rows) : view_of((v).data, F32, 1, rows, h))
+#define ADJACENT(v, rows) \
+    (bias ? view_of((v).data, F32, 1, 1, rows) : view_of((v).data, (v).type, 1, rows, h))
     if (net->layout.kv == net->layout.tp)
         return (struct fused){1, {{ADJACENT(wq, nq + nk), 0, nq + nk}}};
     return (struct fused){2, {{ADJACENT(wq, nq), 0, nq}, {ADJACENT(wk, nk), nq, nk}}};
@@ -98,8 +99,8 @@ void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, 
 {
     struct attn_shape a = shape_of(net);
     int64_t width = (a.heads + 2 * a.kv_heads) * a.head_dim;
-    s->qkv = arena_save(&net->arena, F32, 1, p->n, width);
-    s->o = arena_save(&net->arena, F32, 1, p->n, a.heads * a.head_dim);
+    s->qkv = arena_save(&net->arena, net->shape.activation, 1, p->n, width);
+    s->o = arena_save(&net->arena, net->shape.activation, 1, p->n, a.heads * a.head_dim);
     s->lse = arena_save(&net->arena, F32, 1, p->n, a.heads);
 
     int64_t mark = arena_mark(&net->arena);
@@ -116,11 +117,11 @@ void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, 
 void attention_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_x)
 {
     int64_t mark = arena_mark(&net->arena), width = s->qkv.n[2];
-    view d_qkv = arena_scratch_pitched(&net->arena, F32, p->n, width);
+    view d_qkv = arena_scratch_pitched(&net->arena, net->shape.activation, p->n, width);
     int64_t inner = arena_mark(&net->arena);
 
     view d_y = live(p, seq_gather(net, p, d_x));
-    view d_o = arena_scratch(&net->arena, F32, 1, p->n, s->o.n[2]);
+    view d_o = arena_scratch(&net->arena, net->shape.activation, 1, p->n, s->o.n[2]);
     dev_gemm(net->dev, false, false, d_y, weight(net, layer, T_O), false, d_o);
     dev_gemm(net->dev, true, false, d_y, s->o, p->acc, gradient(net, layer, T_O));
     struct columns c = columns_of(net, s->qkv), d = columns_of(net, d_qkv);

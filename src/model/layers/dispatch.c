@@ -124,16 +124,16 @@ void exchange_plan(struct net *net, struct pass *p, struct exchange *x, view kep
 view exchange_send(struct net *net, struct exchange *x, struct region *out, view rows, int64_t per_row)
 {
     int64_t n = rows.n[2], mark = arena_mark(&net->arena);
-    view to = region_take(out, F32, 1, x->rows, n); /* rows = kept where nothing moves */
-    view sorted = moves(net) ? arena_scratch(&net->arena, F32, 1, x->kept, n) : to;
+    view to = region_take(out, rows.type, 1, x->rows, n); /* rows = kept where nothing moves */
+    view sorted = moves(net) ? arena_scratch(&net->arena, rows.type, 1, x->kept, n) : to;
     dev_gather_rows(net->dev, sorted, rows, x->pick, per_row);
     if (!moves(net))
         return to;
-    view middle = region_take(&net->tmp[TMP_MIDDLE], F32, 1, x->middle, n);
+    view middle = region_take(&net->tmp[TMP_MIDDLE], rows.type, 1, x->middle, n);
     group_all_to_all(net->group[G_EP], COMPUTE, middle, x->recv, sorted, x->send);
     view all = middle;
     if (net->layout.etp > 1) {
-        all = region_take(&net->tmp[TMP_GATHERED], F32, 1, x->rows, n);
+        all = region_take(&net->tmp[TMP_GATHERED], rows.type, 1, x->rows, n);
         group_all_gather_v(net->group[G_ETP], COMPUTE, all, x->shares, middle);
     }
     dev_gather_rows(net->dev, to, all, region_view(&x->order, I32, 1, 1, x->rows), 1);
@@ -146,14 +146,14 @@ view exchange_return(struct net *net, struct exchange *x, view rows)
     if (!moves(net))
         return rows;
     int64_t n = rows.n[2];
-    view all = region_take(&net->tmp[TMP_GATHERED], F32, 1, x->rows, n);
+    view all = region_take(&net->tmp[TMP_GATHERED], rows.type, 1, x->rows, n);
     dev_gather_rows(net->dev, all, rows, region_view(&x->back, I32, 1, 1, x->rows), 1);
     view middle = all;
     if (net->layout.etp > 1) {
-        middle = region_take(&net->tmp[TMP_MIDDLE], F32, 1, x->middle, n);
+        middle = region_take(&net->tmp[TMP_MIDDLE], rows.type, 1, x->middle, n);
         group_reduce_scatter_v(net->group[G_ETP], COMPUTE, middle, all, x->shares);
     }
-    view home = arena_scratch(&net->arena, F32, 1, x->kept, n);
+    view home = arena_scratch(&net->arena, rows.type, 1, x->kept, n);
     group_all_to_all(net->group[G_EP], COMPUTE, home, x->send, middle, x->recv);
     return home;
 }

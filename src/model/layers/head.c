@@ -22,7 +22,7 @@ static struct range rows_of_vocabulary(const struct net *net)
 static int64_t chunk_rows(const struct net *net, int64_t tokens)
 {
     int64_t widest = (net->config->vocab + net->layout.tp - 1) / net->layout.tp;
-    int64_t most = CHUNK_BYTES / (widest * (int64_t)sizeof(float));
+    int64_t most = CHUNK_BYTES / (widest * dtype_size(net->shape.activation));
     most = most < 32 ? 32 : most > 1024 ? 1024 : most;
     int64_t chunks = (tokens + most - 1) / most;
     return chunks > 0 ? (tokens + chunks - 1) / chunks : most;
@@ -54,7 +54,7 @@ static void chunk_train(struct net *net, struct pass *p, int64_t from, int64_t r
 {
     int64_t mark = arena_mark(&net->arena);
     view w = weight(net, head_layer(net), T_HEAD), target = view_cols(p->targets, from, rows);
-    view logits = arena_scratch_pitched(&net->arena, F32, rows, rows_of_vocabulary(net).n);
+    view logits = arena_scratch_pitched(&net->arena, net->shape.activation, rows, rows_of_vocabulary(net).n);
     view lse = arena_scratch(&net->arena, F32, 1, 1, rows), nll = arena_scratch(&net->arena, F32, 1, 1, rows);
     dev_gemm(net->dev, false, true, view_rows(h, from, rows), w, false, logits);
     chunk_stats(net, lse, nll, logits, target);
@@ -105,7 +105,7 @@ static void chunk_eval(struct net *net, struct pass *p, int64_t from, int64_t ro
                        const struct logits_sink *sink)
 {
     int64_t mark = arena_mark(&net->arena);
-    view logits = arena_scratch_pitched(&net->arena, F32, rows, rows_of_vocabulary(net).n);
+    view logits = arena_scratch_pitched(&net->arena, net->shape.activation, rows, rows_of_vocabulary(net).n);
     view lse = arena_scratch(&net->arena, F32, 1, 1, rows), nll = arena_scratch(&net->arena, F32, 1, 1, rows);
     dev_gemm(net->dev, false, true, view_rows(h, from, rows), weight(net, head_layer(net), T_HEAD), false,
              logits);

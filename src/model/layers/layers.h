@@ -83,12 +83,15 @@ struct pass {
 /* ---- linear.c: parallel communication of linear layers; COLLECTIVE over TP ---- */
 /** Local rows of all TP ranks: scratch [TP*c, n], or x itself when TP = 1. */
 view seq_gather(struct net *, const struct pass *, view x);
-/** Room for a partial sum over TP: scratch [TP*c, n], dead rows zero. */
+/** Room for a partial sum over TP: scratch F32 [TP*c, n], dead rows zero. */
 view seq_partial(struct net *, const struct pass *, int64_t n);
 /** out [c, n] (+)= my rows of the sum over TP of partial [TP*c, n]. */
 void seq_reduce(struct net *, const struct pass *, view out, view partial, bool acc);
 /** x_out = what a feed-forward adds to: x. */
 void residual(struct net *, const struct pass *, view x_out, view x);
+/** The type of what a sum over TP or ETP of `ranks` ranks is made of: F32, so that it is rounded once; with one
+ *  rank, that of activations. */
+dtype partial_type(const struct net *, int ranks);
 /** `n` numbers of the report on the device, from one of TALLY_... */
 view tally(const struct net *, int64_t from, int64_t n);
 /** The first N rows of a gathered view. */

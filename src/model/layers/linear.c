@@ -30,13 +30,16 @@ void seq_reduce(struct net *net, const struct pass *p, view out, view partial, b
         return;
     }
     int64_t mark = arena_mark(&net->arena);
+    bool direct = !acc && out.type == partial.type;
     view mine = partial;
     if (net->layout.tp > 1) {
-        mine = acc ? arena_scratch(&net->arena, F32, 1, p->c, out.n[2]) : out;
+        mine = direct ? out : arena_scratch(&net->arena, partial.type, 1, p->c, out.n[2]);
         group_reduce_scatter(tp(net), COMPUTE, mine, partial);
     }
     if (acc)
         dev_add(net->dev, out, mine);
+    else if (!direct)
+        dev_copy(net->dev, out, mine);
     arena_release(&net->arena, mark);
 }
 
@@ -46,6 +49,11 @@ void residual(struct net *net, const struct pass *p, view x_out, view x)
         dev_fill(net->dev, x_out, 0);
     else
         dev_copy(net->dev, x_out, x);
+}
+
+dtype partial_type(const struct net *net, int ranks)
+{
+    return ranks > 1 ? F32 : net->shape.activation;
 }
 
 view tally(const struct net *net, int64_t from, int64_t n)
@@ -71,7 +79,7 @@ view gradient(const struct net *net, int layer, enum slot slot)
 view norm_fwd(struct net *net, const struct pass *p, int layer, enum slot slot, view x, view *rstd)
 {
     view r = arena_scratch(&net->arena, F32, 1, 1, p->c);
-    view h = arena_scratch(&net->arena, F32, 1, p->c, x.n[2]);
+    view h = arena_scratch(&net->arena, net->shape.activation, 1, p->c, x.n[2]);
     dev_rmsnorm_fwd(net->dev, h, r, x, weight(net, layer, slot), (float)net->config->norm_eps);
     if (rstd)
         *rstd = r;
