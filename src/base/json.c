@@ -1,12 +1,8 @@
 #include "base/json.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "base/file.h"
 #include "base/mem.h"
 
 enum { NESTING = 16 };
@@ -43,39 +39,11 @@ status json_parse(json_t **out, const char *where, const char *text, int64_t n)
     return OK;
 }
 
-/* The bytes of a regular file, in *text (owned by the caller) unless it fails. */
-static status read_file(const char *path, int64_t limit, char **text, int64_t *size)
-{
-    struct stat about;
-    /* O_NONBLOCK: opening a pipe that somebody put there must not hang. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
-    if (!f)
-        return fail(E_DATA, "%s: cannot be read: %s", path, strerror(errno));
-    if (fstat(fileno(f), &about) != 0 || !S_ISREG(about.st_mode)) {
-        fclose(f);
-        return fail(E_DATA, "%s: not a regular file", path);
-    }
-    if (about.st_size > limit) {
-        fclose(f);
-        return fail(E_DATA, "%s: %lld bytes are more than the %lld that this file may have", path,
-                    (long long)about.st_size, (long long)limit);
-    }
-    *size = about.st_size;
-    *text = mem_new(*size, 1);
-    size_t got = fread(*text, 1, (size_t)*size, f);
-    fclose(f);
-    if (got == (size_t)*size)
-        return OK;
-    free(*text);
-    return fail(E_DATA, "%s: only %zu of %lld bytes could be read", path, got, (long long)*size);
-}
-
 status json_read_file(json_t **out, const char *path, int64_t limit)
 {
     char *text = NULL;
     int64_t size = 0;
-    TRY(read_file(path, limit, &text, &size));
+    TRY(file_load(path, limit, &text, &size));
     status s = json_parse(out, path, text, size);
     free(text);
     return s;
@@ -83,15 +51,9 @@ status json_read_file(json_t **out, const char *path, int64_t limit)
 
 status json_write_file(const json_t *value, const char *path, int indent)
 {
-    char *partial = mem_format("%s.tmp", path);
-    FILE *f = fopen(partial, "we");
-    bool good = f && json_dumpf(value, f, JSON_INDENT((size_t)indent)) == 0 && fputc('\n', f) != EOF;
-    if (f)
-        good = fclose(f) == 0 && good;
-    good = good && rename(partial, path) == 0;
-    status s = good ? OK : fail(E_SPACE, "%s: cannot be written: %s", path, strerror(errno));
-    if (f && !good)
-        unlink(partial);
-    free(partial);
+    char *text = json_dumps(value, JSON_INDENT((size_t)indent)), *line = mem_format("%s\n", text);
+    status s = file_replace(path, line);
+    free(line);
+    free(text);
     return s;
 }

@@ -1,16 +1,21 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/file.h"
+#include "base/io.h"
 #include "base/mem.h"
 
 static struct {
     bool silent, quiet; /* zero: speak, so that a program that never calls log_open is heard */
-    FILE *file;
+    char *path;         /* everything said goes to this file too */
+    int file;
+    bool torn; /* the file did not take the last line: told once */
     int warnings;
     char **warning;
 } out;
@@ -29,16 +34,26 @@ bool log_speaks(void)
 
 status log_file(const char *path)
 {
-    if (out.file)
-        fclose(out.file);
-    out.file = NULL;
+    if (out.path)
+        io_close(out.file);
+    free(out.path);
+    out.path = NULL;
     if (!path || out.silent)
         return OK;
-    out.file = fopen(path, "ae");
-    if (!out.file)
+    out.file = io_open(path, O_RDWR | O_CREAT | O_APPEND, 0666);
+    if (out.file < 0)
         return fail(E_SPACE, "%s: cannot be written: %s", path, strerror(errno));
-    setvbuf(out.file, NULL, _IOLBF, 0);
+    out.path = mem_text(path);
     return OK;
+}
+
+/* A run goes on without its log. */
+static void put_file(const char *prefix, const char *text)
+{
+    if (file_add_line(out.file, prefix, text) || out.torn)
+        return;
+    out.torn = true;
+    log_warn("%s: cannot be written: %s; the run goes on", out.path, strerror(errno));
 }
 
 /* One line to the file always, to `stream` unless it is NULL. A message may hold several lines. */
@@ -48,8 +63,8 @@ static void put(FILE *stream, const char *prefix, const char *text)
         return;
     if (stream)
         fprintf(stream, "%s%s\n", prefix, text);
-    if (out.file)
-        fprintf(out.file, "%s%s\n", prefix, text);
+    if (out.path)
+        put_file(prefix, text);
 }
 
 void log_say(const char *format, ...)

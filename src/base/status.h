@@ -18,6 +18,7 @@ typedef enum {
     E_HANG = 72,     /* a watchdog saw no progress */
     E_SPACE = 73,    /* cannot write: disk full, quota, permission */
     E_COMM = 74,     /* communication lost */
+    E_IO = E_COMM,   /* a file that is there cannot be read now: nothing is wrong with it */
     E_STOP = 75,     /* stopped on request, checkpointed: requeue me */
     E_NOCKPT = 76    /* no usable checkpoint */
 } status;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "base/mem.h"
 
 enum { CHAIN = 64, TEXT = 4096 };
@@ -25,16 +26,16 @@ void seen_free(struct seen *s)
     json_decref(s->owner);
     free(s->path);
     if (s->file >= 0)
-        close(s->file);
+        io_close(s->file);
     *s = (struct seen){.file = -1};
 }
 
 /* A lock of another user, or something odd, can only be looked at from outside. */
 static int open_any(const char *path)
 {
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int file = io_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
     return file < 0 && (errno == EACCES || errno == ELOOP || errno == ENXIO)
-               ? open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW)
+               ? io_open(path, O_PATH | O_NOFOLLOW, 0)
                : file;
 }
 
@@ -48,7 +49,7 @@ status chain_look(const char *path, struct seen *s)
         return errno == ENOENT ? OK : cannot_read(path);
     if (fstat(s->file, &stat) != 0)
         return cannot_read(path);
-    ssize_t n = read(s->file, text, sizeof text);
+    int64_t n = io_read_all(s->file, text, sizeof text, -1);
     if (n > 0 && json_parse(&s->owner, path, text, n) != OK)
         s->owner = NULL;
     s->inode = stat.st_ino;
@@ -98,7 +99,7 @@ static bool is_ours(const char *name)
 
 void chain_sweep(const char *dir, int file, double age)
 {
-    DIR *folder = opendir(dir);
+    DIR *folder = io_opendir(dir);
     struct stat now, then;
     if (folder && fstat(file, &now) == 0)
         for (const struct dirent *e = readdir(folder); e; e = readdir(folder))

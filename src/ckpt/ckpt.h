@@ -5,7 +5,8 @@
  * digest (XXH3-64) taken from memory. index.h5 lists every extent with its global position, file,
  * offset and digest, and has a digest of its own; the loader trusts only that, so any layout can
  * read. The folder is written as step_N.tmp and renamed when all ranks agreed.
- * E_SPACE: cannot write; E_NOCKPT: damaged; E_DECK: of another model. (Crash-proof commit comes later.) */
+ * E_SPACE: cannot write; E_NOCKPT: damaged; E_IO: cannot be read now, and may be good; E_DECK: of another
+ * model. (Crash-proof commit comes later.) */
 #ifndef CKPT_CKPT_H
 #define CKPT_CKPT_H
 #include "ckpt/lock.h"
@@ -43,7 +44,8 @@ status ckpt_save(struct comm *, const struct store *, const struct ckpt_state *,
                  struct lock *lock, int64_t writers, int64_t *bytes) MUST_USE;
 /** COLLECTIVE: newest usable checkpoint under run_dir/ckpt (index good, files there and long enough; digests
  *  are verified by loading); others are warned of. *path caller frees; NULL and OK if there is none at all,
- *  E_NOCKPT if there are some, set aside or not, but none is usable. */
+ *  E_NOCKPT if there are some, set aside or not, but none is usable; E_IO if a newer one cannot be read now.
+ */
 status ckpt_find(struct comm *, const char *run_dir, char **path) MUST_USE;
 /** COLLECTIVE: a checkpoint that loading found damaged becomes step_N.bad, with a warning that repeats the
  *  error record; ckpt_find then gives the next older one. E_SPACE. */
@@ -53,6 +55,8 @@ status ckpt_set_aside(struct comm *, const char *dir) MUST_USE;
 status ckpt_resolve(const char *path, char **dir) MUST_USE;
 /** Local: read index.h5 of a checkpoint folder. */
 status ckpt_index_read(struct ckpt_index *, const char *dir) MUST_USE;
+/** COLLECTIVE: the same; rank 0 reads the file, all ranks get its bytes. */
+status ckpt_index_load(struct comm *, struct ckpt_index *, const char *dir) MUST_USE;
 void ckpt_index_free(struct ckpt_index *);
 /** COLLECTIVE: fill MASTER and (of a training store) moments of any layout, digests verified, then the
  *  working weights by all-gather. Hashes after loading equal those saved, or E_NOCKPT. */
@@ -60,8 +64,10 @@ status ckpt_load(struct comm *, struct store *, struct group *const group[GROUPS
                  const char *dir) MUST_USE;
 /** Local: MASTER of a checkpoint as a source (arrays named as tensors), for export and inspect. */
 status ckpt_source(struct source **, const char *dir) MUST_USE;
-/** Delete all but the newest `keep` (>= 1) usable checkpoints and what broken saves left. Rank 0 only, best
- *  effort. */
-void ckpt_prune(const char *run_dir, int64_t keep);
+/** Delete all but `keep` (>= 1) usable checkpoints, the newest and that of step `made`, which was just saved,
+ * and what broken saves left. Rank 0 only, best effort. */
+void ckpt_prune(const char *run_dir, int64_t keep, int64_t made);
+/** Remove what broken saves left. Rank 0 only, under the lock; best effort. */
+void ckpt_sweep(const char *run_dir);
 
 #endif

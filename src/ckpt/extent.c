@@ -1,12 +1,12 @@
 /* Extents: runs of one tensor in a shard file, each under a digest. */
 #include "ckpt/extent.h"
 
+#include "base/file.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 enum kind saved_kind(int i)
@@ -28,53 +28,67 @@ uint64_t extent_digest(const float *x, int64_t n)
 
 void reader_open(struct reader *r, const struct ckpt_index *index, const char *dir)
 {
-    *r = (struct reader){.index = index, .dir = dir, .file = -1, .fd = -1, .held = -1};
+    *r = (struct reader){.index = index, .dir = dir, .file = -1, .held = -1};
     int64_t longest = 0;
     for (int i = 0; i < index->n_extents; i++)
         longest = index->extent[i].shard.part.n > longest ? index->extent[i].shard.part.n : longest;
     r->data = mem_new(longest, sizeof *r->data);
 }
 
+static void reader_forget(struct reader *r)
+{
+    if (r->file >= 0)
+        io_close(r->fd);
+    free(r->path);
+    r->path = NULL;
+    r->file = -1;
+}
+
 void reader_close(struct reader *r)
 {
-    if (r->fd >= 0)
-        close(r->fd);
+    reader_forget(r);
     free(r->data);
 }
 
-/* What is wrong with an extent, so that its file and its tensor are in every message. */
-static status damaged(const struct reader *r, const struct extent *e, const char *what)
+status ckpt_verdict(status s, const char *where)
 {
-    return fail(E_NOCKPT, "%s/%s: %s of %s: %s", r->dir, r->index->file[e->file], kind_name(e->shard.kind),
-                r->index->tensor[e->shard.tensor].name, what);
+    if (s == OK || s == E_IO)
+        return s;
+    char *why = mem_text(status_text());
+    bool denied = errno == EACCES || errno == EPERM;
+    s = fail(denied ? E_IO : E_NOCKPT, "%s%s", why, where);
+    free(why);
+    return s;
 }
 
-static status file_open(struct reader *r, const struct extent *e)
+/* About an extent, so that its tensor is in every message. */
+static char *in_tensor(const struct reader *r, const struct extent *e)
 {
+    return mem_format(" (%s of %s)", kind_name(e->shard.kind), r->index->tensor[e->shard.tensor].name);
+}
+
+/* Local: make the file of an extent the one that is open. */
+static status open_file(struct reader *r, const struct extent *e)
+{
+    int64_t size;
     if (r->file == e->file)
         return OK;
-    if (r->fd >= 0)
-        close(r->fd);
-    char *path = mem_format("%s/%s", r->dir, r->index->file[e->file]);
-    r->fd = open(path, O_RDONLY | O_CLOEXEC);
-    r->file = r->fd >= 0 ? e->file : -1;
-    free(path);
-    return r->fd >= 0 ? OK : damaged(r, e, strerror(errno));
+    reader_forget(r);
+    r->path = mem_format("%s/%s", r->dir, r->index->file[e->file]);
+    TRY(file_open(&r->fd, &size, r->path));
+    r->file = e->file;
+    return OK;
 }
 
-static status read_all(struct reader *r, const struct extent *e)
+static status read_extent(struct reader *r, const struct extent *e)
 {
-    char *to = (char *)r->data;
     int64_t bytes = mem_mul(e->shard.part.n, sizeof *r->data);
-    for (int64_t done = 0; done < bytes;) {
-        ssize_t n = pread(r->fd, to + done, (size_t)(bytes - done), e->offset + done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return damaged(r, e, n < 0 ? strerror(errno) : "the file is too short");
-        done += n;
-    }
+    TRY(open_file(r, e));
+    TRY(file_read(r->fd, r->path, e->offset, bytes, r->data));
     r->bytes += bytes;
+    errno = 0;
+    if (extent_digest(r->data, e->shard.part.n) != e->digest)
+        return fail(E_DATA, "%s: its digest differs, the file was changed after it was written", r->path);
     return OK;
 }
 
@@ -85,12 +99,11 @@ static status hold(struct reader *r, int i)
     if (r->held == i)
         return OK;
     r->held = -1;
-    TRY(file_open(r, e));
-    TRY(read_all(r, e));
-    if (extent_digest(r->data, e->shard.part.n) != e->digest)
-        return damaged(r, e, "its digest differs, the file was changed after it was written");
-    r->held = i;
-    return OK;
+    char *where = in_tensor(r, e);
+    status s = ckpt_verdict(read_extent(r, e), where);
+    free(where);
+    r->held = s == OK ? i : -1;
+    return s;
 }
 
 /* Copy what extent i has of the piece; its data are read only if there is something. */

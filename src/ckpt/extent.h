@@ -14,15 +14,20 @@ uint64_t extent_digest(const float *, int64_t n);
 /* Reads whole extents and verifies them. Holds the last file open and the last extent in memory. */
 struct reader {
     const struct ckpt_index *index;
-    const char *dir; /* both borrowed */
-    int file, fd, held;
+    const char *dir;    /* both borrowed */
+    int file, fd, held; /* file and held: -1 = none */
+    char *path;         /* of the file that is open */
     float *data;
     int64_t bytes; /* read so far */
 };
 void reader_open(struct reader *, const struct ckpt_index *, const char *dir);
 void reader_close(struct reader *);
+/** A failure to read a part of a checkpoint, judged: what cannot be read now or is denied is E_IO, for it may
+ * be good; all else (missing, too short, another digest, another structure) is damage, E_NOCKPT. `where` is
+ * put behind the message. Reads errno. */
+status ckpt_verdict(status, const char *where) MUST_USE;
 /** Fill out [want->n] (host) with what the checkpoint has of a piece of tensor[] `tensor`.
- *  E_NOCKPT, with file and tensor, if an extent is damaged or an element is missing. */
+ *  E_NOCKPT, with file and tensor, if an extent is damaged or an element is missing; E_IO. */
 status reader_fill(struct reader *, int tensor, enum kind, const piece *want, float *out) MUST_USE;
 
 /** Write index.h5 (which must not exist) and sync it. */

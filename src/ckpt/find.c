@@ -1,11 +1,12 @@
 /* Which checkpoint to continue from, and which to delete. */
+#include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/ckpt.h"
 #include "ckpt/folder.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Each file is there and reaches to the end of its last extent. */
 static status check_files(const struct ckpt_index *x, const char *dir)
@@ -20,8 +21,9 @@ static status check_files(const struct ckpt_index *x, const char *dir)
     for (int i = 0; i < x->n_files && s == OK; i++) {
         struct stat about;
         char *path = mem_format("%s/%s", dir, x->file[i]);
-        if (stat(path, &about) != 0)
-            s = fail(E_NOCKPT, "%s: is missing", path);
+        if (io_stat(path, &about) != 0)
+            s = fail(io_absent(errno) ? E_NOCKPT : E_IO, "%s: %s", path,
+                     io_absent(errno) ? "is missing" : strerror(errno));
         else if (about.st_size < end[i])
             s = fail(E_NOCKPT, "%s: has %lld bytes of %lld or more", path, (long long)about.st_size,
                      (long long)end[i]);
@@ -40,28 +42,57 @@ static status usable(const char *dir)
     return s;
 }
 
-/* Rank 0's part: the newest usable one, or NULL. */
-static status find_local(const char *run_dir, char **path)
+static status none_usable(const char *run_dir, int n)
 {
-    int64_t *step;
-    int n = folder_steps(run_dir, &step);
-    *path = NULL;
-    for (int i = 0; i < n && !*path; i++) {
-        char *dir = folder_path(run_dir, step[i], "");
-        if (usable(dir) == OK) {
-            *path = dir;
-            break;
-        }
-        log_warn("checkpoint not usable: %s", status_text());
-        free(dir);
-    }
-    free(step);
-    n += folder_bad(run_dir);
-    if (*path || n == 0)
-        return OK;
     return fail(E_NOCKPT,
                 "%s/ckpt: none of %d checkpoints is usable: restore one, or start anew with --fresh", run_dir,
                 n);
+}
+
+/* What cannot be read now may be the newest good one: nobody may go on from an older one and write over it.
+ */
+static status unreadable(void)
+{
+    char *why = mem_text(status_text());
+    status s = fail(E_IO, "%s; nothing was changed: the same command tries again when it can be read", why);
+    free(why);
+    return s;
+}
+
+/* The newest usable of n, or NULL. */
+static status newest(const char *run_dir, const int64_t *step, int n, char **path)
+{
+    for (int i = 0; i < n; i++) {
+        char *dir = folder_path(run_dir, step[i], "");
+        status s = usable(dir);
+        if (s == OK) {
+            *path = dir;
+            return OK;
+        }
+        free(dir);
+        if (s == E_IO)
+            return unreadable();
+        log_warn("checkpoint not usable: %s", status_text());
+    }
+    return OK;
+}
+
+/* Rank 0's part: the newest usable one, or NULL. */
+static status find_local(const char *run_dir, char **path)
+{
+    int64_t *step, *aside;
+    int n, bad = 0;
+    *path = NULL;
+    status s = folder_steps(run_dir, "", &step, &n);
+    if (s == OK)
+        s = newest(run_dir, step, n, path);
+    free(step);
+    if (s != OK || *path)
+        return s;
+    s = folder_steps(run_dir, ".bad", &aside, &bad);
+    free(aside);
+    TRY(s);
+    return n + bad > 0 ? none_usable(run_dir, n + bad) : OK;
 }
 
 status ckpt_find(struct comm *c, const char *run_dir, char **path)
@@ -91,8 +122,7 @@ status ckpt_set_aside(struct comm *c, const char *dir)
 status ckpt_resolve(const char *path, char **dir)
 {
     char *index = mem_format("%s/index.h5", path);
-    struct stat about;
-    bool is_checkpoint = stat(index, &about) == 0;
+    bool is_checkpoint = io_exists(index);
     free(index);
     *dir = is_checkpoint ? mem_text(path) : NULL;
     if (!is_checkpoint)
@@ -102,18 +132,31 @@ status ckpt_resolve(const char *path, char **dir)
                        "%s: neither a checkpoint (index.h5) nor a run folder with one (ckpt/step_*)", path);
 }
 
-void ckpt_prune(const char *run_dir, int64_t keep)
+/* Of steps, newest first, all but `keep` usable ones and `made`, which was just saved. */
+static void prune(const char *run_dir, const int64_t *step, int n, int64_t keep, int64_t made)
 {
-    int64_t *step, good = 0;
-    int n = folder_steps(run_dir, &step);
+    int64_t good = 1;
     for (int i = 0; i < n; i++) {
         char *dir = folder_path(run_dir, step[i], "");
-        if (good >= keep && good > 0)
+        if (step[i] != made && good >= keep)
             folder_remove(dir);
-        else
+        else if (step[i] != made)
             good += usable(dir) == OK; /* a damaged one does not count as kept */
         free(dir);
     }
+}
+
+void ckpt_prune(const char *run_dir, int64_t keep, int64_t made)
+{
+    int64_t *step;
+    int n;
+    if (folder_steps(run_dir, "", &step, &n) == OK)
+        prune(run_dir, step, n, keep, made);
     free(step);
+    folder_sweep(run_dir);
+}
+
+void ckpt_sweep(const char *run_dir)
+{
     folder_sweep(run_dir);
 }

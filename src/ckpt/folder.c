@@ -1,18 +1,17 @@
 /* The folders of checkpoints: made, committed by rename, listed, removed. */
 #include "ckpt/folder.h"
 
+#include "base/file.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 char *folder_path(const char *run_dir, int64_t step, const char *suffix)
 {
@@ -27,27 +26,27 @@ static status cannot(const char *what, const char *path)
 /* With 0777 & umask; a folder that is there is fine. */
 static status make(const char *path)
 {
-    return mkdir(path, 0777) == 0 || errno == EEXIST ? OK : cannot("make the folder", path);
+    return io_mkdir(path, 0777) == 0 || errno == EEXIST ? OK : cannot("make the folder", path);
 }
 
 static status sync_folder(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    status s = fd >= 0 && fsync(fd) == 0 ? OK : cannot("sync", path);
-    if (fd >= 0)
-        close(fd);
-    return s;
+    return io_sync_folder(path) ? OK : cannot("sync", path);
 }
 
 void folder_remove(const char *path)
 {
-    DIR *dir = opendir(path);
+    DIR *dir = io_opendir(path);
     if (!dir)
         return;
-    for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
-        unlinkat(dirfd(dir), entry->d_name, 0);
+    for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        char *file = mem_format("%s/%s", path, entry->d_name);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            io_unlink(file);
+        free(file);
+    }
     closedir(dir);
-    rmdir(path);
+    io_rmdir(path);
 }
 
 status folder_begin(const char *run_dir, int64_t step)
@@ -56,24 +55,25 @@ status folder_begin(const char *run_dir, int64_t step)
     status s = make(ckpt);
     if (s == OK) {
         folder_remove(tmp);
-        s = mkdir(tmp, 0777) == 0 ? OK : cannot("make the folder", tmp);
+        s = io_mkdir(tmp, 0777) == 0 ? OK : cannot("make the folder", tmp);
     }
     free(ckpt);
     free(tmp);
     return s;
 }
 
-/* An older one of the same step steps aside first and comes back if the rename fails. */
+/* An older one of the same step steps aside first and comes back if the rename fails, at once or by a sweep.
+ */
 static status replace(const char *tmp, const char *final, const char *old)
 {
     folder_remove(old);
-    bool aside = rename(final, old) == 0;
+    bool aside = io_rename(final, old) == 0;
     if (!aside && errno != ENOENT)
         return cannot("rename", final);
-    if (rename(tmp, final) == 0)
+    if (io_rename(tmp, final) == 0)
         return OK;
     status s = cannot("rename", tmp);
-    if (aside && rename(old, final) != 0)
+    if (aside && io_rename(old, final) != 0)
         log_warn("%s: the older checkpoint of this step is left under this name", old);
     return s;
 }
@@ -98,15 +98,12 @@ status folder_commit(const char *run_dir, int64_t step)
 
 void folder_latest(const char *run_dir, int64_t step)
 {
-    char *latest = mem_format("%s/ckpt/latest", run_dir), *tmp = mem_format("%s.tmp", latest);
-    FILE *f = fopen(tmp, "we");
-    bool good = f && fprintf(f, "step_%08" PRId64 "\n", step) > 0;
-    if (f && fclose(f) != 0)
-        good = false;
-    if (!good || rename(tmp, latest) != 0)
-        log_warn("%s: cannot be written: %s (only a hint, the checkpoint is good)", latest, strerror(errno));
+    char *latest = mem_format("%s/ckpt/latest", run_dir);
+    char *text = mem_format("step_%08" PRId64 "\n", step);
+    if (file_replace(latest, text) != OK)
+        log_warn("%s (only a hint, the checkpoint is good)", status_text());
     free(latest);
-    free(tmp);
+    free(text);
 }
 
 /* The step of "step_00000100<suffix>", -1 for any other name. */
@@ -120,69 +117,90 @@ static int64_t step_of(const char *name, const char *suffix)
     return strcmp(name, again) == 0 ? step : -1;
 }
 
+int64_t folder_step(const char *dir)
+{
+    const char *slash = strrchr(dir, '/');
+    return step_of(slash ? slash + 1 : dir, "");
+}
+
 static int newest_first(const void *a, const void *b)
 {
     const int64_t *x = a, *y = b;
     return (*x < *y) - (*x > *y);
 }
 
-/* Steps of all folders with this suffix, newest first. */
-static int list(const char *run_dir, const char *suffix, int64_t **step)
+/* Read on. NULL with errno 0 at the end. */
+static const struct dirent *next(DIR *dir)
+{
+    errno = 0;
+    return readdir(dir);
+}
+
+status folder_steps(const char *run_dir, const char *suffix, int64_t **step, int *n)
 {
     char *ckpt = mem_format("%s/ckpt", run_dir);
-    DIR *dir = opendir(ckpt);
-    int n = 0;
+    DIR *dir = io_opendir(ckpt);
+    *n = 0;
     *step = mem_new(0, sizeof **step);
-    for (const struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
+    for (const struct dirent *entry = dir ? next(dir) : NULL; entry; entry = next(dir)) {
         int64_t found = step_of(entry->d_name, suffix);
         if (found < 0)
             continue;
-        *step = mem_grow(*step, n + 1, sizeof **step);
-        (*step)[n++] = found;
+        *step = mem_grow(*step, *n + 1, sizeof **step);
+        (*step)[(*n)++] = found;
     }
+    status s = errno == 0 || (!dir && io_absent(errno))
+                   ? OK
+                   : fail(E_IO, "%s: cannot be listed: %s", ckpt, strerror(errno));
     if (dir)
         closedir(dir);
     free(ckpt);
-    qsort(*step, (size_t)n, sizeof **step, newest_first);
-    return n;
-}
-
-int folder_steps(const char *run_dir, int64_t **step)
-{
-    return list(run_dir, "", step);
-}
-
-int folder_bad(const char *run_dir)
-{
-    int64_t *step;
-    int n = list(run_dir, ".bad", &step);
-    free(step);
-    return n;
+    qsort(*step, (size_t)*n, sizeof **step, newest_first);
+    return s;
 }
 
 status folder_set_aside(const char *dir)
 {
     char *bad = mem_format("%s.bad", dir);
     folder_remove(bad); /* of an earlier time */
-    status s = rename(dir, bad) == 0 ? OK : cannot("rename", dir);
+    status s = io_rename(dir, bad) == 0 ? OK : cannot("rename", dir);
     free(bad);
     return s;
 }
 
-static void sweep(const char *run_dir, const char *suffix)
+/* Call `with` for each folder of this suffix; nothing if they cannot be listed. */
+static void each(const char *run_dir, const char *suffix, void (*with)(const char *run_dir, int64_t step))
 {
     int64_t *step;
-    int n = list(run_dir, suffix, &step);
-    for (int i = 0; i < n; i++) {
-        char *path = folder_path(run_dir, step[i], suffix);
-        folder_remove(path);
-        free(path);
-    }
+    int n;
+    if (folder_steps(run_dir, suffix, &step, &n) == OK)
+        for (int i = 0; i < n; i++)
+            with(run_dir, step[i]);
     free(step);
+}
+
+static void remove_draft(const char *run_dir, int64_t step)
+{
+    char *tmp = folder_path(run_dir, step, ".tmp");
+    folder_remove(tmp);
+    free(tmp);
+}
+
+/* A crash between the two renames of folder_commit leaves the older checkpoint of a step without its name. */
+static void remove_old(const char *run_dir, int64_t step)
+{
+    char *old = folder_path(run_dir, step, ".old"), *final = folder_path(run_dir, step, "");
+    struct stat about;
+    if (io_stat(final, &about) == 0)
+        folder_remove(old);
+    else if (io_absent(errno) && io_rename(old, final) != 0)
+        log_warn("%s: this checkpoint cannot get its name back: %s", old, strerror(errno));
+    free(old);
+    free(final);
 }
 
 void folder_sweep(const char *run_dir)
 {
-    sweep(run_dir, ".tmp");
-    sweep(run_dir, ".old");
+    each(run_dir, ".old", remove_old);
+    each(run_dir, ".tmp", remove_draft);
 }

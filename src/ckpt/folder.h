@@ -6,13 +6,14 @@
 
 /** RUN/ckpt/step_00000100<suffix>; caller frees. */
 char *folder_path(const char *run_dir, int64_t step, const char *suffix);
-/** Steps that have a committed folder, newest first; caller frees. Returns their number. */
-int folder_steps(const char *run_dir, int64_t **step);
+/** Steps that have a folder with this suffix ("": committed), newest first; caller frees *step, also after a
+ * failure. E_IO: they cannot be listed. */
+status folder_steps(const char *run_dir, const char *suffix, int64_t **step, int *n) MUST_USE;
+/** The step that a committed folder has by its name; -1 for another name. */
+int64_t folder_step(const char *dir);
 /** Rename a checkpoint's folder to NAME.bad, so that it is not found again; an older one is removed. E_SPACE.
  */
 status folder_set_aside(const char *dir) MUST_USE;
-/** How many stand aside. */
-int folder_bad(const char *run_dir);
 /** Make RUN/ckpt and an empty step_N.tmp; what an earlier try left is removed. E_SPACE. */
 status folder_begin(const char *run_dir, int64_t step) MUST_USE;
 /** Sync step_N.tmp, rename it to step_N in the place of an older one, sync RUN/ckpt. E_SPACE. */
@@ -21,7 +22,8 @@ status folder_commit(const char *run_dir, int64_t step) MUST_USE;
 void folder_latest(const char *run_dir, int64_t step);
 /** Remove a folder of plain files; best effort, silent. */
 void folder_remove(const char *path);
-/** Remove folders that a save left unfinished (.tmp, .old). */
+/** Remove folders that a save left unfinished (.tmp, .old); a checkpoint that only has the name .old gets its
+ * own back. Best effort. */
 void folder_sweep(const char *run_dir);
 
 #endif

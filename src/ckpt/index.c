@@ -3,7 +3,9 @@
  * to mislead) is checked field by field before it is used. */
 #include "ckpt/extent.h"
 
+#include "base/file.h"
 #include "base/mem.h"
+#include "ckpt/folder.h"
 #include "ckpt/text.h"
 #include "format/h5.h"
 #include <stdlib.h>
@@ -172,11 +174,19 @@ static bool within(int64_t lo, int64_t n, int64_t end)
     return lo >= 0 && n > 0 && n <= end && lo <= end - n;
 }
 
+static bool is_saved(int64_t kind)
+{
+    bool saved = false;
+    for (int i = 0; i < SAVED_KINDS; i++)
+        saved = saved || kind == (int64_t)saved_kind(i);
+    return saved;
+}
+
 /* False if any number points outside what it indexes. */
 static bool extent_from(struct extent *e, const int64_t row[EXTENT_COLUMNS], const struct ckpt_index *x)
 {
     piece *p = &e->shard.part;
-    if (!within(row[0], 1, x->n_tensors) || !within(row[1], 1, KINDS) || !within(row[10], 1, x->n_files))
+    if (!within(row[0], 1, x->n_tensors) || !is_saved(row[1]) || !within(row[10], 1, x->n_files))
         return false;
     e->shard.tensor = (int)row[0];
     e->shard.kind = (enum kind)row[1];
@@ -340,28 +350,76 @@ static status get_all(struct book *b, struct ckpt_index *x)
 static status unusable(const char *path)
 {
     char *why = mem_text(status_text());
-    size_t n = strlen(path);
-    bool named = strncmp(why, path, n) == 0;
+    bool named = strncmp(why, path, strlen(path)) == 0;
     status s = named ? fail(E_NOCKPT, "%s", why) : fail(E_NOCKPT, "%s: %s", path, why);
     free(why);
     return s;
 }
 
-status ckpt_index_read(struct ckpt_index *x, const char *dir)
+/* The bytes of a folder's index.h5. */
+static status load(const char *path, char **bytes, int64_t *n)
+{
+    const int64_t limit = (int64_t)4 << 30;
+    return ckpt_verdict(file_load(path, limit, bytes, n), "");
+}
+
+/* A folder step_N holds step N: nobody may swap folders, or copy one over another. */
+static status check_name(const struct ckpt_index *x, const char *path)
+{
+    char *dir = mem_format("%.*s", (int)(strrchr(path, '/') - path), path);
+    int64_t step = folder_step(dir);
+    free(dir);
+    if (step < 0 || step == x->state.step)
+        return OK;
+    return fail(E_DATA, "%s: is the index of step %lld", path, (long long)x->state.step);
+}
+
+static status parse(struct ckpt_index *x, const char *path, const char *bytes, int64_t n)
 {
     struct book b = {0};
-    char *path = mem_format("%s/index.h5", dir);
     *x = (struct ckpt_index){0};
-    status s = h5_open(&b.h5, path);
+    status s = h5_open_bytes(&b.h5, path, bytes, n);
     if (s == OK) {
         book_open(&b);
         s = get_all(&b, x);
         XXH3_freeState(b.digest);
         h5_abandon(b.h5);
     }
-    if (s != OK) {
-        s = unusable(path);
-        ckpt_index_free(x);
+    if (s == OK)
+        s = check_name(x, path);
+    if (s == OK)
+        return OK;
+    s = unusable(path);
+    ckpt_index_free(x);
+    return s;
+}
+
+status ckpt_index_load(struct comm *c, struct ckpt_index *x, const char *dir)
+{
+    char *path = mem_format("%s/index.h5", dir), *bytes = NULL;
+    int64_t n = 0;
+    *x = (struct ckpt_index){0};
+    status s = comm_agree(c, comm_rank(c) == 0 ? load(path, &bytes, &n) : OK);
+    if (s == OK) {
+        comm_bcast(c, &n, sizeof n, 0);
+        bytes = comm_rank(c) == 0 ? bytes : mem_new(n, 1);
+        comm_bcast(c, bytes, n, 0);
+        s = comm_agree(c, parse(x, path, bytes, n));
+        free(bytes);
+    }
+    free(path);
+    return s;
+}
+
+status ckpt_index_read(struct ckpt_index *x, const char *dir)
+{
+    char *path = mem_format("%s/index.h5", dir), *bytes = NULL;
+    int64_t n;
+    *x = (struct ckpt_index){0};
+    status s = load(path, &bytes, &n);
+    if (s == OK) {
+        s = parse(x, path, bytes, n);
+        free(bytes);
     }
     free(path);
     return s;

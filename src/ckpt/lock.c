@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/chain.h"
@@ -68,11 +69,11 @@ static char *follower(const struct lock *l, const char *token)
 static void look_at_ours(struct lock *l)
 {
     char text[TEXT], next[TEXT];
-    int file = open(l->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    ssize_t n = file >= 0 ? read(file, text, sizeof text - 1) : -1;
+    int file = io_open(l->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    int64_t n = file >= 0 ? io_read_all(file, text, sizeof text - 1, -1) : -1;
     bool none = file < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP);
     if (file >= 0)
-        close(file);
+        io_close(file);
     text[n > 0 ? n : 0] = '\0';
     snprintf(next, sizeof next, "%s.%s", l->path, l->token);
     if (none || (n >= 0 && !strstr(text, l->token)) || access(next, F_OK) == 0)
@@ -114,21 +115,21 @@ static status start_beating(struct lock *l)
  * the file may rely on it. *made: false if the name is taken. */
 static status write_self(struct lock *l, const char *path, bool *made)
 {
-    int file = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+    int file = io_open(path, O_CREAT | O_EXCL | O_RDWR, 0666);
     *made = file >= 0;
     if (file < 0)
         return errno == EEXIST ? OK : cannot("made", path);
     if (l->file >= 0)
-        close(l->file);
+        io_close(l->file);
     l->file = file;
     json_decref(l->self);
     l->self = owner_self(l->token, flock(file, LOCK_EX | LOCK_NB) == 0);
     char *text = json_dumps(l->self, JSON_COMPACT);
-    bool good = dprintf(file, "%s\n", text) >= 0 && fsync(file) == 0;
+    bool good = io_write_all(file, text, (int64_t)strlen(text), -1) && io_fsync(file) == 0;
     status code = good ? OK : cannot("written", path);
     free(text);
     if (!good)
-        unlink(path);
+        io_unlink(path);
     return code;
 }
 
@@ -137,7 +138,7 @@ static status write_self(struct lock *l, const char *path, bool *made)
 static status claim(struct lock *l, const char *path, bool *got)
 {
     struct stat s;
-    *got = link(l->mine, path) == 0;
+    *got = io_link(l->mine, path) == 0;
     int error = errno;
     if (*got || error == EEXIST) {
         *got = *got || (fstat(l->file, &s) == 0 && s.st_nlink == 2);
@@ -172,12 +173,12 @@ static status follow(struct lock *l, const struct seen *dead, bool *got)
     status code = claim(l, path, got);
     if (*got) {
         code = still_leads(l, dead, got);
-        if (*got && rename(path, l->path) != 0) {
+        if (*got && io_rename(path, l->path) != 0) {
             *got = false;
             code = cannot("renamed to run.lock", path);
         }
         if (!*got)
-            unlink(path);
+            io_unlink(path);
     }
     free(path);
     if (*got)
@@ -276,7 +277,7 @@ status lock_take(struct lock **out, const char *dir, int (*stop)(void))
     status code = write_self(l, l->mine, &got);
     for (got = false; code == OK && !got; got ? (void)0 : rest(LOCK_BEAT / 400))
         code = attempt(l, stop, &got);
-    unlink(l->mine);
+    io_unlink(l->mine);
     l->lost = !got; /* nothing to give back */
     l->looked = seconds();
     if (code == OK) {
@@ -321,13 +322,13 @@ static void remove_ours(struct lock *l)
 {
     char *next = follower(l, l->token);
     look_at_ours(l);
-    int file = l->lost ? -1 : open(next, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+    int file = l->lost ? -1 : io_open(next, O_CREAT | O_EXCL | O_WRONLY, 0666);
     if (!l->lost && (file >= 0 || errno != EEXIST)) { /* on a full disk: without that certainty */
-        unlink(l->path);
-        unlink(next);
+        io_unlink(l->path);
+        io_unlink(next);
     }
     if (file >= 0)
-        close(file);
+        io_close(file);
     free(next);
 }
 
@@ -336,14 +337,14 @@ void lock_release(struct lock *l)
     if (!l)
         return;
     if (l->end[1] >= 0)
-        close(l->end[1]);
+        io_close(l->end[1]);
     if (l->beats)
         pthread_join(l->thread, NULL);
     if (l->end[0] >= 0)
-        close(l->end[0]);
+        io_close(l->end[0]);
     remove_ours(l);
     if (l->file >= 0)
-        close(l->file);
+        io_close(l->file);
     json_decref(l->self);
     free(l->path);
     free(l->mine);

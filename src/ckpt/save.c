@@ -1,6 +1,7 @@
 /* Saving. Where every piece goes follows from (model, layout, rank) alone: each rank computes the
  * sizes of its writer group's datasets by itself and looks only their offsets up in the file.
  * Fallible work is local, in functions of its own; ranks agree before the next step begins. */
+#include "base/io.h"
 #include "base/mem.h"
 #include "ckpt/extent.h"
 #include "ckpt/folder.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct plan { /* of one rank: datasets [bucket * SAVED_KINDS + kind] of its group's file */
     const struct store *store;
@@ -120,21 +120,6 @@ static status find_offsets(struct plan *p)
     return s;
 }
 
-static status write_all(int fd, const char *path, const float *x, int64_t n, int64_t offset)
-{
-    const char *from = (const char *)x;
-    int64_t bytes = n * (int64_t)sizeof *x;
-    for (int64_t done = 0; done < bytes;) {
-        ssize_t wrote = pwrite(fd, from + done, (size_t)(bytes - done), offset + done);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return fail(E_SPACE, "%s: cannot write: %s", path, strerror(wrote < 0 ? errno : ENOSPC));
-        done += wrote;
-    }
-    return OK;
-}
-
 /* One shard in extents of EXTENT_ELEMENTS, from `offset` on. The digest is taken from memory. */
 static status write_shard(const struct plan *p, int fd, const struct shard *shard, int64_t offset,
                           float *host, struct extents *out)
@@ -146,7 +131,8 @@ static status write_shard(const struct plan *p, int fd, const struct shard *shar
         e.shard.part.n = n;
         dev_download(p->store->dev, host, view_cols(store_shard(p->store, shard), done, n));
         e.digest = extent_digest(host, n);
-        TRY(write_all(fd, p->path, host, n, e.offset));
+        if (!io_write_all(fd, host, n * (int64_t)sizeof *host, e.offset))
+            return fail(E_SPACE, "%s: cannot be written: %s", p->path, strerror(errno));
         out->at = mem_grow(out->at, out->n + 1, sizeof *out->at);
         out->at[out->n++] = e;
     }
@@ -174,7 +160,7 @@ static status write_pieces(struct plan *p, struct extents *out)
 {
     if (find_offsets(p) != OK)
         return E_SPACE; /* our own file cannot be read back; the record says why */
-    int fd = open(p->path, O_WRONLY | O_CLOEXEC);
+    int fd = io_open(p->path, O_WRONLY, 0);
     if (fd < 0)
         return fail(E_SPACE, "%s: cannot open: %s", p->path, strerror(errno));
     float *host = mem_new(EXTENT_ELEMENTS, sizeof *host);
@@ -182,9 +168,9 @@ static status write_pieces(struct plan *p, struct extents *out)
     for (int k = 0; k < SAVED_KINDS && s == OK; k++)
         s = write_kind(p, fd, k, host, out);
     free(host);
-    if (s == OK && fsync(fd) != 0)
+    if (s == OK && io_fsync(fd) != 0)
         s = fail(E_SPACE, "%s: cannot sync: %s", p->path, strerror(errno));
-    if (close(fd) != 0 && s == OK)
+    if (io_close(fd) != 0 && s == OK)
         s = fail(E_SPACE, "%s: cannot close: %s", p->path, strerror(errno));
     return s;
 }

@@ -162,6 +162,19 @@ status config_from_json(struct config *c, const char *where, const char *text)
     return s;
 }
 
+/* A step takes at least a sample, and a sample at least a token; beyond 2^53 a double cannot count them. */
+static status check_state(const struct ckpt_state *s, const char *where)
+{
+    const int64_t most = (int64_t)1 << 53;
+    bool good = s->step >= 0 && s->samples >= s->step && s->tokens >= s->samples && s->tokens <= most &&
+                s->horizon >= 0 && s->horizon <= most && s->leg >= 0 && s->leg <= most;
+    return good ? OK
+                : fail(E_DATA,
+                       "%s: step %lld, %lld samples, %lld tokens, horizon %lld, leg %lld make no sense",
+                       where, (long long)s->step, (long long)s->samples, (long long)s->tokens,
+                       (long long)s->horizon, (long long)s->leg);
+}
+
 status state_from_json(struct ckpt_state *state, const char *where, const char *text)
 {
     json_t *object;
@@ -169,6 +182,8 @@ status state_from_json(struct ckpt_state *state, const char *where, const char *
     status s = from_json(state_fields, COUNT(state_fields), state, where, object);
     if (s == OK)
         s = exactly(where, object, COUNT(state_fields));
+    if (s == OK)
+        s = check_state(state, where);
     json_decref(object);
     return s;
 }

@@ -19,7 +19,7 @@
 extern char **environ;
 
 /* COPPICE_* variables that mean something. */
-static const char *const known[] = {"COPPICE_SHARED", "COPPICE_MPI", "COPPICE_TEST_TIMEOUT"};
+static const char *const known[] = {"COPPICE_FAIL", "COPPICE_SHARED", "COPPICE_MPI", "COPPICE_TEST_TIMEOUT"};
 
 static void show_variables(void)
 {

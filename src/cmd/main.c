@@ -4,6 +4,8 @@
 #include "config.h"
 #include "base/status.h"
 #include "cmd/commands.h"
+#include "base/io.h"
+#include "base/log.h"
 #include "comm/launch.h"
 
 static bool asks_help(const char *argument)
@@ -43,5 +45,9 @@ int main(int argc, char **argv)
     const struct command *c = command_find(argc, argv);
     if (argc < 2 || asks_help(argv[1]) || asked_behind(argc, argv))
         return answer_help(c, argc, argv);
+    if (io_faults_open() != OK) {
+        log_error(status_text());
+        return E_DECK;
+    }
     return c ? c->run(argc, argv) : command_unknown(argc, argv);
 }

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/ckpt.h"
@@ -74,7 +74,7 @@ static status run_upcycle(const struct options *o, struct deck *deck)
 /* A run folder of its own: nothing is written over another run. */
 static status make_folder(const char *dir, struct lock **lock)
 {
-    if (mkdir(dir, 0777) == 0)
+    if (io_mkdir(dir, 0777) == 0)
         return lock_take(lock, dir, NULL);
     return errno == EEXIST ? fail(E_DECK, "%s: exists; give the checkpoint a new folder", dir)
                            : fail(E_SPACE, "%s: cannot be made: %s", dir, strerror(errno));

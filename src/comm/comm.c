@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "comm/launch.h"
@@ -48,6 +49,7 @@ status comm_open(struct comm **out)
     struct comm *comm = several ? comm_mpi_open() : comm_self_open();
     status outcome = comm_check_world(comm_size(comm));
 
+    io_faults_rank(comm_rank(comm));
     find_nodes(comm);
     if (outcome == OK)
         *out = comm;

@@ -1,8 +1,10 @@
 /* Decks from files and memory, --set texts, and what follows from the deck's name. */
 #include "deck/inside.h"
 
+#include "base/io.h"
 #include "base/mem.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,21 +111,21 @@ status deck_parse(struct deck *d, const char *name, const char *text, int64_t si
 
 static void read_file(struct deck *d, const char *file, struct errors *errors)
 {
-    FILE *stream = fopen(file, "re");
+    int fd = io_open(file, O_RDONLY, 0); /* a pipe will do */
     char *text = mem_new(DECK_BYTES + 1, 1);
-    size_t size = stream ? fread(text, 1, DECK_BYTES + 1, stream) : 0;
-    if (!stream || ferror(stream)) {
+    int64_t size = fd >= 0 ? io_read_all(fd, text, DECK_BYTES + 1, -1) : -1;
+    if (size < 0) {
         errors_add(errors, file, "cannot be read: %s", strerror(errno));
     } else if (size > DECK_BYTES) {
         errors_add(errors, file, "more than 1 MiB; that is no deck");
     } else {
         const char *slash = strrchr(file, '/');
         char *folder = slash ? mem_format("%.*s", (int)(slash - file + 1), file) : mem_text(".");
-        parse_text(d, file, text, (int64_t)size, folder, errors);
+        parse_text(d, file, text, size, folder, errors);
         free(folder);
     }
-    if (stream)
-        fclose(stream);
+    if (fd >= 0)
+        io_close(fd);
     free(text);
 }
 

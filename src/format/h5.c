@@ -1,14 +1,15 @@
 #include "format/h5.h"
+#include "base/file.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <hdf5.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { ALIGNMENT = 4096 };
 
@@ -26,17 +27,22 @@ struct dataset { /* of an opened file, checked */
 
 /* ---- errors ---- */
 
+/* HDF5 puts the time and an errno into lines of their own. */
 static herr_t keep_description(unsigned depth, const H5E_error2_t *e, void *text)
 {
     if (depth == 0)
         snprintf(text, 256, "%s", e->desc);
+    for (char *c = text; *c; c++)
+        if (*c == '\n')
+            *c = ' ';
     return 0;
 }
 
 /* The innermost description is the one that knows errno; the outer ones only say who called. */
 static status h5_fail(const struct h5 *h, const char *name, const char *doing)
 {
-    char why[256] = "unknown reason";
+    char why[256];
+    snprintf(why, sizeof why, "%s", errno ? strerror(errno) : "unknown reason");
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_description, why);
     H5Eclear2(H5E_DEFAULT);
     return fail(h->created ? E_SPACE : E_DATA, "%s: %s %s: %s (HDF5 %s)", h->path, doing, name, why,
@@ -59,12 +65,15 @@ const char *h5_version(void)
 
 /* ---- files ---- */
 
+/* No flock: network file systems may refuse it, the run folder has a lock of its own, and nobody writes a
+ * file that another one reads. */
 static void library_start(void)
 {
     static bool started;
     if (started)
         return;
     started = true;
+    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
     H5dont_atexit(); /* after a full disk the library's own clean-up at exit crashes */
     H5open();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
@@ -74,7 +83,6 @@ static void library_start(void)
 static struct h5 *h5_new(const char *path, bool created)
 {
     struct h5 *h = mem_new(1, sizeof *h);
-    library_start();
     h->file = H5I_INVALID_HID;
     h->path = mem_text(path);
     h->created = created;
@@ -88,16 +96,14 @@ static void h5_free(struct h5 *h)
 }
 
 /* From the format of 1.10 on, a file that was not closed is refused when opened, and all metadata
- * carry checksums. Locks are only asked for where the file system has them. */
+ * carry checksums. */
 static hid_t access_list(void)
 {
+    library_start();
     hid_t list = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_libver_bounds(list, H5F_LIBVER_V110, H5F_LIBVER_V110);
     H5Pset_alignment(list, ALIGNMENT, ALIGNMENT);
     H5Pset_fclose_degree(list, H5F_CLOSE_STRONG);
-#if H5_VERSION_GE(1, 10, 7)
-    H5Pset_file_locking(list, true, true);
-#endif
     return list;
 }
 
@@ -106,56 +112,72 @@ status h5_create(struct h5 **out, const char *path)
     struct h5 *h = h5_new(path, true);
     hid_t list = access_list(), create = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_obj_track_times(create, false);
-    h->file = H5Fcreate(path, H5F_ACC_EXCL, create, list);
+    h->file = io_fails(IO_open, path) ? H5I_INVALID_HID : H5Fcreate(path, H5F_ACC_EXCL, create, list);
+    status s = h->file >= 0 ? OK : h5_fail(h, "the file", "cannot create");
     H5Pclose(create);
     H5Pclose(list);
-    if (h->file < 0) {
-        status s = h5_fail(h, "the file", "cannot create");
+    if (s == OK)
+        *out = h;
+    else
+        h5_free(h);
+    return s;
+}
+
+/* path: for messages. Takes the access list. */
+static status open_as(struct h5 **out, const char *path, const char *name, int64_t size, hid_t list)
+{
+    struct h5 *h = h5_new(path, false);
+    h->file = H5Fopen(name, H5F_ACC_RDONLY, list);
+    status s =
+        h->file >= 0 ? OK : h5_fail(h, "as HDF5", "cannot open"); /* before HDF5's next call forgets why */
+    H5Pclose(list);
+    if (s != OK) {
         h5_free(h);
         return s;
     }
+    h->size = size;
     *out = h;
     return OK;
 }
 
 status h5_open(struct h5 **out, const char *path)
 {
-    struct stat about;
-    if (stat(path, &about) != 0)
-        return fail(E_DATA, "%s: cannot open: %s", path, strerror(errno));
-    if (!S_ISREG(about.st_mode))
-        return fail(E_DATA, "%s: not a file", path);
-    struct h5 *h = h5_new(path, false);
+    int fd;
+    int64_t size;
+    TRY(file_open(&fd, &size, path));
+    io_close(fd);
+    return open_as(out, path, path, size, access_list());
+}
+
+status h5_open_bytes(struct h5 **out, const char *path, const void *bytes, int64_t n)
+{
     hid_t list = access_list();
-    h->file = H5Fopen(path, H5F_ACC_RDONLY, list);
-    H5Pclose(list);
-    if (h->file < 0) {
-        status s = h5_fail(h, "as HDF5", "cannot open");
-        h5_free(h);
-        return s;
-    }
-    h->size = about.st_size;
-    *out = h;
-    return OK;
+    void *image = (void *)(uintptr_t)bytes;        /* HDF5 copies it */
+    char *name = mem_format("%s/in memory", path); /* HDF5 wants the name of no file */
+    H5Pset_fapl_core(list, 1 << 16, false);
+    H5Pset_file_image(list, image, (size_t)n);
+    status s = open_as(out, path, name, n, list);
+    free(name);
+    return s;
 }
 
 /* HDF5 does not sync what it closes. */
 static status sync_file(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool good = fd >= 0 && fsync(fd) == 0;
+    int fd = io_open(path, O_RDONLY, 0);
+    bool good = fd >= 0 && io_fsync(fd) == 0;
     int error = errno;
     if (fd >= 0)
-        close(fd);
+        io_close(fd);
     return good ? OK : fail(E_SPACE, "%s: cannot sync to disk: %s", path, strerror(error));
 }
 
 status h5_close(struct h5 *h)
 {
     status s = OK;
-    if (h->created && H5Fflush(h->file, H5F_SCOPE_GLOBAL) < 0)
+    if (h->created && (io_fails(IO_fsync, h->path) || H5Fflush(h->file, H5F_SCOPE_GLOBAL) < 0))
         s = h5_fail(h, "the file", "cannot flush");
-    if (H5Fclose(h->file) < 0 && s == OK)
+    if ((H5Fclose(h->file) < 0 || io_fails(IO_close, h->path)) && s == OK)
         s = h5_fail(h, "the file", "cannot close");
     if (s == OK && h->created)
         s = sync_file(h->path);
@@ -210,7 +232,8 @@ static status write_dataset(struct h5 *h, const char *name, hid_t type, int rank
 {
     hid_t id = create_dataset(h, name, type, rank, dim);
     bool empty = rank > 0 && (dim[0] == 0 || (rank > 1 && dim[1] == 0));
-    bool good = id >= 0 && (empty || H5Dwrite(id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) >= 0);
+    bool good = id >= 0 && !io_fails(IO_pwrite, h->path) &&
+                (empty || H5Dwrite(id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) >= 0);
     status s = good ? OK : h5_fail(h, name, "cannot write");
     if (id >= 0 && H5Dclose(id) < 0 && s == OK)
         s = h5_fail(h, name, "cannot close");

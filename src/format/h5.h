@@ -12,6 +12,9 @@
 struct h5;
 status h5_create(struct h5 **, const char *path) MUST_USE;        /* O_EXCL semantics: must not exist */
 status h5_open(struct h5 **, const char *path) MUST_USE;          /* read only */
+/** Of the bytes of a whole file, which must stay until it is closed; nothing is read from disk. `path` is for
+ *  messages. E_DATA. */
+status h5_open_bytes(struct h5 **, const char *path, const void *bytes, int64_t n) MUST_USE;
 status h5_close(struct h5 *) MUST_USE;                            /* flush, close; fsync if created */
 void h5_abandon(struct h5 *);                                     /* close after an error, say nothing */
 

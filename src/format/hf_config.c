@@ -5,7 +5,8 @@
 #include <string.h>
 #include "base/json.h"
 #include "base/mem.h"
-#include "format/file.h"
+#include "base/file.h"
+#include "format/file_kind.h"
 
 enum { FILE_LIMIT = 16 << 20, KEY_LIMIT = 100 };
 

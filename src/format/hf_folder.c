@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "base/mem.h"
 
 #define CONVERT                                                                                            \
@@ -81,7 +82,7 @@ static char *find_model_below(const char *dir)
     DIR *d = opendir(dir);
     for (struct dirent *e; d && !found && (e = readdir(d));) {
         char *path = mem_format("%s/%s/config.json", dir, e->d_name);
-        if (e->d_name[0] != '.' && access(path, F_OK) == 0)
+        if (e->d_name[0] != '.' && io_exists(path))
             found = mem_format("%s/%s", dir, e->d_name);
         free(path);
     }
@@ -129,7 +130,7 @@ static status unknown_folder(const char *dir)
 status hf_folder_no_model(const char *path)
 {
     struct stat about;
-    if (stat(path, &about) != 0)
+    if (io_stat(path, &about) != 0)
         return fail(
             E_DATA,
             "%s: there is no such folder. Coppice reads local folders: a Hugging Face directory, a "

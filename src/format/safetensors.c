@@ -6,7 +6,9 @@
 #include "base/half.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "format/file.h"
+#include "base/file.h"
+#include "format/file_kind.h"
+#include "base/io.h"
 
 enum { LENGTH_BYTES = 8, HEADER_LIMIT = 100000000, NAME_LIMIT = 4096, CHUNK_BYTES = 1 << 16 };
 
@@ -230,7 +232,7 @@ void st_close(struct st_file *f)
     free(f->tensor);
     free(f->path);
     if (f->fd >= 0)
-        close(f->fd);
+        io_close(f->fd);
     *f = (struct st_file){.fd = -1};
 }
 

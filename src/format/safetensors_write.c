@@ -6,7 +6,7 @@
 #include "base/half.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "format/file.h"
+#include "base/file.h"
 
 enum { CHUNK = 1 << 14 }; /* elements rounded at a time */
 

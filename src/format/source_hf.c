@@ -6,7 +6,9 @@
 #include <unistd.h>
 #include "base/json.h"
 #include "base/mem.h"
-#include "format/file.h"
+#include "base/file.h"
+#include "format/file_kind.h"
+#include "base/io.h"
 #include "format/hf_folder.h"
 #include "format/safetensors.h"
 
@@ -242,7 +244,7 @@ static status open_single(struct hf *h)
 static bool holds(const char *dir, const char *name)
 {
     char *path = mem_format("%s/%s", dir, name);
-    bool there = access(path, F_OK) == 0;
+    bool there = io_exists(path);
     free(path);
     return there;
 }

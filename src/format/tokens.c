@@ -5,7 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/mem.h"
-#include "format/file.h"
+#include "base/file.h"
+#include "base/io.h"
 
 /* An .idx file: this header, then i32 lengths[S], i64 pointers[S], i64 documents[D]. */
 struct __attribute__((packed)) idx_header {
@@ -127,7 +128,7 @@ static status open_files(struct tokens *t, const char *bin, const char *idx)
     TRY(file_open(&t->fd, &bin_bytes, bin));
     TRY(file_open(&fd, &size, idx));
     status s = read_index(t, idx, fd, size, bin_bytes);
-    close(fd);
+    io_close(fd);
     return s;
 }
 
@@ -154,7 +155,7 @@ status tokens_open(struct tokens *t, const char *prefix)
 void tokens_close(struct tokens *t)
 {
     if (t->fd >= 0)
-        close(t->fd);
+        io_close(t->fd);
     free(t->path);
     free(t->start);
     free(t->pointer);

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/ckpt.h"
@@ -14,8 +14,7 @@
 static bool exists(const char *dir, const char *name)
 {
     char *path = mem_format("%s/%s", dir, name);
-    struct stat s;
-    bool there = stat(path, &s) == 0;
+    bool there = io_exists(path);
     free(path);
     return there;
 }

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/file.h"
+#include "base/io.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -30,7 +32,7 @@ static status make_dirs(const char *path)
             continue;
         char end = *at;
         *at = '\0';
-        if (mkdir(copy, 0777) != 0 && errno != EEXIST)
+        if (io_mkdir(copy, 0777) != 0 && errno != EEXIST)
             code = fail(E_SPACE, "%s: cannot make this folder: %s", copy, strerror(errno));
         *at = end;
         if (!end)
@@ -48,7 +50,7 @@ static status make_aside(const char *dir, char **aside)
     time_t now = time(NULL);
     strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", gmtime(&now));
     *aside = mem_format("%s.%s", real ? real : dir, stamp);
-    for (int i = 1; mkdir(*aside, 0777) != 0; i++) {
+    for (int i = 1; io_mkdir(*aside, 0777) != 0; i++) {
         if (errno != EEXIST)
             return fail(E_SPACE, "%s: cannot be made: %s", *aside, strerror(errno));
         free(*aside);
@@ -74,7 +76,7 @@ static status move_contents(const char *dir)
     status code = n > 0 ? make_aside(dir, &aside) : OK;
     for (int i = 0; i < n; i++) {
         char *from = inside(dir, entry[i]->d_name), *to = aside ? inside(aside, entry[i]->d_name) : NULL;
-        if (code == OK && rename(from, to) != 0)
+        if (code == OK && io_rename(from, to) != 0)
             code = fail(E_SPACE, "%s: cannot be moved to %s: %s", from, to, strerror(errno));
         free(from);
         free(to);
@@ -134,7 +136,7 @@ status folder_check(const struct folder *f)
 bool folder_stop_asked(const struct folder *f)
 {
     char *path = inside(f->dir, "stop");
-    bool asked = access(path, F_OK) == 0;
+    bool asked = io_exists(path);
     free(path);
     return asked;
 }
@@ -142,7 +144,7 @@ bool folder_stop_asked(const struct folder *f)
 void folder_obeyed(const struct folder *f)
 {
     char *path = inside(f->dir, "stop");
-    unlink(path);
+    io_unlink(path);
     free(path);
 }
 
@@ -172,25 +174,12 @@ int signals_seen(void)
 
 /* ---- files ---- */
 
-static status append(const char *path, const char *text, const char *schema)
-{
-    bool is_new = access(path, F_OK) != 0;
-    FILE *file = fopen(path, "a");
-    bool good = file && (!is_new || fprintf(file, "%s\n", schema) >= 0) && fprintf(file, "%s\n", text) >= 0;
-    int error = errno;
-    if (file && fclose(file) != 0 && good) {
-        good = false;
-        error = errno;
-    }
-    return good ? OK : fail(E_SPACE, "%s: cannot be written: %s", path, strerror(error));
-}
-
 status folder_append(const struct folder *f, const char *name, json_t *line, const char *schema)
 {
     char *path = inside(f->dir, name), *text = json_dumps(line, JSON_COMPACT);
     status code = folder_check(f);
     if (code == OK)
-        code = append(path, text, schema);
+        code = file_append(path, text, schema);
     json_decref(line);
     free(text);
     free(path);
@@ -213,7 +202,7 @@ double folder_recorded(const struct folder *f, const char *name, const char *mem
     enum { LIMIT = 1 << 20 };
     char *path = inside(f->dir, name);
     json_t *whole = NULL, *value = NULL;
-    if (access(path, F_OK) == 0 && json_read_file(&whole, path, LIMIT) == OK)
+    if (io_exists(path) && json_read_file(&whole, path, LIMIT) == OK)
         value = json_object_get(whole, member);
     double number = json_is_number(value) ? json_number_value(value) : (double)NAN;
     json_decref(whole);
@@ -224,15 +213,8 @@ double folder_recorded(const struct folder *f, const char *name, const char *mem
 status folder_write_text(const struct folder *f, const char *name, const char *text)
 {
     TRY(folder_check(f));
-    char *path = inside(f->dir, name), *temporary = mem_format("%s.tmp", path);
-    FILE *file = fopen(temporary, "w");
-    bool good = file && fputs(text, file) >= 0;
-    if (file && fclose(file) != 0)
-        good = false;
-    status code = good && rename(temporary, path) == 0
-                      ? OK
-                      : fail(E_SPACE, "%s: cannot be written: %s", path, strerror(errno));
-    free(temporary);
+    char *path = inside(f->dir, name);
+    status code = file_replace(path, text);
     free(path);
     return code;
 }

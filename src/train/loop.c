@@ -92,7 +92,7 @@ static status save(struct trainer *t, struct report *r)
     TRY(ckpt_save(t->comm, t->store, &t->state, t->folder->dir, t->folder->lock, t->checkpoint->writers,
                   &bytes));
     if (comm_rank(t->comm) == 0)
-        ckpt_prune(t->folder->dir, t->checkpoint->keep);
+        ckpt_prune(t->folder->dir, t->checkpoint->keep, t->state.step);
     double seconds = clock_lap(&start);
     r->saving += seconds;
     r->save_seconds = seconds;

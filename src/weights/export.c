@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "format/safetensors.h"
@@ -67,7 +68,7 @@ static status parse_dtype(struct export *e)
 static char *first_entry(const char *dir)
 {
     char *found = NULL;
-    DIR *d = opendir(dir);
+    DIR *d = io_opendir(dir);
     for (struct dirent *e; d && !found && (e = readdir(d));)
         if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
             found = mem_format("%s/%s", dir, e->d_name);
@@ -82,10 +83,10 @@ static void remove_partial(const char *dir)
     bool going = true;
     while (going) {
         char *path = first_entry(dir);
-        going = path && unlink(path) == 0;
+        going = path && io_unlink(path) == 0;
         free(path);
     }
-    rmdir(dir);
+    io_rmdir(dir);
 }
 
 static status check_out_dir(const char *dir)
@@ -251,10 +252,10 @@ static status write_dir(struct export *e, const char *out_dir)
     char *partial = mem_format("%s.partial", out_dir);
     remove_partial(partial); /* of an export that was killed */
     status s =
-        mkdir(partial, 0777) == 0 ? OK : fail(E_SPACE, "%s: cannot be made: %s", partial, strerror(errno));
+        io_mkdir(partial, 0777) == 0 ? OK : fail(E_SPACE, "%s: cannot be made: %s", partial, strerror(errno));
     if (s == OK) {
         s = write_all(e, partial);
-        if (s == OK && rename(partial, out_dir) != 0)
+        if (s == OK && io_rename(partial, out_dir) != 0)
             s = fail(E_SPACE, "%s: cannot be renamed to %s: %s", partial, out_dir, strerror(errno));
         if (s != OK)
             remove_partial(partial);

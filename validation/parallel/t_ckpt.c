@@ -533,7 +533,7 @@ static void test_prune(struct body *a)
     ok(save(a, 13, 0) == OK && exists(older), "save once more");
     comm_barrier(comm);
     if (rank == 0)
-        ckpt_prune(run, 2);
+        ckpt_prune(run, 2, 13);
     comm_barrier(comm);
     ok(exists(eleven) && !exists(older) && !exists(tmp), "the two newest are kept");
     ok(load_status(a) == OK && holds(a, 1, true), "and good");

@@ -171,7 +171,7 @@ static void test_damage(void)
     ok(opened == 0, "a truncated file is refused");
     spit(cut, "this is a text, not HDF5", 24);
     ok(h5_open(&h, cut) == E_DATA && says("cut.h5"), "a text is refused");
-    ok(h5_open(&h, folder) == E_DATA && says("not a file"), "a folder is refused");
+    ok(h5_open(&h, folder) == E_DATA && says("not a regular file"), "a folder is refused");
     ok(h5_open(&h, "no/such.h5") == E_DATA && says("No such file"), "no file");
     free(x);
     char *live = in_folder("live.h5");
