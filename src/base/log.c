@@ -144,7 +144,7 @@ char *text_grouped(char text[32], int64_t n)
     int length = snprintf(digits, sizeof digits, "%lld", (long long)n), to = 0;
     for (int i = 0; i < length; i++) {
         text[to++] = digits[i];
-        if (digits[i] != '-' && i < length - 1 && (length - 1 - i) % 3 == 0)
+        if (i < length - 1 && digits[i] != '-' && (length - 1 - i) % 3 == 0)
             text[to++] = ',';
     }
     text[to] = '\0';

@@ -37,7 +37,7 @@ static void find_nodes(struct comm *comm)
     for (int r = 0; r < size; r++) {
         comm->node_of[r] = leader[r] == r ? nodes++ : comm->node_of[leader[r]];
         comm->node_size += leader[r] == mine;
-        comm->node_rank += leader[r] == mine && r < rank;
+        comm->node_rank += r < rank && leader[r] == mine;
     }
     free(leader);
 }
