@@ -1,5 +1,8 @@
 #include "base/json.h"
 
+#include <ctype.h>
+#include <float.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
@@ -49,9 +52,56 @@ status json_read_file(json_t **out, const char *path, int64_t limit)
     return s;
 }
 
+/* The fewest digits that read back as x; like Python, an exponent only below 1e-4 and from 1e16 on. */
+static void shortest(char out[40], double x)
+{
+    int digits = 1;
+    for (; digits <= DBL_DECIMAL_DIG; digits++) {
+        snprintf(out, 40, "%.*e", digits - 1, x);
+        if (strtod(out, NULL) == x)
+            break;
+    }
+    int exponent = atoi(strchr(out, 'e') + 1), decimals = digits - 1 - exponent;
+    if (exponent >= -4 && exponent < 16)
+        snprintf(out, 40, "%.*f", decimals > 1 ? decimals : 1, x);
+}
+
+/* Bytes of the token at the start of `at`: a text with its quotes, a number, or one byte of anything else. */
+static size_t token(const char *at)
+{
+    const char *end = at + 1;
+    if (*at == '-' || isdigit((unsigned char)*at))
+        return strspn(at, "+-.0123456789eE");
+    if (*at != '"')
+        return 1;
+    for (; *end != '"'; end++)
+        end += *end == '\\';
+    return (size_t)(end - at) + 1;
+}
+
+/* jansson writes all reals with 17 digits. Twice its length is enough: 1e16 becomes 1e+16. */
+char *json_text(const json_t *value, size_t flags)
+{
+    char *long_text = json_dumps(value, flags | JSON_ENCODE_ANY), real[40];
+    char *text = mem_new(2 * (int64_t)strlen(long_text) + 1, 1), *to = text;
+    for (const char *from = long_text, *next; *from; from = next) {
+        size_t n = token(from);
+        next = from + n;
+        if (*from != '"' && n > 1 && strcspn(from, ".eE") < n) {
+            shortest(real, strtod(from, NULL));
+            n = strlen(real);
+            from = real;
+        }
+        memcpy(to, from, n);
+        to += n;
+    }
+    free(long_text);
+    return text;
+}
+
 status json_write_file(const json_t *value, const char *path, int indent)
 {
-    char *text = json_dumps(value, JSON_INDENT((size_t)indent)), *line = mem_format("%s\n", text);
+    char *text = json_text(value, JSON_INDENT((size_t)indent)), *line = mem_format("%s\n", text);
     status s = file_replace(path, line);
     free(line);
     free(text);

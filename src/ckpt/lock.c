@@ -124,7 +124,7 @@ static status write_self(struct lock *l, const char *path, bool *made)
     l->file = file;
     json_decref(l->self);
     l->self = owner_self(l->token, flock(file, LOCK_EX | LOCK_NB) == 0);
-    char *text = json_dumps(l->self, JSON_COMPACT);
+    char *text = json_text(l->self, JSON_COMPACT);
     bool good = io_write_all(file, text, (int64_t)strlen(text), -1) && io_fsync(file) == 0;
     status code = good ? OK : cannot("written", path);
     free(text);

@@ -10,14 +10,16 @@
 struct field {
     const char *name;
     size_t offset;
-    enum { INTEGER, REAL, FLAG, CHOICE } type;
-    int last; /* of choices 0, 1, ... */
+    enum { INTEGER, REAL, FLAG, CHOICE, TEXT } type;
+    int last;     /* of choices 0, 1, ...; of texts: the longest */
+    bool is_late; /* older checkpoints lack it: it is zero then */
 };
 
 /* clang-format off */
-#define CONFIG(type, name) {#name, offsetof(struct config, name), type, 0}
-#define CHOOSE(name, last) {#name, offsetof(struct config, name), CHOICE, last}
-#define STATE(name) {#name, offsetof(struct ckpt_state, name), INTEGER, 0}
+#define CONFIG(type, name) {#name, offsetof(struct config, name), type, 0, false}
+#define CHOOSE(name, last) {#name, offsetof(struct config, name), CHOICE, last, false}
+#define LATE(type, name, last) {#name, offsetof(struct config, name), type, last, true}
+#define STATE(name) {#name, offsetof(struct ckpt_state, name), INTEGER, 0, false}
 /* clang-format on */
 static const struct field config_fields[] = {
     CONFIG(INTEGER, hidden),
@@ -53,6 +55,9 @@ static const struct field config_fields[] = {
     CONFIG(REAL, moe.bias_rate),
     CONFIG(INTEGER, moe.shared),
     CONFIG(FLAG, moe.shared_gate),
+    LATE(INTEGER, carried.window, 0),
+    LATE(TEXT, carried.keys, sizeof((struct carried *)0)->keys - 1),
+    LATE(TEXT, carried.folder, sizeof((struct carried *)0)->folder - 1),
 };
 static const struct field state_fields[] = {STATE(step), STATE(samples), STATE(tokens), STATE(horizon),
                                             STATE(leg)};
@@ -68,6 +73,7 @@ static json_t *get(const struct field *f, const char *from)
     case REAL: return json_real(*(const double *)at);
     case FLAG: return json_boolean(*(const bool *)at);
     case CHOICE: return json_integer(*(const int *)at);
+    case TEXT: return json_string(at);
     }
     return NULL;
 }
@@ -77,6 +83,7 @@ static bool set(const struct field *f, char *to, const json_t *value)
     void *at = to + f->offset;
     if (f->type == FLAG   ? !json_is_boolean(value)
         : f->type == REAL ? !json_is_real(value)
+        : f->type == TEXT ? json_string_length(value) > (size_t)f->last || !json_is_string(value)
                           : !json_is_integer(value))
         return false;
     json_int_t number = json_integer_value(value);
@@ -85,6 +92,7 @@ static bool set(const struct field *f, char *to, const json_t *value)
     case REAL: *(double *)at = json_real_value(value); break;
     case FLAG: *(bool *)at = json_is_true(value); break;
     case CHOICE: *(int *)at = (int)number; return number >= 0 && number <= f->last;
+    case TEXT: strcpy(at, json_string_value(value)); break;
     }
     return true;
 }
@@ -99,16 +107,18 @@ static json_t *to_json(const struct field *f, size_t n, const void *from)
 
 static status from_json(const struct field *f, size_t n, void *to, const char *where, const json_t *object)
 {
-    for (size_t i = 0; i < n; i++)
-        if (!set(&f[i], to, json_object_get(object, f[i].name)))
+    for (size_t i = 0; i < n; i++) {
+        const json_t *value = json_object_get(object, f[i].name);
+        if ((value || !f[i].is_late) && !set(&f[i], to, value))
             return fail(E_DATA, "%s: %s is missing or makes no sense", where, f[i].name);
+    }
     return OK;
 }
 
 /* Takes the object. */
 static char *to_text(json_t *object)
 {
-    char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    char *text = json_text(object, JSON_INDENT(2));
     json_decref(object);
     return text;
 }
@@ -141,9 +151,12 @@ static status layers_from_json(struct config *c, const char *where, const json_t
     return OK;
 }
 
-static status exactly(const char *where, const json_t *object, size_t n)
+/* Has the object these fields and `more` members, and no others? */
+static status exactly(const char *where, const json_t *object, const struct field *f, size_t n, size_t more)
 {
-    return json_object_size(object) == n
+    for (size_t i = 0; i < n; i++)
+        more += json_object_get(object, f[i].name) != NULL;
+    return json_object_size(object) == more
                ? OK
                : fail(E_DATA, "%s: written by another version of this program", where);
 }
@@ -157,7 +170,7 @@ status config_from_json(struct config *c, const char *where, const char *text)
     if (s == OK)
         s = layers_from_json(c, where, json_object_get(object, MOE_LAYERS));
     if (s == OK)
-        s = exactly(where, object, COUNT(config_fields) + 1);
+        s = exactly(where, object, config_fields, COUNT(config_fields), 1);
     json_decref(object);
     return s;
 }
@@ -181,7 +194,7 @@ status state_from_json(struct ckpt_state *state, const char *where, const char *
     TRY(json_parse(&object, where, text, (int64_t)strlen(text)));
     status s = from_json(state_fields, COUNT(state_fields), state, where, object);
     if (s == OK)
-        s = exactly(where, object, COUNT(state_fields));
+        s = exactly(where, object, state_fields, COUNT(state_fields), 0);
     if (s == OK)
         s = check_state(state, where);
     json_decref(object);

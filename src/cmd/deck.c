@@ -166,8 +166,9 @@ static json_t *key_json(const struct key *key)
 
 static void print_json(json_t *value)
 {
-    json_dumpf(value, stdout, JSON_INDENT(2));
-    putchar('\n');
+    char *text = json_text(value, JSON_INDENT(2));
+    puts(text);
+    free(text);
     json_decref(value);
 }
 

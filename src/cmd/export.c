@@ -1,5 +1,5 @@
-/* coppice export RUN|CKPT [--out DIR] [--dtype float32|bfloat16]: a checkpoint as a Hugging Face
- * directory, by default ./NAME-hf. No MPI. */
+/* coppice export RUN|CKPT [--out DIR] [--as FORM] [--dtype float32|bfloat16]: a checkpoint as a Hugging Face
+ * directory, by default ./NAME-hf. FORM: auto, or a row of weights/forms.c. No MPI. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,9 +22,10 @@ static status export_checkpoint(const char *dir, const char *out, const struct o
     config_text(&index.config, shape);
     text_count(parameters, (double)config_parameters(&index.config));
     const char *type = o->dtype ? o->dtype : "float32";
+    const struct export_options how = {o->as, type, (int64_t)SHARD_GB * 1000000000};
     status code = ckpt_source(&source, dir);
     if (code == OK)
-        code = export_hf(source, &index.config, out, type, (int64_t)SHARD_GB * 1000000000);
+        code = export_hf(source, &index.config, out, &how);
     source_close(source);
     if (code == OK)
         log_say("exported  %s, step %lld (%s, %s parameters) -> %s (%s)", dir, (long long)index.state.step,

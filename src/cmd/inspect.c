@@ -132,8 +132,9 @@ static void print_json(const struct subject *s, status code)
     }
     if (s->arrays)
         json_object_set_new(all, "tensors", arrays_json(s->arrays));
-    json_dumpf(all, stdout, JSON_INDENT(1));
-    putchar('\n');
+    char *text = json_text(all, JSON_INDENT(1));
+    puts(text);
+    free(text);
     json_decref(all);
 }
 

@@ -11,7 +11,7 @@ struct options {
     int n_set;
     char **set; /* texts of --set a.b=c, borrowed */
     bool json, quiet, fresh, curve, explain, markdown;
-    char *out, *expect, *dtype, *diff, *branch, *format; /* borrowed; NULL if absent */
+    char *out, *expect, *as, *dtype, *diff, *branch, *format; /* borrowed; NULL if absent */
     int64_t ranks;                                       /* 0 if absent */
 };
 

@@ -65,7 +65,9 @@ static status same_text(const struct session *s, const char *what, char *mine)
 static status same_inputs(const struct session *s)
 {
     TRY(same_text(s, "another deck", deck_resolved(&s->deck)));
-    return same_text(s, "another model", config_to_json(&s->shapes.target));
+    struct config model = s->shapes.target;
+    model.carried.folder[0] = '\0'; /* a folder may have another path on each node */
+    return same_text(s, "another model", config_to_json(&model));
 }
 
 status session_open(struct session *s, int argc, char **argv)

@@ -1,4 +1,4 @@
-/* coppice upcycle DECK... --out DIR [--format hf|checkpoint] [--dtype float32|bfloat16] [--explain]: what
+/* coppice upcycle DECK... --out DIR [--format hf|checkpoint] [--as FORM] [--dtype float32|bfloat16] [--explain]: what
  * training would start from (start, growth, upcycling), written without training.
  * hf: a Hugging Face directory, tensor by tensor, so that the model is never whole in memory; one rank, no
  * MPI. checkpoint: on any ranks, as the run folder of a run at step 0, which train continues. COLLECTIVE. */
@@ -27,7 +27,8 @@ static status write_model(const struct shapes *s, const struct options *o, struc
     const char *type = o->dtype ? o->dtype : "float32";
     char shape[96], parameters[32], took[32];
     double start = clock_seconds();
-    TRY(export_hf(source, &s->target, o->out, type, (int64_t)SHARD_GB * 1000000000));
+    const struct export_options how = {o->as, type, (int64_t)SHARD_GB * 1000000000};
+    TRY(export_hf(source, &s->target, o->out, &how));
     log_say("upcycled  %s -> %s (%s, %s parameters, %s) in %s", s->dir ? s->dir : "random", o->out,
             config_text(&s->target, shape), text_count(parameters, (double)config_parameters(&s->target)),
             type, text_time(took, clock_lap(&start)));

@@ -312,6 +312,7 @@ static status read_config(struct reader *r, char *const *ignore, int n)
     TRY(check_known(r, keys, f->bit, r->root));
     TRY(use_keys(r, keys, r->root));
     TRY(check_present(r, f->bit));
+    r->config->carried = carried_keys(r->root);
     return complete(r);
 }
 
@@ -336,5 +337,6 @@ void hf_config_free(struct hf_config *c)
         free(c->notes[i]);
     free(c->notes);
     free(c->moe_layers);
+    free(c->carried);
     *c = (struct hf_config){.n_moe_layers = -1};
 }

@@ -6,16 +6,19 @@
 
 /* This room knows no model (src/model), so the result is a plain record of what the file says. */
 struct hf_config {
-    char model_type[32]; /* llama, mistral, qwen2, mixtral */
+    char model_type[32]; /* llama, mistral, qwen2, mixtral; written: qwen2_moe too */
     long long hidden, intermediate, layers, heads, kv_heads, head_dim, vocab, max_positions;
     double norm_eps, rope_theta;
     _Bool rope_llama3;
     double rope_factor, rope_low, rope_high, rope_original;
     _Bool tied, qkv_bias;
     long long sliding_window; /* 0 = none; else longer sequences must be refused by the caller */
-    long long experts, top_k; /* mixtral; 0 otherwise */
-    int n_moe_layers;         /* coppice_moe_layers; -1 = all (mixtral) or none */
+    long long experts, top_k; /* mixtral and qwen2_moe; 0 otherwise */
+    long long expert_width, shared_width; /* qwen2_moe */
+    _Bool renormalise;                    /* qwen2_moe: norm_topk_prob */
+    int n_moe_layers;         /* mlp_only_layers, coppice_moe_layers; -1 = all or none */
     int *moe_layers;          /* ascending; owned */
+    char *carried;            /* a JSON object: the file's token ids and initializer_range; owned, NULL = none */
     char **notes;             /* lines for the user: ignored keys */
     int n_notes;
 };

@@ -6,25 +6,6 @@
 #include "base/json.h"
 #include "base/mem.h"
 
-/* What each family can say. */
-static const struct family {
-    const char *name, *architecture;
-    bool moe, qkv_bias, window;
-} families[] = {
-    {"llama", "LlamaForCausalLM", false, false, false},
-    {"mistral", "MistralForCausalLM", false, false, true},
-    {"qwen2", "Qwen2ForCausalLM", false, true, false},
-    {"mixtral", "MixtralForCausalLM", true, false, true},
-};
-
-static const struct family *find_family(const char *name)
-{
-    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
-        if (strcmp(name, families[i].name) == 0)
-            return &families[i];
-    return NULL;
-}
-
 static void put(json_t *object, const char *key, json_t *value)
 {
     if (json_object_set_new(object, key, value) != 0)
@@ -66,24 +47,102 @@ static json_t *shape_json(const struct hf_config *c, const char *architecture, c
     return root;
 }
 
-static json_t *moe_layers_json(const struct hf_config *c)
+/* ---- families ---- */
+
+static bool is_moe_layer(const struct hf_config *c, int layer)
+{
+    for (int i = 0; i < c->n_moe_layers; i++)
+        if (c->moe_layers[i] == layer)
+            return true;
+    return c->n_moe_layers < 0;
+}
+
+static json_t *dense_layers_json(const struct hf_config *c)
 {
     json_t *list = json_array();
-    for (int i = 0; i < c->n_moe_layers; i++)
-        json_array_append_new(list, json_integer(c->moe_layers[i]));
+    for (int l = 0; l < c->layers; l++)
+        if (!is_moe_layer(c, l))
+            json_array_append_new(list, json_integer(l));
     return list;
 }
 
-static void add_family(json_t *root, const struct hf_config *c, const struct family *f)
+/* Absent would mean 4096 in Mistral. */
+static void add_mistral(json_t *root, const struct hf_config *c)
 {
-    if (f->window) /* absent would mean 4096 in Mistral */
-        put(root, "sliding_window", c->sliding_window ? json_integer(c->sliding_window) : json_null());
-    if (f->moe) {
-        put(root, "num_local_experts", json_integer(c->experts));
-        put(root, "num_experts_per_tok", json_integer(c->top_k));
-    }
-    if (f->moe && c->n_moe_layers >= 0 && c->n_moe_layers < c->layers)
-        put(root, "coppice_moe_layers", moe_layers_json(c));
+    put(root, "sliding_window", c->sliding_window ? json_integer(c->sliding_window) : json_null());
+}
+
+static void add_mixtral(json_t *root, const struct hf_config *c)
+{
+    add_mistral(root, c);
+    put(root, "num_local_experts", json_integer(c->experts));
+    put(root, "num_experts_per_tok", json_integer(c->top_k));
+}
+
+/* A window in every layer. layer_types counts; versions without it look at max_window_layers, from which on
+ * (Qwen2) or up to which (Qwen2-MoE) the layers have the window. */
+static void add_window(json_t *root, const struct hf_config *c, long long max_window_layers)
+{
+    put(root, "use_sliding_window", json_boolean(c->sliding_window > 0));
+    if (c->sliding_window == 0)
+        return;
+    json_t *types = json_array();
+    for (int l = 0; l < c->layers; l++)
+        json_array_append_new(types, json_string("sliding_attention"));
+    put(root, "sliding_window", json_integer(c->sliding_window));
+    put(root, "max_window_layers", json_integer(max_window_layers));
+    put(root, "layer_types", types);
+}
+
+static void add_qwen2(json_t *root, const struct hf_config *c)
+{
+    add_window(root, c, 0);
+}
+
+static void add_qwen2_moe(json_t *root, const struct hf_config *c)
+{
+    add_window(root, c, c->layers);
+    put(root, "qkv_bias", json_true());
+    put(root, "num_experts", json_integer(c->experts));
+    put(root, "num_experts_per_tok", json_integer(c->top_k));
+    put(root, "moe_intermediate_size", json_integer(c->expert_width));
+    put(root, "shared_expert_intermediate_size", json_integer(c->shared_width));
+    put(root, "norm_topk_prob", json_boolean(c->renormalise));
+    put(root, "decoder_sparse_step", json_integer(1));
+    put(root, "mlp_only_layers", dense_layers_json(c));
+}
+
+/* What each family can say. */
+static const struct family {
+    const char *name, *architecture;
+    bool moe, qkv_bias, window;
+    void (*add)(json_t *, const struct hf_config *); /* its own keys; NULL = none */
+} families[] = {
+    {"llama", "LlamaForCausalLM", false, false, false, NULL},
+    {"mistral", "MistralForCausalLM", false, false, true, add_mistral},
+    {"qwen2", "Qwen2ForCausalLM", false, true, true, add_qwen2},
+    {"mixtral", "MixtralForCausalLM", true, false, true, add_mixtral},
+    {"qwen2_moe", "Qwen2MoeForCausalLM", true, true, true, add_qwen2_moe},
+};
+
+static const struct family *find_family(const char *name)
+{
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
+        if (strcmp(name, families[i].name) == 0)
+            return &families[i];
+    return NULL;
+}
+
+/* Token ids and the like, as the source had them. */
+static status add_carried(json_t *root, const struct hf_config *c)
+{
+    json_t *keys = NULL;
+    if (!c->carried)
+        return OK;
+    TRY(json_parse(&keys, "the model's token ids", c->carried, (int64_t)strlen(c->carried)));
+    json_object_update_missing(root, keys);
+    json_decref(keys);
+    return OK;
 }
 
 status hf_config_write(const struct hf_config *c, const char *dir, const char *dtype)
@@ -95,12 +154,17 @@ status hf_config_write(const struct hf_config *c, const char *dir, const char *d
     if (c->qkv_bias != f->qkv_bias)
         return fail(E_DATA, "%s: %s models of Hugging Face %s biases on queries, keys and values", dir,
                     c->model_type, c->qkv_bias ? "cannot have" : "always have");
+    if (!strcmp(f->name, "mixtral") && c->n_moe_layers >= 0 && c->n_moe_layers < c->layers)
+        return fail(E_DATA, "%s: mixtral models of Hugging Face have experts in every layer", dir);
     if (c->sliding_window && !f->window)
         return fail(E_DATA, "%s: %s models of Hugging Face cannot have a sliding window", dir, c->model_type);
     json_t *root = shape_json(c, f->architecture, dtype);
-    add_family(root, c, f);
+    if (f->add)
+        f->add(root, c);
     char *path = mem_format("%s/config.json", dir);
-    status s = json_write_file(root, path, 2);
+    status s = add_carried(root, c);
+    if (s == OK)
+        s = json_write_file(root, path, 2);
     free(path);
     json_decref(root);
     return s;

@@ -38,6 +38,9 @@ void note(struct hf_config *, char *text);
  * gives it another value than an earlier one did. */
 status agree(struct reader *, const char *name, const void *member, double value);
 
+/** A JSON object, as text, of the file's keys that an export repeats; NULL if it has none. Caller frees. */
+char *carried_keys(json_t *root);
+
 /* What keys do, for the tables of hf_config.c. E_DATA for a value that is not supported. */
 typedef status use_key(struct reader *, const struct key *, json_t *value);
 use_key use_count, use_count_or_null, use_number, use_flag, use_nothing, use_length, use_window,

@@ -38,6 +38,13 @@ struct moe {
     bool layer[MAX_LAYERS]; /* which layers are MoE */
 };
 
+/* What the model does not compute with, and its export says. */
+struct carried {
+    int64_t window;    /* of attention: sequences are at most so long; 0 = none */
+    char keys[512];    /* of config.json, a JSON object as text: token ids, initializer_range; "" = none */
+    char folder[1024]; /* Hugging Face directory whose tokenizer goes with the model; "" = unknown */
+};
+
 struct config {
     int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab; /* ffn = F', the dense width */
     double norm_eps;
@@ -45,6 +52,7 @@ struct config {
     bool tied, qkv_bias;
     int64_t max_positions;
     struct moe moe;
+    struct carried carried;
 };
 
 /** X when layer l is MoE, else 0. */

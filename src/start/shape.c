@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/ckpt.h"
+#include "format/companions.h"
 #include "format/hf_config.h"
 #include "format/hf_folder.h"
 #include "weights/shape.h"
@@ -26,12 +27,10 @@ static status read_hf(struct config *c, const char *dir, const struct deck *deck
     for (int i = 0; i < hf.n_notes; i++)
         log_warn("%s", hf.notes[i]);
     status s = config_from_hf(c, &hf);
-    if (s == OK && hf.sliding_window > 0 && deck->data.sequence > hf.sliding_window)
-        s = fail(
-            E_DECK,
-            "data.sequence: %lld is longer than the model's sliding window of %lld, which is not supported: "
-            "at most %lld",
-            (long long)deck->data.sequence, hf.sliding_window, hf.sliding_window);
+    char *whole = realpath(dir, NULL);
+    if (s == OK && whole && strlen(whole) < sizeof c->carried.folder)
+        strcpy(c->carried.folder, whole);
+    free(whole);
     hf_config_free(&hf);
     return s;
 }
@@ -284,11 +283,23 @@ static void complete_source(struct shapes *s)
     s->source.moe.capacity_policy = s->target.moe.capacity_policy;
 }
 
+/* Token ids and tokenizer are those of model.like; if it has none, those of what the weights come from. */
+static void carry(struct config *target, const struct config *source)
+{
+    if (target->vocab != source->vocab)
+        return;
+    if (!*target->carried.keys)
+        strcpy(target->carried.keys, source->carried.keys);
+    if (!companions_there(target->carried.folder) && companions_there(source->carried.folder))
+        strcpy(target->carried.folder, source->carried.folder);
+}
+
 /* What the weights come from, given the target and the shape of `from` in s->source. */
 static status decide_start(struct shapes *s, const char *from, const struct deck *deck)
 {
     TRY(about_key(deck, s->key, shapes_locate(from, &s->checkpoint, &s->dir)));
     complete_source(s);
+    carry(&s->target, &s->source);
     TRY(config_check(&s->source));
     add_changes(s, s->key, from, &s->source);
     bool from_moe = s->source.moe.experts > 0, to_moe = s->target.moe.experts > 0;
@@ -305,7 +316,12 @@ static status decide_start(struct shapes *s, const char *from, const struct deck
  * is is counted in config.json's number already. */
 static status check_length(const struct shapes *s, const struct deck *deck)
 {
-    int64_t n = deck->data.sequence, most = s->target.max_positions;
+    int64_t n = deck->data.sequence, most = s->target.max_positions, window = s->target.carried.window;
+    if (window > 0 && n > window)
+        return fail(E_DECK,
+                    "data.sequence: %lld is longer than the model's sliding window of %lld, which is not "
+                    "supported: at most %lld",
+                    (long long)n, (long long)window, (long long)window);
     if (n <= most)
         return OK;
     return fail(E_DECK,

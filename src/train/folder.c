@@ -176,7 +176,7 @@ int signals_seen(void)
 
 status folder_append(const struct folder *f, const char *name, json_t *line, const char *schema)
 {
-    char *path = inside(f->dir, name), *text = json_dumps(line, JSON_COMPACT);
+    char *path = inside(f->dir, name), *text = json_text(line, JSON_COMPACT);
     status code = folder_check(f);
     if (code == OK)
         code = file_append(path, text, schema);

@@ -1,18 +1,15 @@
 #include "weights/export.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/io.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "format/companions.h"
+#include "format/outdir.h"
 #include "format/safetensors.h"
-#include "weights/names.h"
+#include "weights/forms.h"
 #include "weights/shape.h"
 
 enum { CHUNK = 1 << 18, FILE_NAME = 40 }; /* floats in memory at a time: 1 MiB */
@@ -21,38 +18,15 @@ struct export
 {
     struct source *source;
     const struct config *config;
+    const struct form *form;
     const char *dtype;
     enum st_type type;
     struct model model;
     int n, files;
     struct hf_name *name; /* [n] what to write ... */
-    int *array;           /* [n] ... from which array of the source ... */
+    int *array;           /* [n] ... from which array of the source (-1: zeros) ... */
     int *file;            /* [n] ... into which file: ascending */
 };
-
-status export_check(const struct config *c)
-{
-    const struct moe *m = &c->moe;
-    if (config_moe_layers(c) == 0)
-        return OK;
-    if (m->order == SOFTMAX_TOPK && !m->renormalise)
-        return fail(E_DATA,
-                    "router: softmax-topk without renormalise cannot be exported: Mixtral's expert weights "
-                    "always sum to 1");
-    if (m->shared > 0)
-        return fail(E_DATA, "a model with shared experts cannot be exported: Mixtral has none");
-    if (m->bias_rate > 0)
-        return fail(E_DATA, "a router with a balancing bias (model.moe.bias_update_rate) cannot be exported: "
-                            "Mixtral chooses by the logits alone");
-    if (c->qkv_bias)
-        return fail(E_DATA, "a MoE model with biases on Q, K and V cannot be exported: Mixtral has none");
-    if (config_moe_layers(c) < c->layers && m->granularity > 1)
-        return fail(E_DATA,
-                    "dense layers of width %lld beside experts of width %lld cannot be exported: config.json "
-                    "has one intermediate_size",
-                    (long long)c->ffn, (long long)config_expert_ffn(c));
-    return OK;
-}
 
 static status parse_dtype(struct export *e)
 {
@@ -60,45 +34,6 @@ static status parse_dtype(struct export *e)
         return fail(E_DECK, "export: dtype %s: needs float32 or bfloat16", e->dtype);
     e->type = strcmp(e->dtype, "float32") ? ST_BF16 : ST_F32;
     return OK;
-}
-
-/* ---- folders ---- */
-
-/* The first entry of a folder besides . and .., to be freed; NULL if there is none. */
-static char *first_entry(const char *dir)
-{
-    char *found = NULL;
-    DIR *d = io_opendir(dir);
-    for (struct dirent *e; d && !found && (e = readdir(d));)
-        if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-            found = mem_format("%s/%s", dir, e->d_name);
-    if (d)
-        closedir(d);
-    return found;
-}
-
-/* Remove our folder OUT_DIR.partial and its files; it has no folders inside. */
-static void remove_partial(const char *dir)
-{
-    bool going = true;
-    while (going) {
-        char *path = first_entry(dir);
-        going = path && io_unlink(path) == 0;
-        free(path);
-    }
-    io_rmdir(dir);
-}
-
-static status check_out_dir(const char *dir)
-{
-    struct stat about;
-    if (lstat(dir, &about) != 0)
-        return OK;
-    char *entry = first_entry(dir);
-    bool usable = S_ISDIR(about.st_mode) && !entry;
-    free(entry);
-    return usable ? OK
-                  : fail(E_DECK, "%s: exists and is not an empty folder: give the export a new name", dir);
 }
 
 /* ---- what goes where ---- */
@@ -130,6 +65,9 @@ static void assign_files(struct export *e, int64_t shard_bytes)
 static status find_arrays(struct export *e)
 {
     for (int i = 0; i < e->n; i++) {
+        e->array[i] = -1;
+        if (e->name[i].tensor < 0)
+            continue;
         const struct tensor *t = &e->model.tensor[e->name[i].tensor];
         e->array[i] = source_find(e->source, t->name);
         if (e->array[i] < 0)
@@ -153,6 +91,23 @@ static char *file_name(const struct export *e, int file, char out[FILE_NAME])
 
 /* ---- writing ---- */
 
+static status write_zeros(struct export *e, struct st_writer *w, int entry, int i, float *block)
+{
+    int64_t n = elements_of(&e->name[i]);
+    memset(block, 0, CHUNK * sizeof *block);
+    for (int64_t done = 0, now; done < n; done += now) {
+        now = n - done < CHUNK ? n - done : CHUNK;
+        TRY(st_write_f32(w, entry, done, now, block));
+    }
+    return OK;
+}
+
+static void scale(float *x, int64_t n, float by)
+{
+    for (int64_t i = 0; by != 1 && i < n; i++)
+        x[i] *= by;
+}
+
 /* Rows [at, at+n) of axis 0, in blocks of whole rows of axis 1. */
 static status write_tensor(struct export *e, struct st_writer *w, int entry, int i, float *block)
 {
@@ -164,6 +119,7 @@ static status write_tensor(struct export *e, struct st_writer *w, int entry, int
             int64_t left = dim[1] - row;
             slab box = {{a, row, 0}, {1, left < step ? left : step, dim[2]}};
             TRY(source_read(e->source, e->array[i], box, block, &bytes));
+            scale(block, slab_size(&box), h->scale);
             TRY(st_write_f32(w, entry, done, slab_size(&box), block));
             done += slab_size(&box);
         }
@@ -174,12 +130,13 @@ static status write_tensors(struct export *e, struct st_writer *w, int first, in
 {
     int64_t widest = CHUNK;
     for (int i = first; i < first + n; i++)
-        if (e->model.tensor[e->name[i].tensor].dim[2] > widest)
+        if (e->name[i].tensor >= 0 && e->model.tensor[e->name[i].tensor].dim[2] > widest)
             widest = e->model.tensor[e->name[i].tensor].dim[2];
     float *block = mem_new(widest, sizeof *block);
     status s = OK;
     for (int i = 0; i < n && s == OK; i++)
-        s = write_tensor(e, w, i, first + i, block);
+        s = e->array[first + i] < 0 ? write_zeros(e, w, i, first + i, block)
+                                    : write_tensor(e, w, i, first + i, block);
     free(block);
     return s;
 }
@@ -230,15 +187,16 @@ static status write_index(const struct export *e, const char *dir)
 static status write_config(const struct export *e, const char *dir)
 {
     struct hf_config h;
-    config_to_hf(&h, e->config);
+    config_to_hf(&h, e->config, e->form);
     status s = hf_config_write(&h, dir, e->dtype);
     hf_config_free(&h);
     return s;
 }
 
-static status write_all(struct export *e, const char *dir)
+static status write_all(struct export *e, const char *dir, const char *name)
 {
     TRY(write_config(e, dir));
+    TRY(companions_copy(e->config->carried.folder, dir, name));
     for (int first = 0, end; first < e->n; first = end) {
         for (end = first + 1; end < e->n && e->file[end] == e->file[first];)
             end++;
@@ -247,58 +205,42 @@ static status write_all(struct export *e, const char *dir)
     return e->files > 1 ? write_index(e, dir) : OK;
 }
 
-static status write_dir(struct export *e, const char *out_dir)
+static void plan_files(struct export *e, int64_t shard_bytes)
 {
-    char *partial = mem_format("%s.partial", out_dir);
-    remove_partial(partial); /* of an export that was killed */
-    status s =
-        io_mkdir(partial, 0777) == 0 ? OK : fail(E_SPACE, "%s: cannot be made: %s", partial, strerror(errno));
-    if (s == OK) {
-        s = write_all(e, partial);
-        if (s == OK && io_rename(partial, out_dir) != 0)
-            s = fail(E_SPACE, "%s: cannot be renamed to %s: %s", partial, out_dir, strerror(errno));
-        if (s != OK)
-            remove_partial(partial);
-    }
-    free(partial);
-    return s;
-}
-
-static status export_model(struct export *e, const char *out_dir, int64_t shard_bytes)
-{
-    e->n = names_list(&e->model, HF_OLD, &e->name);
+    e->n = names_list(&e->model, e->form->naming, &e->name);
     e->array = mem_new(e->n, sizeof *e->array);
     e->file = mem_new(e->n, sizeof *e->file);
     assign_files(e, shard_bytes);
-    status s = find_arrays(e);
-    if (s == OK)
-        s = write_dir(e, out_dir);
+}
+
+static void export_free(struct export *e)
+{
     free(e->file);
     free(e->array);
     free(e->name);
-    return s;
+    model_close(&e->model);
 }
 
-static char *without_slash(const char *dir)
+status export_hf(struct source *source, const struct config *c, const char *out_dir,
+                 const struct export_options *o)
 {
-    char *text = mem_text(dir);
-    for (size_t n = strlen(text); n > 1 && text[n - 1] == '/'; n--)
-        text[n - 1] = '\0';
-    return text;
-}
-
-status export_hf(struct source *source, const struct config *c, const char *out_dir, const char *type,
-                 int64_t shard_bytes)
-{
-    struct export e = {.source = source, .config = c, .dtype = type};
+    struct export e = {.source = source, .config = c, .dtype = o->dtype};
+    struct outdir out;
     TRY(parse_dtype(&e));
-    TRY(export_check(c));
-    TRY(check_out_dir(out_dir));
+    TRY(export_form(&e.form, c, o->as));
     struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
     model_open(&e.model, c, &one);
-    char *dir = without_slash(out_dir);
-    status s = export_model(&e, dir, shard_bytes);
-    free(dir);
-    model_close(&e.model);
+    plan_files(&e, o->shard_bytes);
+    status s = find_arrays(&e);
+    if (s == OK)
+        s = outdir_begin(&out, out_dir);
+    if (s == OK) {
+        s = write_all(&e, out.partial, out_dir);
+        if (s == OK)
+            s = outdir_publish(&out);
+        else
+            outdir_abandon(&out);
+    }
+    export_free(&e);
     return s;
 }

@@ -29,6 +29,14 @@ static const char *not_mistral(const struct config *c)
     return why ? why : no_biases(c);
 }
 
+static const char *not_llama(const struct config *c)
+{
+    const char *why = not_mistral(c);
+    return why                 ? why
+           : c->carried.window ? "model.like: its attention has a sliding window, and this form has none"
+                               : NULL;
+}
+
 static const char *not_qwen2_moe(const struct config *c)
 {
     if (!is_moe(c))
@@ -55,11 +63,11 @@ static const char *not_mixtral(const struct config *c)
 
 /* In the order of choice. */
 static const struct form forms[] = {
-    {"llama", false, false, not_mistral},
-    {"mistral", false, false, not_mistral},
-    {"qwen2", false, true, dense_only},
-    {"mixtral", true, false, not_mixtral},
-    {"qwen2_moe", true, true, not_qwen2_moe},
+    {"llama", false, HF_OLD, not_llama},
+    {"mistral", false, HF_OLD, not_mistral},
+    {"qwen2", false, HF_QWEN2, dense_only},
+    {"mixtral", true, HF_OLD, not_mixtral},
+    {"qwen2_moe", true, HF_QWEN2_MOE, not_qwen2_moe},
 };
 enum { FORMS = sizeof forms / sizeof *forms };
 

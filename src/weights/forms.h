@@ -4,12 +4,12 @@
  *         log_warn("%s", status_text());   // why no form can say the model, and which deck key it is */
 #ifndef WEIGHTS_FORMS_H
 #define WEIGHTS_FORMS_H
-#include "model/config.h"
+#include "weights/names.h"
 
 struct form {
     const char *type; /* model_type in config.json */
     bool moe;
-    bool biases; /* Q, K and V always have biases: zeros where the model has none */
+    enum naming naming;
     /** Why this form cannot say the model: a static text that names the deck key. NULL: it can. */
     const char *(*refusal)(const struct config *);
 };

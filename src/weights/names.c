@@ -9,14 +9,14 @@
 #include "weights/foreign.h"
 
 /* Where an array occurs: in any model or layer that has the slot, or only in layers of one kind. */
-enum where { ANY, DENSE, OLD, OLD_EXPERT, FUSED };
+enum where { ANY, DENSE, OLD, OLD_EXPERT, FUSED, QWEN, QWEN_EXPERT };
 
 static const struct row {
     enum slot slot;
     enum where where;
     int rank;         /* in the file */
     int at, step;     /* it is row at + e*step of axis 0 for expert e (dense: e = 0); step = 0: all rows */
-    const char *name; /* behind "model.layers.L." (and "block_sparse_moe.experts.E."), or the whole name */
+    const char *name; /* behind "model.layers.L." (and the prefix of expert E), or the whole name */
 } rows[] = {
     {T_EMBED, ANY, 2, 0, 0, "model.embed_tokens.weight"},
     {T_NORM, ANY, 1, 0, 0, "model.norm.weight"},
@@ -33,7 +33,7 @@ static const struct row {
     {T_GATE_UP, DENSE, 2, 0, 1, "mlp.gate_proj.weight"},
     {T_GATE_UP, DENSE, 2, 1, 1, "mlp.up_proj.weight"},
     {T_DOWN, DENSE, 2, 0, 1, "mlp.down_proj.weight"},
-    {T_SHARED_GATE_UP, ANY, 2, 0, 1, "mlp.shared_expert.gate_proj.weight"}, /* Qwen2-MoE's names */
+    {T_SHARED_GATE_UP, ANY, 2, 0, 1, "mlp.shared_expert.gate_proj.weight"},
     {T_SHARED_GATE_UP, ANY, 2, 1, 1, "mlp.shared_expert.up_proj.weight"},
     {T_SHARED_DOWN, ANY, 2, 0, 1, "mlp.shared_expert.down_proj.weight"},
     {T_SHARED_GATE, ANY, 2, 0, 0, "mlp.shared_expert_gate.weight"},
@@ -44,19 +44,66 @@ static const struct row {
     {T_ROUTER, FUSED, 2, 0, 0, "mlp.gate.weight"},
     {T_GATE_UP, FUSED, 3, 0, 0, "mlp.experts.gate_up_proj"},
     {T_DOWN, FUSED, 3, 0, 0, "mlp.experts.down_proj"},
+    {T_ROUTER, QWEN, 2, 0, 0, "mlp.gate.weight"},
+    {T_GATE_UP, QWEN_EXPERT, 2, 0, 2, "gate_proj.weight"},
+    {T_GATE_UP, QWEN_EXPERT, 2, 1, 2, "up_proj.weight"},
+    {T_DOWN, QWEN_EXPERT, 2, 0, 1, "down_proj.weight"},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
+
+/* "model.layers.L." PREFIX E "." */
+static const char *const expert_prefix[] = {
+    [OLD_EXPERT] = "block_sparse_moe.experts", [QWEN_EXPERT] = "mlp.experts"};
+
+static bool of_expert(const struct row *r)
+{
+    return r->where == OLD_EXPERT || r->where == QWEN_EXPERT;
+}
+
+/* ---- arrays of zeros for what a family always has ---- */
+
+static bool is_zeros(enum slot slot, const struct layer *l, enum naming naming)
+{
+    switch (slot) {
+    case T_Q_BIAS:
+    case T_K_BIAS:
+    case T_V_BIAS: return naming >= HF_QWEN2 && (l->type == BLOCK || l->type == MOE_BLOCK);
+    case T_SHARED_GATE_UP:
+    case T_SHARED_DOWN:
+    case T_SHARED_GATE: return naming == HF_QWEN2_MOE && l->type == MOE_BLOCK;
+    default: return false;
+    }
+}
+
+static void zeros_shape(enum slot slot, const struct config *c, int64_t shape[3])
+{
+    const int64_t wide = NO_SHARED_WIDTH;
+    switch (slot) {
+    case T_Q_BIAS: shape[0] = c->heads * c->head_dim; break;
+    case T_K_BIAS:
+    case T_V_BIAS: shape[0] = c->kv_heads * c->head_dim; break;
+    case T_SHARED_GATE_UP: shape[0] = wide, shape[1] = c->hidden; break;
+    case T_SHARED_DOWN: shape[0] = c->hidden, shape[1] = wide; break;
+    default: shape[0] = 1, shape[1] = c->hidden; break; /* T_SHARED_GATE */
+    }
+}
+
+/* ---- all arrays of a model ---- */
 
 static bool occurs(const struct row *r, const struct model *m, int layer, enum naming naming)
 {
     const struct layer *l = &m->layer[layer];
-    if (l->tensor[r->slot] < 0 || (r->slot == T_HEAD && m->config.tied))
+    if (r->slot == T_HEAD && m->config.tied)
         return false;
+    if (l->tensor[r->slot] < 0)
+        return is_zeros(r->slot, l, naming);
     switch (r->where) {
     case DENSE: return l->type == BLOCK;
     case OLD:
     case OLD_EXPERT: return l->type == MOE_BLOCK && naming == HF_OLD;
     case FUSED: return l->type == MOE_BLOCK && naming == HF_FUSED;
+    case QWEN:
+    case QWEN_EXPERT: return l->type == MOE_BLOCK && naming == HF_QWEN2_MOE;
     case ANY: break;
     }
     return true;
@@ -68,11 +115,26 @@ static void write_name(struct hf_name *h, const struct row *r, const struct laye
     bool block = l->type == BLOCK || l->type == MOE_BLOCK;
     if (!block)
         snprintf(h->name, sizeof h->name, "%s", r->name);
-    else if (r->where == OLD_EXPERT)
-        snprintf(h->name, sizeof h->name, "model.layers.%d.block_sparse_moe.experts.%" PRId64 ".%s",
-                 layer - 1, expert, r->name);
+    else if (of_expert(r))
+        snprintf(h->name, sizeof h->name, "model.layers.%d.%s.%" PRId64 ".%s", layer - 1,
+                 expert_prefix[r->where], expert, r->name);
     else
         snprintf(h->name, sizeof h->name, "model.layers.%d.%s", layer - 1, r->name);
+}
+
+/* Qwen2-MoE multiplies its shared expert by sigmoid(gate): one without a gate gets the gate vector 0, which
+ * gives 1/2, and twice the weights. */
+static float scale_of(const struct row *r, const struct layer *l, enum naming naming)
+{
+    return naming == HF_QWEN2_MOE && r->slot == T_SHARED_DOWN && l->tensor[T_SHARED_GATE] < 0 ? 2 : 1;
+}
+
+static struct hf_name describe_zeros(const struct row *r, const struct model *m, int layer)
+{
+    struct hf_name h = {.tensor = -1, .rank = r->rank, .scale = 1};
+    zeros_shape(r->slot, &m->config, h.shape);
+    write_name(&h, r, &m->layer[layer], layer, 0);
+    return h;
 }
 
 static struct hf_name describe(const struct row *r, const struct model *m, int layer, int64_t expert)
@@ -88,19 +150,30 @@ static struct hf_name describe(const struct row *r, const struct model *m, int l
     return h;
 }
 
+/* Row r in a layer: one array, or one for each expert. */
+static void add_row(struct hf_name *out, const struct row *r, const struct model *m, int layer, int64_t times,
+                    enum naming naming)
+{
+    bool zeros = m->layer[layer].tensor[r->slot] < 0;
+    for (int64_t e = 0; e < times; e++) {
+        out[e] = zeros ? describe_zeros(r, m, layer) : describe(r, m, layer, e);
+        out[e].scale = scale_of(r, &m->layer[layer], naming);
+    }
+}
+
 int names_list(const struct model *m, enum naming naming, struct hf_name **out)
 {
     int64_t n = 0, room = 0, experts = m->config.moe.experts;
     *out = NULL;
     for (int l = 0; l < m->n_layers; l++)
         for (int i = 0; i < ROWS; i++) {
-            int64_t times = !occurs(&rows[i], m, l, naming) ? 0 : rows[i].where == OLD_EXPERT ? experts : 1;
+            int64_t times = !occurs(&rows[i], m, l, naming) ? 0 : of_expert(&rows[i]) ? experts : 1;
             if (n + times > room) {
                 room = 2 * (n + times);
                 *out = mem_grow(*out, room, sizeof **out);
             }
-            for (int64_t e = 0; e < times; e++)
-                (*out)[n++] = describe(&rows[i], m, l, e);
+            add_row(*out + n, &rows[i], m, l, times, naming);
+            n += times;
         }
     return (int)n;
 }

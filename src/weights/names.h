@@ -5,13 +5,20 @@
 #include "model/tensors.h"
 #include "weights/map.h"
 
-enum naming { HF_OLD, HF_FUSED }; /* Mixtral: block_sparse_moe.experts.E.w1 | mlp.experts.gate_up_proj */
+/* Mixtral: block_sparse_moe.experts.E.w1 | mlp.experts.gate_up_proj. Qwen2: biases on Q, K and V, which are
+ * zeros where the model has none. Qwen2-MoE: these, mlp.experts.E.gate_proj, and a shared expert with a gate
+ * in every MoE layer. The last two are for export. */
+enum naming { HF_OLD, HF_FUSED, HF_QWEN2, HF_QWEN2_MOE };
+/* Width of the shared expert of zeros that Qwen2-MoE needs where the model has none: any usual number of
+ * tensor-parallel ranks divides it. */
+enum { NO_SHARED_WIDTH = 64 };
 
-/* A Hugging Face array and the part of our tensor that it is: rows [at, at+n) of axis 0. */
+/* A Hugging Face array and the part of our tensor that it is: rows [at, at+n) of axis 0, times `scale`. */
 struct hf_name {
     char name[128];
-    int tensor;
+    int tensor; /* -1: the model has no such tensor, the array is zeros */
     int64_t at, n;
+    float scale;      /* 1 or 2 */
     int rank;         /* of the array in the file */
     int64_t shape[3]; /* its shape there, first `rank` entries */
 };

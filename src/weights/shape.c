@@ -22,6 +22,16 @@ static status moe_from_hf(struct moe *moe, const struct hf_config *h)
     return OK;
 }
 
+static status carried_from_hf(struct carried *to, const struct hf_config *h)
+{
+    const char *keys = h->carried ? h->carried : "";
+    if (strlen(keys) >= sizeof to->keys)
+        return fail(E_DATA, "config.json: its token ids need more than %zu bytes", sizeof to->keys - 1);
+    to->window = h->sliding_window;
+    strcpy(to->keys, keys);
+    return OK;
+}
+
 status config_from_hf(struct config *c, const struct hf_config *h)
 {
     if (h->layers > MAX_LAYERS)
@@ -46,6 +56,7 @@ status config_from_hf(struct config *c, const struct hf_config *h)
         .qkv_bias = h->qkv_bias,
         .max_positions = h->max_positions,
     };
+    TRY(carried_from_hf(&c->carried, h));
     return h->experts > 0 ? moe_from_hf(&c->moe, h) : OK;
 }
 
@@ -53,7 +64,11 @@ static void moe_to_hf(struct hf_config *h, const struct config *c)
 {
     h->experts = c->moe.experts;
     h->top_k = c->moe.top_k;
-    h->intermediate = config_expert_ffn(c);
+    h->expert_width = config_expert_ffn(c);
+    h->shared_width = c->moe.shared > 0 ? c->moe.shared * h->expert_width : NO_SHARED_WIDTH;
+    h->renormalise = c->moe.order == TOPK_SOFTMAX || c->moe.renormalise;
+    if (!strcmp(h->model_type, "mixtral"))
+        h->intermediate = h->expert_width;
     if (config_moe_layers(c) == c->layers)
         return;
     h->moe_layers = mem_new(c->layers, sizeof *h->moe_layers);
@@ -63,9 +78,8 @@ static void moe_to_hf(struct hf_config *h, const struct config *c)
             h->moe_layers[h->n_moe_layers++] = l;
 }
 
-void config_to_hf(struct hf_config *h, const struct config *c)
+void config_to_hf(struct hf_config *h, const struct config *c, const struct form *form)
 {
-    bool moe = config_moe_layers(c) > 0;
     *h = (struct hf_config){
         .hidden = c->hidden,
         .intermediate = c->ffn,
@@ -83,10 +97,12 @@ void config_to_hf(struct hf_config *h, const struct config *c)
         .rope_high = c->rope.high_freq,
         .rope_original = c->rope.original_positions,
         .tied = c->tied,
-        .qkv_bias = c->qkv_bias,
+        .qkv_bias = form->naming == HF_QWEN2 || form->naming == HF_QWEN2_MOE,
+        .sliding_window = c->carried.window,
+        .carried = *c->carried.keys ? mem_text(c->carried.keys) : NULL,
         .n_moe_layers = -1,
     };
-    snprintf(h->model_type, sizeof h->model_type, "%s", moe ? "mixtral" : c->qkv_bias ? "qwen2" : "llama");
-    if (moe)
+    snprintf(h->model_type, sizeof h->model_type, "%s", form->type);
+    if (form->moe)
         moe_to_hf(h, c);
 }

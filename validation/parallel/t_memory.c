@@ -52,7 +52,7 @@ static status write_dense(void)
     status s = plan_random(&plan, &m, 1);
     if (s == OK) {
         struct source *source = source_open_plan(plan, &m);
-        s = export_hf(source, &dense, the.dir, "bfloat16", (int64_t)1 << 30);
+        s = export_hf(source, &dense, the.dir, &(struct export_options){NULL, "bfloat16", (int64_t)1 << 30});
         source_close(source);
     }
     model_close(&m);

@@ -95,8 +95,7 @@ on_layout 4 4 4 1
 on_layout 4 2 1 4
 on_layout 8 4 8 1
 
-"$COPPICE" upcycle "$work/probe.yaml" --out "$work/grown" > "$work/said" 2>&1
-grep -q "biases on Q, K and V cannot be exported" "$work/said"
+ends 65 "$COPPICE" upcycle "$work/probe.yaml" --out "$work/grown" --as mixtral && said "model.qkv_bias" && [ ! -e "$work/grown" ]
 verdict $? "coppice upcycle refuses what Mixtral cannot say"
 
 deck "like: $work/untied, hidden: 28, ffn: 20, layers: 4, heads: 12, moe: {experts: 8, top_k: 4, granularity: 2}" \

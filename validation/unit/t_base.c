@@ -288,6 +288,36 @@ static void test_json(void)
     free(partial);
 }
 
+/* Reals as Python's repr writes them; texts that look like numbers stay. */
+static void test_json_reals(void)
+{
+    static const struct {
+        double x;
+        const char *text;
+    } reals[] = {
+        {1e-5, "1e-05"}, {1e-4, "0.0001"}, {0.1, "0.1"}, {500000, "500000.0"}, {0, "0.0"}, {-2.5, "-2.5"},
+        {1e15, "1000000000000000.0"}, {1e16, "1e+16"}, {1.0 / 3, "0.3333333333333333"}, {5e-324, "5e-324"},
+        {0.1 + 0.2, "0.30000000000000004"}, {1.7976931348623157e308, "1.7976931348623157e+308"},
+    };
+    int bad = 0;
+    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) {
+        json_t *value = json_real(reals[i].x);
+        char *text = json_text(value, 0);
+        if (strcmp(text, reals[i].text) || strtod(text, NULL) != reals[i].x) {
+            printf("# %s, not %s\n", text, reals[i].text);
+            bad++;
+        }
+        free(text);
+        json_decref(value);
+    }
+    ok(bad == 0, "reals have the fewest digits that read back (%d bad)", bad);
+    json_t *mixed = json_pack("{s:f, s:s, s:[i, f, b]}", "a\"1.5e-1", 1e-5, "b", "1.00 \\", "c", 12, 2.0, 1);
+    char *text = json_text(mixed, JSON_COMPACT);
+    ok(!strcmp(text, "{\"a\\\"1.5e-1\":1e-05,\"b\":\"1.00 \\\\\",\"c\":[12,2.0,true]}"), "%s", text);
+    free(text);
+    json_decref(mixed);
+}
+
 static bool file_is(const char *path, const char *want)
 {
     char got[512];
@@ -370,6 +400,7 @@ int main(void)
     test_uniform();
     test_permute();
     test_json();
+    test_json_reals();
     test_log();
     test_numbers();
     rmdir(folder);

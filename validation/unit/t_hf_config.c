@@ -378,7 +378,8 @@ static bool same(const struct hf_config *a, const struct hf_config *b)
            a->rope_factor == b->rope_factor && a->rope_low == b->rope_low && a->rope_high == b->rope_high &&
            a->rope_original == b->rope_original && a->tied == b->tied && a->qkv_bias == b->qkv_bias &&
            a->sliding_window == b->sliding_window && a->experts == b->experts && a->top_k == b->top_k &&
-           a->n_moe_layers == b->n_moe_layers &&
+           a->n_moe_layers == b->n_moe_layers && !a->carried == !b->carried &&
+           (!a->carried || strcmp(a->carried, b->carried) == 0) &&
            (a->n_moe_layers <= 0 ||
             memcmp(a->moe_layers, b->moe_layers, sizeof(int) * (size_t)a->n_moe_layers) == 0);
 }
@@ -420,17 +421,21 @@ static void test_write(void)
 {
     static const char *const types[] = {"llama", "mistral", "qwen2", "mixtral"};
     int layers[2] = {1, 3};
+    char ids[] = "{\"bos_token_id\":1,\"eos_token_id\":[2,3],\"pad_token_id\":null,\"initializer_range\":0.02}";
     for (int i = 0; i < 4; i++)
         round_trip(example(types[i]), "a plain one");
     struct hf_config c = example("llama");
     c.rope_llama3 = true, c.rope_factor = 8, c.rope_low = 1, c.rope_high = 4, c.rope_original = 64;
     round_trip(c, "llama3 rotary embeddings");
+    c = example("llama");
+    c.carried = ids;
+    round_trip(c, "token ids");
     c = example("mistral");
     c.sliding_window = 256;
     round_trip(c, "a sliding window");
     c = example("mixtral");
     c.n_moe_layers = 2, c.moe_layers = layers;
-    round_trip(c, "some MoE layers");
+    ok(hf_config_write(&c, scratch(""), "float32") == E_DATA && says("every layer"), "mixtral has no dense layers");
     c = example("llama");
     c.experts = 8;
     ok(hf_config_write(&c, scratch(""), "float32") == E_DATA && says("8 experts"), "llama has no experts");

@@ -83,7 +83,12 @@ static bool shape_returns(const struct config *c, const struct hf_config *h)
 {
     struct hf_config again;
     struct config twice;
-    config_to_hf(&again, c);
+    const struct form *form;
+    if (export_form(&form, c, NULL) != OK)
+        return false;
+    if (config_moe_layers(c) > 0 && config_moe_layers(c) < c->layers) /* such a Mixtral is read, but not written */
+        return !strcmp(form->type, "qwen2_moe");
+    config_to_hf(&again, c, form);
     bool good = config_from_hf(&twice, &again) == OK && !memcmp(&twice.moe, &c->moe, sizeof c->moe) &&
                 config_same_trunk(&twice, c) && !strcmp(again.model_type, h->model_type) &&
                 again.intermediate == h->intermediate && again.rope_llama3 == h->rope_llama3;
