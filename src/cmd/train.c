@@ -45,6 +45,16 @@ static status open_folder(struct job *j)
     return j->s.rank == 0 ? folder_open(&j->folder, j->s.options.fresh) : OK;
 }
 
+/* Checkpoints hold the masters, so a run may go on in the other precision: said, because its losses differ. */
+static void tell_precision(const struct job *j, const struct deck *then)
+{
+    const char *was = then->device.precision, *is = j->s.deck.device.precision;
+    if (strcmp(was, is) != 0)
+        log_say("precision %s where the checkpoint was written in %s: the fp32 masters are kept, working weights "
+                "are %s",
+                is, was, strcmp(is, "bf16") == 0 ? "rounded from them" : "the masters themselves");
+}
+
 /* May this deck continue what the checkpoint's deck began? A branch may change every key. */
 static status check_restart(struct job *j)
 {
@@ -55,6 +65,7 @@ static status check_restart(struct job *j)
         deck_parse(&then, j->checkpoint, j->index.state.deck, (int64_t)strlen(j->index.state.deck), "/");
     if (code == OK) {
         char *diff = deck_restart_diff(&j->s.deck, &then);
+        tell_precision(j, &then);
         if (j->branches)
             log_say("branch    of %s%s%s", j->checkpoint, diff ? "\n" : "", diff ? diff : "");
         else if (diff)
