@@ -233,6 +233,48 @@ static void test_family(const struct family *k, const char *type, int64_t shard_
     model_close(&m);
 }
 
+/* Qwen2-MoE's arrays by their names in transformers: a shared expert without a gate has the gate vector 0 and
+ * twice its weights; biases that the model has not are zeros. */
+static void test_literal(void)
+{
+    static const struct {
+        const char *tensor; /* "" = zeros */
+        struct hf_name is;
+    } arrays[] = {
+        {"", {"model.layers.0.mlp.shared_expert_gate.weight", -1, 0, 0, 1, 2, {1, 12}}},
+        {"layers.0.shared_down",
+         {"model.layers.0.mlp.shared_expert.down_proj.weight", 0, 0, 1, 2, 2, {12, 10}}},
+        {"layers.0.shared_gate_up",
+         {"model.layers.0.mlp.shared_expert.up_proj.weight", 0, 1, 1, 1, 2, {10, 12}}},
+        {"", {"model.layers.2.self_attn.q_proj.bias", -1, 0, 0, 1, 1, {24}}},
+        {"", {"model.layers.2.self_attn.v_proj.bias", -1, 0, 0, 1, 1, {12}}},
+        {"layers.1.router", {"model.layers.1.mlp.gate.weight", 0, 0, 1, 1, 2, {4, 12}}},
+        {"layers.1.gate_up", {"model.layers.1.mlp.experts.3.up_proj.weight", 0, 7, 1, 1, 2, {10, 12}}},
+        {"layers.1.gate_up", {"model.layers.1.mlp.experts.2.gate_proj.weight", 0, 4, 1, 1, 2, {10, 12}}},
+        {"layers.1.down", {"model.layers.1.mlp.experts.2.down_proj.weight", 0, 2, 1, 1, 2, {12, 10}}},
+    };
+    struct config c = config_of(&families[10]);
+    struct model m;
+    struct source *have = NULL;
+    char *dir = inside("out");
+    model_open(&m, &c, &alone);
+    struct source *source = random_source(&m);
+    if (!ok(export_as(source, &c, dir, NULL, "float32", ONE_FILE) == OK && source_open_hf(&have, dir) == OK,
+            "an export to look into"))
+        return;
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+        struct hf_name is = arrays[i].is;
+        is.tensor = *arrays[i].tensor ? model_find(&m, arrays[i].tensor) : -1;
+        ok(array_is(have, &is, &m, source), "%s is %g x %s", is.name, (double)is.scale,
+           is.tensor < 0 ? "zeros" : arrays[i].tensor);
+    }
+    source_close(have);
+    source_close(source);
+    model_close(&m);
+    remove_folder(dir);
+    free(dir);
+}
+
 /* config.json of an export; the caller drops it. NULL if there is none. */
 static json_t *exported_config(const struct config *c, const char *as)
 {
@@ -453,6 +495,7 @@ int main(void)
         test_family(&families[i], "float32", 5000);
     }
     test_family(&families[3], "bfloat16", ONE_FILE);
+    test_literal();
     test_config();
     test_forms();
     test_failures();
