@@ -67,7 +67,8 @@ static const char WHICH[] =
 static void say_missing(const char *from, const char *name)
 {
     if (!*from)
-        log_say("tokenizer none: no folder is known that has one; copy it into %s (%s, those that exist)",
+        log_say("tokenizer none: the model names no Hugging Face folder that it comes from. If there is one, "
+                "copy its tokenizer into %s (%s, those that exist), and its token ids into config.json",
                 name, WHICH);
     else if (!io_exists(from))
         log_warn("%s: is gone, so no tokenizer was copied: copy it from there into %s (%s, those that exist)",
