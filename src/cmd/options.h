@@ -12,7 +12,7 @@ struct options {
     char **set; /* texts of --set a.b=c, borrowed */
     bool json, quiet, fresh, curve, explain, markdown;
     char *out, *expect, *as, *dtype, *diff, *branch, *format; /* borrowed; NULL if absent */
-    int64_t ranks;                                       /* 0 if absent */
+    int64_t ranks;                                            /* 0 if absent */
 };
 
 /** Parse what stands behind the command's name. The command's row (cmd/commands.c) says which options it
