@@ -20,15 +20,43 @@ static view owned_values(const struct store *s, const struct shard *shard, enum 
     return kind == GRAD ? store_shard_grad(s, shard) : store_shard(s, shard);
 }
 
-static int name_of(const struct hf_name *names, int n, int tensor, int64_t plane)
+/* Names by the planes of tensors: plane p of tensor t lies in the array name[first[t] + p]. */
+struct planes {
+    int64_t *first; /* [n_tensors] */
+    int *name;
+};
+
+static void planes_open(struct planes *p, const struct model *m, const struct hf_name *names, int n)
 {
+    int64_t all = 0;
+    p->first = mem_new(m->n_tensors, sizeof *p->first);
+    for (int t = 0; t < m->n_tensors; t++) {
+        p->first[t] = all;
+        all = mem_add(all, m->tensor[t].dim[0]);
+    }
+    p->name = mem_new(all, sizeof *p->name);
+    for (int64_t i = 0; i < all; i++)
+        p->name[i] = -1;
     for (int i = 0; i < n; i++)
-        if (names[i].tensor == tensor && plane >= names[i].at && plane < names[i].at + names[i].n)
-            return i;
-    bug("no Hugging Face name for plane %lld of tensor %d", (long long)plane, tensor);
+        for (int64_t plane = names[i].at; plane < names[i].at + names[i].n; plane++)
+            p->name[p->first[names[i].tensor] + plane] = i;
 }
 
-static status visit_shard(const struct shard *shard, const float *value, const struct hf_name *names, int n,
+static int name_of(const struct planes *p, int tensor, int64_t plane)
+{
+    int name = p->name[p->first[tensor] + plane];
+    if (name < 0)
+        bug("no Hugging Face name for plane %lld of tensor %d", (long long)plane, tensor);
+    return name;
+}
+
+static void planes_close(struct planes *p)
+{
+    free(p->first);
+    free(p->name);
+}
+
+static status visit_shard(const struct shard *shard, const float *value, const struct planes *planes,
                           visit *call, void *with)
 {
     slab boxes[5];
@@ -38,14 +66,16 @@ static status visit_shard(const struct shard *shard, const float *value, const s
         one.n[0] = 1;
         for (int64_t a = 0; a < boxes[i].n[0]; a++, value += slab_size(&one)) {
             one.lo[0] = boxes[i].lo[0] + a;
-            struct owned o = {name_of(names, n, shard->tensor, one.lo[0]), one, value};
+            struct owned o = {name_of(planes, shard->tensor, one.lo[0]), one, value};
             TRY(call(with, &o));
         }
     }
     return OK;
 }
 
-static status visit_owned(const struct store *s, enum kind kind, const struct hf_name *names, int n,
+/* What this rank owns of the trained tensor `tensor`, or of all (-1); state of the routing has no Hugging
+ * Face name. */
+static status visit_owned(const struct store *s, enum kind kind, int tensor, const struct planes *planes,
                           visit *call, void *with)
 {
     const struct model *m = s->model;
@@ -53,11 +83,11 @@ static status visit_owned(const struct store *s, enum kind kind, const struct hf
     int count = model_shards(m, &s->layout, s->rank, MASTER, shard, m->n_tensors);
     status code = OK;
     for (int i = 0; i < count && code == OK; i++) {
-        if (!m->tensor[shard[i].tensor].trained) /* state of the routing: has no Hugging Face name */
+        if (!m->tensor[shard[i].tensor].trained || (tensor >= 0 && shard[i].tensor != tensor))
             continue;
         float *host = mem_new(shard[i].part.n, sizeof *host);
         dev_download(s->dev, host, owned_values(s, &shard[i], kind));
-        code = visit_shard(&shard[i], host, names, n, call, with);
+        code = visit_shard(&shard[i], host, planes, call, with);
         free(host);
     }
     free(shard);
@@ -97,9 +127,12 @@ static status compare_local(struct comparison *c, const struct store *s, enum ki
     struct reference r = {.into = c};
     TRY(source_open_file(&r.source, path, prefix));
     r.map = mem_new(s->model->n_tensors, sizeof *r.map);
+    struct planes planes;
+    planes_open(&planes, s->model, c->names, c->n);
     status code = names_maps(s->model, r.source, r.map);
     if (code == OK)
-        code = visit_owned(s, kind, c->names, c->n, compare_box, &r);
+        code = visit_owned(s, kind, -1, &planes, compare_box, &r);
+    planes_close(&planes);
     for (int i = 0; i < s->model->n_tensors; i++)
         map_free(&r.map[i]);
     free(r.map);
@@ -141,18 +174,19 @@ double difference_ratio(const struct difference *d)
 
 /* What a rank sends of one array: boxes with their values. */
 struct packed {
-    int wanted;
     char *bytes;
-    int64_t n;
+    int64_t n, room;
 };
 
+/* Into the packet of its array; `with` is [names]. */
 static status pack_box(void *with, const struct owned *o)
 {
-    struct packed *p = with;
-    if (o->name != p->wanted)
-        return OK;
+    struct packed *p = (struct packed *)with + o->name;
     int64_t values = slab_size(&o->box) * (int64_t)sizeof(float), more = (int64_t)sizeof o->box + values;
-    p->bytes = mem_grow(p->bytes, p->n + more, 1);
+    if (p->n + more > p->room) {
+        p->room = 2 * p->room + more;
+        p->bytes = mem_grow(p->bytes, p->room, 1);
+    }
     memcpy(p->bytes + p->n, &o->box, sizeof o->box);
     memcpy(p->bytes + p->n + sizeof o->box, o->value, (size_t)values);
     p->n += more;
@@ -174,25 +208,31 @@ static void unpack(const char *bytes, int64_t n, const struct hf_name *name, con
     }
 }
 
-static status write_one(struct comm *comm, const struct store *s, enum kind kind, const struct hf_name *names,
-                        int n, int i, struct st_writer *writer, int declared)
+/* On rank 0: the array from what all ranks sent. */
+static status write_array(const struct store *s, const struct hf_name *name, const char *all, int64_t bytes,
+                          struct st_writer *writer, int declared)
 {
-    struct packed mine = {.wanted = i};
-    status code = visit_owned(s, kind, names, n, pack_box, &mine);
+    const int64_t *dim = s->model->tensor[name->tensor].dim;
+    int64_t elements = name->n * dim[1] * dim[2];
+    float *whole = mem_new(elements, sizeof *whole);
+    unpack(all, bytes, name, dim, whole);
+    status code = st_write_f32(writer, declared, 0, elements, whole);
+    free(whole);
+    return code;
+}
+
+/* Takes `mine`. COLLECTIVE. */
+static status write_one(struct comm *comm, const struct store *s, const struct hf_name *name,
+                        struct packed *mine, struct st_writer *writer, int declared)
+{
     int64_t *size = mem_new(comm_size(comm), sizeof *size), total = 0;
     char *all = NULL;
-    comm_gather_v(comm, &all, size, mine.bytes, mine.n);
-    if (writer) {
-        const int64_t *dim = s->model->tensor[names[i].tensor].dim;
-        int64_t elements = names[i].n * dim[1] * dim[2];
-        float *whole = mem_new(elements, sizeof *whole);
-        for (int r = 0; r < comm_size(comm); r++)
-            total += size[r];
-        unpack(all, total, &names[i], dim, whole);
-        code = st_write_f32(writer, declared, 0, elements, whole);
-        free(whole);
-    }
-    free(mine.bytes);
+    comm_gather_v(comm, &all, size, mine->bytes, mine->n);
+    for (int r = 0; r < comm_size(comm); r++)
+        total += size[r];
+    status code = writer ? write_array(s, name, all, total, writer, declared) : OK;
+    free(mine->bytes);
+    *mine = (struct packed){0};
     free(all);
     free(size);
     return comm_agree(comm, code);
@@ -201,7 +241,20 @@ static status write_one(struct comm *comm, const struct store *s, enum kind kind
 status compare_write(struct comm *comm, const struct store *s, enum kind kind, const struct hf_name *names,
                      int n, struct st_writer *writer, int first)
 {
+    struct packed *packed = mem_new(n, sizeof *packed);
+    struct planes planes;
+    status code = OK;
+    planes_open(&planes, s->model, names, n);
+    for (int i = 0, tensor = -1; i < n && code == OK; i++) { /* names of one tensor stand together */
+        if (names[i].tensor != tensor)
+            code = comm_agree(comm, visit_owned(s, kind, names[i].tensor, &planes, pack_box, packed));
+        tensor = names[i].tensor;
+        if (code == OK)
+            code = write_one(comm, s, &names[i], &packed[i], writer, first + i);
+    }
     for (int i = 0; i < n; i++)
-        TRY(write_one(comm, s, kind, names, n, i, writer, first + i));
-    return OK;
+        free(packed[i].bytes);
+    planes_close(&planes);
+    free(packed);
+    return code;
 }

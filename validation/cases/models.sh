@@ -262,5 +262,28 @@ for what in config.json model.safetensors; do
     ln -s /dev/zero "$work/m/$what"
     refuses "a device as $what" "$what: not a regular file" "$work/m"
 done
+model m
+deck "like: $work/m"
+rm -rf "$work/run"
+"$COPPICE" train "$work/deck.yaml" > "$work/said" 2>&1
+for step in "$work"/run/ckpt/step_*; do rm "$step/shard_0000.h5" && mkfifo "$step/shard_0000.h5"; done
+ends 76 timeout -s KILL 20 "$COPPICE" export "$step" --out "$work/piped" && said 'shard_0000.h5.*not a regular file'
+verdict $? "a pipe as a checkpoint's shard"
+
+# ---- many arrays ----
+{ echo "start: random"
+  echo "model: {hidden: 32, ffn: 32, layers: 24, heads: 4, kv_heads: 2, vocab: 128, moe: {experts: 64, top_k: 2}}"
+  echo "run: {steps: 1}"
+  echo "data: {sequence: 16, train: [$work/t], split: [0.9, 0.1]}"
+  echo "batch: {sequences: 4, micro: 2}"; } > "$work/deck.yaml"
+ends 0 timeout 40 "$COPPICE" probe "$work/deck.yaml" --out "$work/many.safetensors" &&
+    ends 0 "$COPPICE" probe "$work/deck.yaml" --expect "$work/many.safetensors" --quiet
+verdict $? "gradients of 4,800 arrays are written in time (two minutes where each looks through all) and read again"
+if test_ranks 4 1; then
+    ends 0 launch 4 "$COPPICE" probe "$work/deck.yaml" --set parallel.expert=2 --set parallel.tensor=2 \
+        --out "$work/many4.safetensors" &&
+        ends 0 "$COPPICE" probe "$work/deck.yaml" --expect "$work/many4.safetensors" --quiet
+    verdict $? "... those of 4 ranks, too"
+fi
 
 finish
