@@ -28,8 +28,8 @@ static const struct command commands[] = {
      "coppice deck check deck.yaml --ranks 8"},
     {"deck show", cmd_deck_show, "DECK...", "set json", "every key, its value and where it came from",
      "coppice deck show base.yaml variant.yaml --set batch.micro=2"},
-    {"deck keys", cmd_deck_keys, "", "json markdown", "all keys of a deck, with their meaning",
-     "coppice deck keys"},
+    {"deck keys", cmd_deck_keys, "[NAME]", "json markdown", "the keys of a deck (all, or those with NAME in them), with their meaning",
+     "coppice deck keys capacity"},
     {"env", cmd_env, "", "", "build, libraries, machine, limits, variables", "coppice env"},
     {"help", cmd_help, "[COMMAND]", "", "this list, or more about one command", "coppice help train"},
 };

@@ -172,15 +172,34 @@ static void print_json(json_t *value)
     json_decref(value);
 }
 
+/* Is a key asked for? By its name, or by any part of it; without a name every key is. */
+static bool is_asked(const struct options *o, const struct key *key)
+{
+    return o->n_files == 0 || strstr(key->path, o->files[0]);
+}
+
+static status check_asked(const struct options *o, const struct key *key, int n)
+{
+    if (o->n_files > 1 || (o->n_files && o->markdown))
+        return fail(E_DECK, "coppice deck keys takes one name at most, and none with --markdown");
+    for (int i = 0; i < n; i++)
+        if (is_asked(o, &key[i]))
+            return OK;
+    return fail(E_DECK, "no key's name contains %s; coppice deck keys lists all", o->files[0]);
+}
+
 static status print_keys(const struct options *o)
 {
     int n;
     const struct key *key = deck_keys(&n);
+    TRY(check_asked(o, key, n));
     json_t *rows = o->json ? json_array() : NULL;
     if (o->markdown)
         print_markdown(key, n);
     for (int i = 0; i < n && !o->markdown; i++)
-        if (o->json)
+        if (!is_asked(o, &key[i]))
+            continue;
+        else if (o->json)
             json_array_append_new(rows, key_json(&key[i]));
         else
             print_plain(&key[i]);

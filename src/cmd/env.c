@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
+#include <xxhash.h>
+#include <yaml.h>
 #include "config.h"
 #include "base/host.h"
 #include "base/json.h"
@@ -15,6 +17,13 @@
 #include "comm/comm.h"
 #include "device/dev.h"
 #include "format/h5.h"
+
+/* clang's __VERSION__ names it, GCC's is a number. */
+#ifdef __clang__
+#    define COMPILER "%s"
+#else
+#    define COMPILER "GCC %s"
+#endif
 
 extern char **environ;
 
@@ -65,6 +74,13 @@ static void show_system(void)
     show_limit("open files", RLIMIT_NOFILE);
 }
 
+static void show_libraries(void)
+{
+    unsigned xxhash = XXH_versionNumber();
+    log_say("libraries   %s, HDF5 %s, jansson %s, libyaml %s, xxHash %u.%u.%u", comm_mpi_library(), h5_version(),
+            jansson_version_str(), yaml_get_version_string(), xxhash / 10000, xxhash / 100 % 100, xxhash % 100);
+}
+
 int cmd_env(int argc, char **argv)
 {
     struct options o;
@@ -78,8 +94,8 @@ int cmd_env(int argc, char **argv)
         log_error(status_text());
         return code;
     }
-    log_say("Coppice     %s (%s), compiled by %s", PACKAGE_VERSION, COPPICE_REVISION, __VERSION__);
-    log_say("libraries   %s, HDF5 %s, jansson %s", comm_mpi_library(), h5_version(), jansson_version_str());
+    log_say("Coppice     %s (%s), compiled by " COMPILER, PACKAGE_VERSION, COPPICE_REVISION, __VERSION__);
+    show_libraries();
     if (dev_open(&dev, "cpu", 0, &options) == OK) {
         log_say("cpu         %s", dev_about(dev));
         dev_close(dev);

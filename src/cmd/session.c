@@ -129,6 +129,7 @@ static char *data_sizes(const struct data *d)
 static status open_data(struct session *s)
 {
     TRY(data_open(&s->data, &s->deck.data, (uint64_t)s->deck.run.seed, s->shapes.target.vocab));
+    TRY(data_check(s->data));
     return check_batches(s);
 }
 

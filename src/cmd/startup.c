@@ -142,6 +142,20 @@ static void show_model(const struct session *s)
         log_say("model     %s: %s parameters, %s active", shape, b, active);
 }
 
+static void show_data(const struct session *s)
+{
+    const struct deck *d = &s->deck;
+    double a_step = (double)d->batch.sequences * (double)d->data.sequence;
+    double tokens = d->run.steps ? (double)d->run.steps * a_step : (double)d->run.tokens;
+    char *data = data_about(s->data), text[32];
+    log_say("data      %s | %s tokens a step, %.3g epochs", data, text_count(text, a_step),
+            data_epochs(s->data, tokens));
+    free(data);
+    if (data_valid_sets(s->data) && d->eval.tokens < d->data.sequence)
+        log_warn("eval.tokens: %lld is less than one window of data.sequence: %lld tokens; one window is used",
+                 (long long)d->eval.tokens, (long long)d->data.sequence);
+}
+
 status startup_machine(const struct session *s, double ceiling)
 {
     char free_text[32];
@@ -158,9 +172,7 @@ status startup_machine(const struct session *s, double ceiling)
     warn_deck(s);
     free(places);
     show_model(s);
-    char *data = data_about(s->data);
-    log_say("data      %s", data);
-    free(data);
+    show_data(s);
     return OK;
 }
 

@@ -151,6 +151,13 @@ void data_close(struct data *d)
     free(d);
 }
 
+status data_check(const struct data *d)
+{
+    for (int i = 0; i < d->files; i++)
+        TRY(tokens_check(&d->file[i], d->vocab));
+    return OK;
+}
+
 /* ---- what there is ---- */
 
 static int64_t total(const struct sets *sets)
@@ -167,6 +174,15 @@ int64_t data_train_tokens(const struct data *d)
     const struct batch_file *f = &d->batches;
 
     return d->from_file ? mem_mul(mem_mul(f->steps, f->batch), f->sequence) : total(&d->train);
+}
+
+double data_epochs(const struct data *d, double tokens)
+{
+    double most = d->from_file ? tokens / (double)data_train_tokens(d) : 0;
+
+    for (int i = 0; i < d->train.n; i++)
+        most = fmax(most, tokens * d->blend.weight[i] / (double)(d->train.set[i].windows * d->sequence));
+    return most;
 }
 
 int64_t data_file_steps(const struct data *d)
@@ -206,6 +222,7 @@ int64_t data_valid_windows(const struct data *d, int set, int64_t tokens)
     int64_t there = file ? d->batches.steps * d->batches.batch : set_of(d, set)->windows;
     int64_t wanted = tokens / d->sequence;
 
+    wanted = wanted > 0 ? wanted : 1; /* a loss of no window is no number */
     return wanted < there ? wanted : there;
 }
 

@@ -13,8 +13,12 @@ struct data;
  *  sequence lengths (train.tokens, tokens): the one that is data.sequence is read. E_DATA: "FILE: ...",
  *  also if a set has fewer than sequence + 1 tokens. On failure there is nothing to close. */
 status data_open(struct data **, const struct data_section *, uint64_t seed, int64_t vocab) MUST_USE;
+/** Are the ids of all sets inside the vocabulary? As tokens_check. E_DATA: file, document, id. */
+status data_check(const struct data *) MUST_USE;
 void data_close(struct data *);
 int64_t data_train_tokens(const struct data *); /* of all sets; of the file for batches */
+/** How often `tokens` tokens of training go through a set: the most, of several sets. */
+double data_epochs(const struct data *, double tokens);
 /** Steps that a batches file holds; -1 for token sets (endless). And its [batch, sequence] (0 for sets). */
 int64_t data_file_steps(const struct data *);
 void data_file_shape(const struct data *, int64_t *sequences, int64_t *sequence);
@@ -29,7 +33,7 @@ void data_locate(struct data *, int64_t sample, int *set, int64_t *window);
 
 int data_valid_sets(const struct data *);
 const char *data_valid_name(const struct data *, int set);
-/** floor(tokens/S), at most what is there; set -1 as in data_window. */
+/** floor(tokens/S), at least 1, at most what is there; set -1 as in data_window. */
 int64_t data_valid_windows(const struct data *, int set, int64_t tokens);
 /** Window of a validation set in file order; set -1 = the first training set (certificate). */
 status data_window(struct data *, int set, int64_t window, int32_t *ids, int32_t *targets) MUST_USE;

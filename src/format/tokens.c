@@ -19,7 +19,7 @@ _Static_assert(sizeof(struct idx_header) == 34, "the header of an .idx file has 
 
 static const char magic[9] = "MMIDIDX\0";
 
-enum { U8 = 1, I8, I16, I32, I64, F64, F32, U16, TYPES, CHUNK = 1 << 13 };
+enum { U8 = 1, I8, I16, I32, I64, F64, F32, U16, U32, U64, TYPES, CHUNK = 1 << 13, LOOKS = 512 };
 
 static const struct {
     const char *name;
@@ -27,6 +27,7 @@ static const struct {
 } types[TYPES] = {
     [U8] = {"u8", 1},  [I8] = {"i8", 1},       [I16] = {"i16", 2},     [I32] = {"i32", 4},
     [I64] = {"i64", 8}, [F64] = {"float64", 0}, [F32] = {"float32", 0}, [U16] = {"u16", 2},
+    [U32] = {"u32", 4}, [U64] = {"u64", 8}, /* of forks */
 };
 
 /* ---- opening ---- */
@@ -121,6 +122,36 @@ static status read_index(struct tokens *t, const char *idx, int fd, int64_t size
     return check_documents(t, idx);
 }
 
+static bool is_there(const char *prefix, const char *end)
+{
+    char *path = mem_format("%s%s", prefix, end);
+    bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+/* The likely cause where one of the two files is missing. OK: both are there, or nothing is known. */
+static status explain_missing(const char *given, const char *prefix)
+{
+    bool bin = is_there(prefix, ".bin"), idx = is_there(prefix, ".idx");
+    if (bin && idx)
+        return OK;
+    if (bin || idx)
+        return fail(E_DATA,
+                    "%s.%s has no %s.%s beside it; a token set is both files, as Megatron's preprocess_data.py "
+                    "writes them",
+                    prefix, bin ? "bin" : "idx", prefix, bin ? "idx" : "bin");
+    if (is_there(prefix, "_text_document.idx"))
+        return fail(E_DATA, "%s.bin does not exist, but %s_text_document.bin does; give %s_text_document", prefix,
+                    prefix, prefix);
+    if (access(given, F_OK) == 0)
+        return fail(E_DATA,
+                    "%s is no token set; give the common name of a .bin and an .idx file, as Megatron's "
+                    "preprocess_data.py makes them from text",
+                    given);
+    return OK;
+}
+
 static status open_files(struct tokens *t, const char *bin, const char *idx)
 {
     int64_t bin_bytes = 0, size = 0;
@@ -144,7 +175,9 @@ status tokens_open(struct tokens *t, const char *prefix)
 {
     *t = (struct tokens){.fd = -1, .path = prefix_of(prefix)};
     char *bin = mem_format("%s.bin", t->path), *idx = mem_format("%s.idx", t->path);
-    status s = open_files(t, bin, idx);
+    status s = explain_missing(prefix, t->path);
+    if (s == OK)
+        s = open_files(t, bin, idx);
     free(bin);
     free(idx);
     if (s != OK)
@@ -185,7 +218,8 @@ union chunk {
     int16_t i16[CHUNK];
     uint16_t u16[CHUNK];
     int32_t i32[CHUNK];
-    int64_t i64[CHUNK];
+    uint32_t u32[CHUNK];
+    int64_t i64[CHUNK]; /* also u64: what does not fit is negative, thus no id */
 };
 
 static int64_t token_at(const union chunk *c, int type, int64_t i)
@@ -196,6 +230,7 @@ static int64_t token_at(const union chunk *c, int type, int64_t i)
     case I16: return c->i16[i];
     case U16: return c->u16[i];
     case I32: return c->i32[i];
+    case U32: return c->u32[i];
     default:  return c->i64[i];
     }
 }
@@ -232,6 +267,19 @@ status tokens_read(const struct tokens *t, int64_t from, int64_t n, int64_t voca
         now = n < left ? n : left;
         now = now < CHUNK ? now : CHUNK;
         TRY(read_chunk(t, sequence, from - t->start[sequence], now, vocab, out));
+    }
+    return OK;
+}
+
+status tokens_check(const struct tokens *t, int64_t vocab)
+{
+    int32_t ids[CHUNK];
+    int64_t chunks = (t->total + CHUNK - 1) / CHUNK, looks = chunks < LOOKS ? chunks : LOOKS;
+    for (int64_t i = 0; i < looks; i++) {
+        /* the first and the last chunk are among them */
+        int64_t chunk = looks > 1 ? (int64_t)((double)i * (double)(chunks - 1) / (double)(looks - 1)) : 0;
+        int64_t from = chunk * CHUNK, left = t->total - from;
+        TRY(tokens_read(t, from, left < CHUNK ? left : CHUNK, vocab, ids));
     }
     return OK;
 }

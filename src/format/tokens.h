@@ -8,7 +8,7 @@
 struct tokens {
     char *path;            /* prefix, for messages */
     int fd;                /* of .bin */
-    int type;              /* the idx file's dtype code: 1 u8, 2 i8, 3 i16, 4 i32, 5 i64, 8 u16 */
+    int type;              /* the idx file's dtype code: 1 u8, 2 i8, 3 i16, 4 i32, 5 i64, 8 u16; of forks 9 u32, 10 u64 */
     int64_t documents, total;  /* documents, tokens of all documents in file order */
     int64_t sequences;
     int64_t *start;        /* [sequences + 1] running token count */
@@ -23,6 +23,9 @@ void tokens_close(struct tokens *);
 /** Tokens [from, from+n) of the concatenation of all documents. Ids outside [0, vocab) are E_DATA
  *  with file, document and id. */
 status tokens_read(const struct tokens *, int64_t from, int64_t n, int64_t vocab, int32_t *out) MUST_USE;
+/** Are the ids inside [0, vocab)? Reads all of a set of up to 4 Mi tokens, and 512 blocks of 8192 spread
+ *  over a larger one, so that a start stays short; tokens_read looks at every token that is used. E_DATA. */
+status tokens_check(const struct tokens *, int64_t vocab) MUST_USE;
 /** Write a data set of one document per element of lengths[], of type code 1 (u8), 8 (u16) or 4
  *  (i32); ids that the type cannot hold are a bug(). .bin first, then .idx, each complete or absent. */
 status tokens_write(const char *prefix, int type, const int32_t *ids, const int64_t *lengths,

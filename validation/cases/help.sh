@@ -58,7 +58,7 @@ meant 'whole number' deck check x --ranks 4x
 meant 'needs a value' train x --branch
 meant 'takes no value' train x --fresh=1
 meant 'takes no argument' env x
-meant 'takes no argument' deck keys x
+meant "no key's name contains" deck keys zzz
 
 # Every option of every help is taken, and those of other commands are not: a word of its own follows, so that
 # nothing runs.

@@ -100,7 +100,7 @@ static const struct {
     {"magic", 0, 1, 'X', "MMIDIDX"},
     {"version 2", 9, 8, 2, "version 2"},
     {"type 0", 17, 1, 0, "type code 0"},
-    {"type 9", 17, 1, 9, "type code 9"},
+    {"type 11", 17, 1, 11, "type code 11"},
     {"type 255", 17, 1, 255, "type code 255"},
     {"doubles", 17, 1, 6, "float64"},
     {"floats", 17, 1, 7, "float32"},
@@ -281,7 +281,8 @@ int main(void)
         int type;
         int64_t size, largest;
     } types[] = {{1, 1, 255},           {2, 1, 127},           {3, 2, 32767},
-                 {4, 4, INT32_MAX - 1}, {5, 8, INT32_MAX - 1}, {8, 2, 65535}};
+                 {4, 4, INT32_MAX - 1}, {5, 8, INT32_MAX - 1}, {8, 2, 65535},
+                 {9, 4, INT32_MAX - 1}, {10, 8, INT32_MAX - 1}};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         test_type(types[i].type, types[i].size, types[i].largest);
     test_negative();
