@@ -56,6 +56,42 @@ static void put_file(const char *prefix, const char *text)
     log_warn("%s: cannot be written: %s; the run goes on", out.path, strerror(errno));
 }
 
+enum { COLUMNS = 120, INDENT = 10 };
+
+/* Where a line is cut so that it fits: at the last space within `columns`, else at the first one behind; its
+ * length if nowhere. */
+static size_t cut_at(const char *line, size_t length, size_t columns)
+{
+    size_t indent = strspn(line, " "), at = 0;
+    if (length <= columns)
+        return length;
+    for (size_t i = indent; i < length && (i <= columns || at == 0); i++)
+        if (line[i] == ' ')
+            at = i;
+    return at ? at : length;
+}
+
+/* Lines of at most COLUMNS characters; what follows a cut is indented. Caller frees. `first`: columns taken by
+ * what is put before the text. */
+static char *wrapped(const char *text, size_t first)
+{
+    char *lines = mem_text("");
+    for (size_t taken = first;; taken = 0) {
+        size_t length = strcspn(text, "\n"), n = cut_at(text, length, COLUMNS - taken);
+        mem_append(&lines, "%.*s", (int)n, text);
+        while (n < length) {
+            text += n + 1;
+            length -= n + 1;
+            n = cut_at(text, length, COLUMNS - INDENT);
+            mem_append(&lines, "\n%*s%.*s", INDENT, "", (int)n, text);
+        }
+        if (text[length] == '\0')
+            return lines;
+        mem_append(&lines, "\n");
+        text += length + 1;
+    }
+}
+
 /* One line to the file always, to `stream` unless it is NULL. A message may hold several lines. */
 static void put(FILE *stream, const char *prefix, const char *text)
 {
@@ -71,11 +107,14 @@ void log_say(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    char *text = mem_format_list(format, args);
+    char *text = mem_format_list(format, args), *lines = wrapped(text, 0);
     va_end(args);
-    put(out.quiet ? NULL : stdout, "", text);
+    put(out.quiet ? NULL : stdout, "", lines);
+    free(lines);
     free(text);
 }
+
+static const char WARNING[] = "warning   ";
 
 static bool is_known(const char *warning)
 {
@@ -95,7 +134,9 @@ void log_warn(const char *format, ...)
         free(text);
         return;
     }
-    put(out.quiet ? NULL : stderr, "warning   ", text);
+    char *lines = wrapped(text, strlen(WARNING));
+    put(out.quiet ? NULL : stderr, WARNING, lines);
+    free(lines);
     out.warning = mem_grow(out.warning, out.warnings + 1, sizeof *out.warning);
     out.warning[out.warnings++] = text;
 }

@@ -10,7 +10,8 @@
 void log_open(bool speaks, bool quiet);
 /** Everything said is written to this file too (appended); NULL stops that. */
 status log_file(const char *path) MUST_USE;
-void log_say(const char *format, ...) PRINTF(1, 2);  /* one line on stdout */
+/** Lines of stdout, wrapped at 120 columns. */
+void log_say(const char *format, ...) PRINTF(1, 2);
 void log_warn(const char *format, ...) PRINTF(1, 2); /* "warning   ..." on stderr; the same text once */
 void log_error(const char *text);                    /* "coppice: ..." on stderr, even if quiet */
 int log_warnings(void);                              /* how many so far */

@@ -20,28 +20,9 @@ void startup_banner(const struct session *s, int64_t leg)
     time_t now = time(NULL);
     bool alone = comm_size(s->comm) == 1; /* else mpirun kills within seconds of Ctrl-C */
     strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", gmtime(&now));
-    log_say("Coppice %s (%s)   run %s   leg %lld   %s   stop: %s or touch %s/stop", PACKAGE_VERSION,
-            COPPICE_REVISION, s->deck.run.dir, (long long)leg, when,
-            alone ? "Ctrl-C" : "USR1 to the launcher (not Ctrl-C)", s->deck.run.dir);
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double startup_ceiling(const struct session *s)
-{
-    enum { SAMPLES = 5 };
-    double sample[SAMPLES];
-    comm_barrier(s->comm);
-    for (int i = 0; i < SAMPLES; i++)
-        sample[i] = dev_ceiling_sample(s->dev);
-    qsort(sample, SAMPLES, sizeof *sample, ascending);
-    double sum = sample[SAMPLES / 2];
-    comm_sum_f64(s->comm, &sum, 1);
-    return sum;
+    log_say("Coppice %s (%s)   leg %lld   %s   stop: %s, or touch stop in the run folder", PACKAGE_VERSION,
+            COPPICE_REVISION, (long long)leg, when, alone ? "Ctrl-C" : "USR1 to the launcher (not Ctrl-C)");
+    log_say("run       %s", s->deck.run.dir);
 }
 
 /* A rank's line of the map. */
@@ -74,7 +55,7 @@ static void show_rank(const struct session *s, const struct place *p, int rank)
     if (x.n > 0)
         snprintf(experts, sizeof experts, x.n == 1 ? "%lld" : "%lld-%lld", (long long)x.lo,
                  (long long)(x.lo + x.n - 1));
-    log_say("          %-10.24s %5d  %-8.24s %7d %4d %6d | %9d %6d %6d  %s", p[rank].host, rank,
+    log_say("          %-10.16s %5d  %-8.20s %7d %4d %6d | %9d %6d %6d  %s", p[rank].host, rank,
             p[rank].cores, p[rank].threads, c.d, c.t, c.x, c.p, c.q, experts);
 }
 
@@ -112,10 +93,12 @@ static void warn_crowded(const struct session *s, const struct place *all)
 
 static void warn_deck(const struct session *s)
 {
+    char batches[48], ranks[48];
     int64_t micros = s->deck.batch.sequences / s->deck.batch.micro;
     if (micros % s->layout.dp)
-        log_warn("%lld micro-batches over %d data-parallel ranks: some ranks idle in the last round",
-                 (long long)micros, s->layout.dp);
+        log_warn("%s over %s of data parallelism: some ranks idle in the last round",
+                 micros == 1 ? "1 micro-batch" : text_n(batches, micros, "micro-batche"),
+                 text_n(ranks, s->layout.dp, "rank"));
     const struct moe *m = &s->shapes.target.moe;
     if (m->experts > 0 && m->aux_coeff == 0 && m->bias_rate == 0)
         log_warn("model.moe.aux_loss_coeff is 0: nothing balances the experts (0.01 is usual)");
@@ -158,14 +141,14 @@ static void show_data(const struct session *s)
 
 status startup_machine(const struct session *s, double ceiling)
 {
-    char free_text[32];
+    char free_text[32], nodes_text[48], ranks[48];
     int nodes = 0;
     for (int r = 0; r < comm_size(s->comm); r++)
         nodes = comm_nodes(s->comm)[r] >= nodes ? comm_nodes(s->comm)[r] + 1 : nodes;
-    log_say("machine   %d node%s, %s, %s free | %s, HDF5 %s | %d rank%s, GEMM %.0f GFLOP/s in all", nodes,
-            nodes > 1 ? "s" : "", dev_about(s->dev), text_bytes(free_text, (double)mem_free_bytes()),
-            comm_about(s->comm), h5_version(), comm_size(s->comm), comm_size(s->comm) > 1 ? "s" : "",
-            ceiling);
+    log_say("machine   %s, %s, %s free", text_n(nodes_text, nodes, "node"), dev_about(s->dev),
+            text_bytes(free_text, (double)mem_free_bytes()));
+    log_say("          %s, HDF5 %s | %s, GEMM %.0f GFLOP/s in all", comm_about(s->comm), h5_version(),
+            text_n(ranks, comm_size(s->comm), "rank"), ceiling);
     struct place *places = gather_places(s);
     show_map(s, places);
     warn_crowded(s, places);
@@ -321,7 +304,7 @@ status startup_source(struct session *s, struct origin *o)
 
 status startup_fill(struct session *s)
 {
-    char each[32], all[32], took[32];
+    char each[32], all[32], took[32], tensors[48];
     double start = clock_seconds();
     int64_t bytes = 0, sum;
     TRY(session_fill(s, &bytes));
@@ -330,10 +313,10 @@ status startup_fill(struct session *s)
     comm_sum_i64(s->comm, &sum, 1);
     comm_max_i64(s->comm, &bytes, 1);
     uint64_t hash = comm_sum_u64(s->comm, store_hash(&s->store, MASTER));
-    log_say("%s %d tensors | read %s a rank at most, %s in all | sent 0 B | %s | hash %016llx",
-            s->shapes.start == START_UPCYCLE ? "upcycle  " : "weights  ", s->model.n_tensors,
-            text_bytes(each, (double)bytes), text_bytes(all, (double)sum), text_time(took, seconds),
-            (unsigned long long)hash);
+    log_say("%s %s | read %s a rank at most, %s in all | sent 0 B | %s | hash %016llx",
+            s->shapes.start == START_UPCYCLE ? "upcycle  " : "weights  ",
+            text_n(tensors, s->model.n_tensors, "tensor"), text_bytes(each, (double)bytes),
+            text_bytes(all, (double)sum), text_time(took, seconds), (unsigned long long)hash);
     return OK;
 }
 
@@ -412,7 +395,8 @@ static char *gains_text(const struct certificate *c)
     double lo, hi;
     if (g->n == 0 || (c->theory == THEORY_EXACT && c->pass))
         return mem_text("");
-    char *text = mem_format("gain %.4g (%.4g to %.4g in %d layers", gain.mean, gain.min, gain.max, g->n);
+    char layers[48], *text = mem_format("gain %.4g (%.4g to %.4g in %s", gain.mean, gain.min, gain.max,
+                                        text_n(layers, g->n, "layer"));
     if (gains_bounds(g, &lo, &hi))
         mem_append(&text, "; theory %.4g to %.4g", lo, hi);
     mem_append(&text, "), ");

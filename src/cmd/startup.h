@@ -15,8 +15,6 @@ struct origin {
 };
 
 void startup_banner(const struct session *, int64_t leg);
-/** GFLOP/s of a hot 1024^3 GEMM on all ranks at once, summed. */
-double startup_ceiling(const struct session *);
 /** Machine, layout with its map, warnings, model and data. */
 status startup_machine(const struct session *, double ceiling) MUST_USE;
 /** Of an upcycle or growth: the source model, weights only, on a layout of its own; its validation loss and

@@ -10,6 +10,7 @@
 #include "cmd/session.h"
 #include "cmd/startup.h"
 #include "train/loop.h"
+#include "train/profile.h"
 
 struct job {
     struct session s;
@@ -153,10 +154,11 @@ static status continue_run(struct job *j)
     state->tokens = j->index.state.tokens;
     state->horizon = o->horizon > 0 ? o->horizon : j->index.state.horizon;
     state->leg = j->index.state.leg + 1;
-    log_say("continue  %s, step %lld of %lld | loaded in %s | hashes %016llx %016llx %016llx", j->checkpoint,
-            (long long)state->step, (long long)j->trainer.steps, text_time(took, clock_lap(&start)),
+    log_say("continue  step %lld of %lld | loaded in %s | hashes %016llx %016llx %016llx", (long long)state->step,
+            (long long)j->trainer.steps, text_time(took, clock_lap(&start)),
             (unsigned long long)j->index.hash[MASTER], (unsigned long long)j->index.hash[MOMENT1],
             (unsigned long long)j->index.hash[MOMENT2]);
+    log_say("          from %s", j->checkpoint);
     j->trainer.start_valid = folder_recorded(&j->folder, "status.json", "start_valid_loss");
     return OK;
 }
@@ -211,7 +213,7 @@ static status prepare(struct job *j, int argc, char **argv)
     TRY(find_checkpoint(j));
     TRY(session_open_device(s));
     startup_banner(s, j->checkpoint ? j->index.state.leg + 1 : 1);
-    j->trainer.ceiling = startup_ceiling(s);
+    j->trainer.ceiling = ceiling_sample(s->comm, s->dev);
     TRY(startup_machine(s, j->trainer.ceiling));
     return write_resolved(j);
 }
@@ -222,8 +224,9 @@ static status run_job(struct job *j, int argc, char **argv)
     TRY(prepare(j, argc, argv));
     int64_t steps = loop_steps(&s->deck.run, &s->deck.batch, s->deck.data.sequence);
     if (j->checkpoint && j->index.state.step >= steps) {
-        log_say("nothing to do: step %lld of %lld is done (%s); more run.steps continue it",
-                (long long)j->index.state.step, (long long)steps, j->checkpoint);
+        log_say("nothing to do: step %lld of %lld is done; to go on, raise run.steps (or run.tokens)",
+                (long long)j->index.state.step, (long long)steps);
+        log_say("          newest checkpoint: %s", j->checkpoint);
         return OK;
     }
     TRY(comm_agree(s->comm, check_steps(j, steps)));

@@ -10,6 +10,7 @@
 #include "eval/valid.h"
 #include "train/report.h"
 #include "train/schedule.h"
+#include "train/summary.h"
 
 int64_t loop_steps(const struct run_section *run, const struct batch_section *batch, int64_t sequence)
 {
@@ -109,7 +110,7 @@ static status one_step(struct trainer *t, struct report *r)
 {
     double start = clock_seconds();
     TRY(comm_agree(t->comm, batch_fetch(&t->fetched, t->data, t->state.samples)));
-    r->fetching += clock_lap(&start);
+    clock_lap(&start);
     profile_step_begin(&r->profile, t->dev);
     step_gradients(&t->stepper, &t->fetched);
     int64_t update = t->state.step + 1;
@@ -132,10 +133,22 @@ static status one_step(struct trainer *t, struct report *r)
     return OK;
 }
 
+/* A step faster than the ceiling allows: other work held the cores when it was sampled. It is sampled again,
+ * and only rises. Rank 0's clock decides. COLLECTIVE. */
+static void raise_ceiling(struct trainer *t, const struct report *r)
+{
+    int64_t low = comm_rank(t->comm) == 0 && isnan(ceiling_share(report_flops(t, r->step_seconds), t->ceiling));
+    comm_max_i64(t->comm, &low, 1);
+    if (low)
+        t->ceiling = fmax(t->ceiling, ceiling_sample(t->comm, t->dev));
+}
+
 static status after_step(struct trainer *t, struct report *r, struct due *eval, bool last)
 {
     r->job_seconds = seconds_left(t, r);
     bool show = last || t->state.step == 1 || t->state.step % t->log->every == 0;
+    if (show)
+        raise_ceiling(t, r);
     status code = folder_check(t->folder);
     if (code == OK)
         code = report_step(r, t, show);
@@ -157,12 +170,12 @@ static status end_leg(struct trainer *t, struct report *r, const char *why)
     TRY(comm_agree(t->comm,
                    report_event(t, why ? "stop" : "finish", why ? json_pack("{ss}", "reason", why) : NULL)));
     if (!why) {
-        report_end(r, t, "DONE");
+        summary_show(r, t, "DONE");
         return OK;
     }
     if (comm_rank(t->comm) == 0)
         folder_obeyed(t->folder);
-    report_end(r, t, "STOPPED");
+    summary_show(r, t, "STOPPED");
     return fail(E_STOP, "stopped at step %lld of %lld by %s, saved; the same command continues",
                 (long long)t->state.step, (long long)t->steps, why);
 }

@@ -23,7 +23,7 @@ struct trainer {
     const struct log_section *log;
     int64_t sequence;
     bool watched;       /* not --quiet: progress in place if stdout is a terminal */
-    double ceiling;     /* GFLOP/s of all ranks' GEMMs together, measured at start */
+    double ceiling;     /* GFLOP/s of all ranks' GEMMs together; it only rises */
     int64_t program;    /* resident bytes before the store was made: code, libraries, data, MPI */
     double start_valid; /* validation loss before the first step of the first leg; NAN if unknown */
     /* state */

@@ -100,3 +100,21 @@ double profile_ceiling(const struct profile *p, struct comm *comm)
     comm_sum_f64(comm, &sum, 1);
     return sum;
 }
+
+double ceiling_sample(struct comm *comm, struct dev *dev)
+{
+    enum { SAMPLES = 5 };
+    double sample[SAMPLES];
+    comm_barrier(comm);
+    for (int i = 0; i < SAMPLES; i++)
+        sample[i] = dev_ceiling_sample(dev);
+    double sum = median(sample, SAMPLES);
+    comm_sum_f64(comm, &sum, 1);
+    return sum;
+}
+
+double ceiling_share(double flops, double ceiling)
+{
+    double share = flops / (1e9 * ceiling);
+    return share <= 1 ? share : (double)NAN;
+}

@@ -24,5 +24,9 @@ void profile_step_end(struct profile *, struct comm *, struct dev *, double seco
 double profile_median_step(const struct profile *); /* seconds; NAN before the second step */
 double profile_ceiling(const struct profile *,
                        struct comm *); /* COLLECTIVE: median, GFLOP/s of all ranks; NAN */
+/** COLLECTIVE: GFLOP/s of a hot 1024^3 GEMM on all ranks at once, summed: medians of a few samples. */
+double ceiling_sample(struct comm *, struct dev *);
+/** A share of the ceiling, which other work on the cores can make too small. NAN (not judged) above 1. */
+double ceiling_share(double flops, double ceiling);
 
 #endif

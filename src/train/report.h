@@ -9,7 +9,7 @@ struct report {
     double started;         /* clock at the first step of this leg */
     double stepping;        /* seconds in steps since then */
     double seconds[PHASES]; /* of this leg, by phase */
-    double saving, validating, fetching;
+    double saving, validating;
     int64_t first_step;  /* of this leg */
     int64_t rows;        /* console rows since the header */
     double step_seconds; /* the last step's */
@@ -29,7 +29,8 @@ status report_valid(struct trainer *, const char *set, double loss, double mean,
 status report_event(const struct trainer *, const char *kind, json_t *more) MUST_USE;
 /** status.json, whole; `state` is running, finished, stopped or failed. */
 status report_status(const struct report *, const struct trainer *, const char *state) MUST_USE;
-/** COLLECTIVE: the closing lines: time by phase, losses, peak memory of each rank. */
-void report_end(struct report *, struct trainer *, const char *word);
+/** Tokens of a step; model FLOP/s of a step that takes so many seconds. */
+double report_step_tokens(const struct trainer *);
+double report_flops(const struct trainer *, double seconds);
 
 #endif

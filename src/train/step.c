@@ -57,32 +57,54 @@ void stepper_close(struct stepper *s)
     optim_close(&s->optim);
 }
 
-/* Mean over layers of the largest expert load over the mean load; 1 for a dense model. */
-static double load_ratio(const struct config *c, const double *load)
+/* The largest load of an expert over the mean load. */
+static double load_ratio(const double *load, int64_t experts)
 {
-    int64_t layers = config_moe_layers(c), x = c->moe.experts;
-    double sum = 0;
-    for (int64_t l = 0; l < layers; l++) {
-        double most = 0, all = 0;
-        for (int64_t e = 0; e < x; e++) {
-            most = fmax(most, load[l * x + e]);
-            all += load[l * x + e];
-        }
-        sum += all > 0 ? most * (double)x / all : 1;
+    double most = 0, all = 0;
+    for (int64_t e = 0; e < experts; e++) {
+        most = fmax(most, load[e]);
+        all += load[e];
     }
-    return layers > 0 ? sum / (double)layers : 1;
+    return all > 0 ? most * (double)experts / all : 1;
+}
+
+/* Its mean over layers and where it is largest; 1 for a dense model. */
+static void report_loads(struct step_report *r, const struct config *c)
+{
+    double sum = 0;
+    int64_t seen = 0;
+    r->load_worst = r->load_max_over_mean = 1;
+    for (int l = 0; l < c->layers && r->load_n > 0; l++) {
+        if (!c->moe.layer[l])
+            continue;
+        double ratio = load_ratio(r->load + seen++ * c->moe.experts, c->moe.experts);
+        sum += ratio;
+        if (seen == 1 || ratio > r->load_worst) {
+            r->load_worst = ratio;
+            r->load_worst_layer = l;
+        }
+    }
+    if (seen > 0)
+        r->load_max_over_mean = sum / (double)seen;
+}
+
+/* Seconds that this rank spent in the groups of forward and backward, since they were opened. */
+static double exchange_seconds(const struct stepper *s)
+{
+    return group_seconds(s->group[G_TP]) + group_seconds(s->group[G_EP]) + group_seconds(s->group[G_ETP]);
 }
 
 void step_gradients(struct stepper *s, const struct batch *b)
 {
     struct step_report *r = &s->report;
-    double start = clock_seconds();
+    double start = clock_seconds(), exchanged = exchange_seconds(s);
     net_begin(s->net, s->want_margin);
     for (int64_t round = 0; round < b->rounds; round++) {
         struct micro_batch m = batch_round(b, round);
         net_train(s->net, &m, round > 0);
     }
-    r->seconds[PHASE_NET] = clock_lap(&start);
+    r->seconds[PHASE_EXCHANGE] = exchange_seconds(s) - exchanged;
+    r->seconds[PHASE_NET] = clock_lap(&start) - r->seconds[PHASE_EXCHANGE];
     store_reduce_grads(s->store, s->group);
     net_sum(s->net);
     r->seconds[PHASE_REDUCE] = clock_lap(&start);
@@ -117,7 +139,7 @@ bool step_read(struct stepper *s, const struct batch *b)
     r->max_z = sum.max_z / (double)b->micros;
     r->dropped_fraction = assignments > 0 ? sum.dropped / assignments : 0;
     r->load = sum.load;
-    r->load_max_over_mean = load_ratio(c, r->load);
+    report_loads(r, c);
     r->margin = -margin;
     r->grad_norm = optim_norm(&s->optim);
     return isfinite(r->grad_norm) && isfinite(r->loss);

@@ -24,15 +24,19 @@ status batch_fetch(struct batch *, struct data *, int64_t first) MUST_USE;
 /** Micro-batch of round r; a rank without one gets zero tokens. */
 struct micro_batch batch_round(const struct batch *, int64_t round);
 
+/* What a step's time goes to. EXCHANGE: in groups within forward and backward, which NET does not count. */
+enum phase { PHASE_NET, PHASE_EXCHANGE, PHASE_REDUCE, PHASE_NORM, PHASE_OPTIMIZER, PHASE_GATHER, PHASES };
+
 /* What a step tells. Sums over the global batch, equal on all ranks. */
 struct step_report {
     double loss, aux, z, max_z, grad_norm, rate, dropped_fraction, load_max_over_mean;
     double margin; /* smallest routing or capacity margin, if asked for */
     double *load;  /* [MoE layers * X] assignments of the batch; the net's */
     int64_t load_n;
-    double seconds[5]; /* forward+backward, reduce, norm, optimizer, gather */
+    double load_worst;     /* max over mean of the layer with the largest */
+    int load_worst_layer;  /* which of the model's layers that is */
+    double seconds[PHASES];
 };
-enum phase { PHASE_NET, PHASE_REDUCE, PHASE_NORM, PHASE_OPTIMIZER, PHASE_GATHER, PHASES };
 
 struct stepper {
     struct comm *comm;

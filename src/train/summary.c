@@ -1,0 +1,165 @@
+#include "train/summary.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+/* Whole percents that add up to 100: each is the difference of two rounded sums, so none is negative. Fetching
+ * tokens and reports are the rest. */
+static void show_phases(const struct report *r, double all)
+{
+    const double *phase = r->seconds;
+    const struct {
+        const char *name;
+        double seconds;
+    } part[] = {
+        {"forward+backward", phase[PHASE_NET]},
+        {"exchange", phase[PHASE_EXCHANGE]},
+        {"reduce", phase[PHASE_REDUCE]},
+        {"optimizer", phase[PHASE_NORM] + phase[PHASE_OPTIMIZER] + phase[PHASE_GATHER]},
+        {"validation", r->validating},
+        {"save", r->saving},
+    };
+    char *line = NULL;
+    double sum = 0;
+    int64_t told = 0;
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+        sum += part[i].seconds;
+        int64_t now = llround(100 * fmin(sum / all, 1));
+        mem_append(&line, "%s %lld %%  ", part[i].name, (long long)(now - told));
+        told = now;
+    }
+    log_say("          %sother %lld %%", line, (long long)(100 - told));
+    free(line);
+}
+
+/* Each rank's peak beside what was predicted of it. COLLECTIVE. */
+static void show_memory(const struct report *r, const struct trainer *t)
+{
+    enum { SHOWN = 8 };
+    int n = comm_size(t->comm);
+    struct memory {
+        int64_t peak, predicted;
+    } mine = {mem_peak_rss(), r->predicted}, *all = mem_new(n, sizeof *all);
+    comm_all_gather(t->comm, all, &mine, sizeof mine);
+    json_t *peaks = json_array(), *predictions = json_array();
+    char text[32], *line = NULL;
+    int64_t most = 0;
+    for (int i = 0; i < n; i++) {
+        if (i < SHOWN)
+            mem_append(&line, " %s", text_bytes(text, (double)all[i].peak));
+        json_array_append_new(peaks, json_integer(all[i].peak));
+        json_array_append_new(predictions, json_integer(all[i].predicted));
+        most = all[i].predicted > most ? all[i].predicted : most;
+    }
+    log_say("memory    peak of each rank:%s%s | predicted at most %s", line, n > SHOWN ? " ..." : "",
+            text_bytes(text, (double)most));
+    if (report_event(t, "memory",
+                     json_pack("{sososI}", "peak_rss_bytes", peaks, "predicted_rss_bytes", predictions,
+                               "predicted_bytes", (json_int_t)most)) != OK)
+        log_warn("%s", status_text());
+    free(line);
+    free(all);
+}
+
+/* COLLECTIVE. Bytes sent inside each kind of group, all ranks together. */
+static void show_traffic(const struct trainer *t)
+{
+    char *line = NULL, text[32];
+    for (int g = 0; g < GROUPS; g++) {
+        int64_t bytes = group_bytes_sent(t->group[g]);
+        comm_sum_i64(t->comm, &bytes, 1);
+        if (bytes == 0)
+            continue;
+        mem_append(&line, "  %s %s", group_name(t->group[g]), text_bytes(text, (double)bytes));
+    }
+    if (line)
+        log_say("sent      %s", line + 2);
+    free(line);
+}
+
+/* "88 %", or why there is none. */
+static const char *share_text(char out[32], double flops, double ceiling)
+{
+    double share = ceiling_share(flops, ceiling);
+    snprintf(out, 32, isfinite(share) ? "%.1f %%" : "not judged", 100 * share);
+    return out;
+}
+
+/* A row of the table; `own`: the ceiling of this rank. Returns it for profile.json. */
+static json_t *show_op(const struct dev_profile_row *o, double steps, double step, double own)
+{
+    char share[32] = "-";
+    if (isfinite(ceiling_share(o->flops / o->seconds, own)))
+        snprintf(share, sizeof share, "%.1f", 100 * ceiling_share(o->flops / o->seconds, own));
+    log_say("          %-14s %12.0f %10.1f %11.1f %10.0f %13s %8.1f", o->op, (double)o->calls / steps,
+            1e3 * o->seconds / steps, 100 * o->seconds / steps / step, 1e-9 * o->flops / o->seconds, share,
+            1e-9 * o->bytes / o->seconds);
+    return json_pack("{sssIsfsfsf}", "op", o->op, "calls", (json_int_t)o->calls, "seconds", o->seconds,
+                     "flops", o->flops, "bytes", o->bytes);
+}
+
+/* Time by op, slowest first, and what the steps reach of the ceiling that was sampled between them.
+ * COLLECTIVE. */
+static void show_profile(const struct report *r, const struct trainer *t)
+{
+    const struct profile *p = &r->profile;
+    if (!p->on || p->steps < 2)
+        return;
+    double step = profile_median_step(p), ceiling = profile_ceiling(p, t->comm), n = (double)(p->steps - 1);
+    double flops = report_flops(t, step);
+    char steps[48], share[32];
+    json_t *ops = json_array();
+    log_say(
+        "profile   op of rank 0     calls/step    ms/step   %% of step    GFLOP/s  %% of ceiling     GB/s");
+    for (int i = 0; i < p->ops; i++)
+        json_array_append_new(ops, show_op(&p->op[i], n, step, ceiling / comm_size(t->comm)));
+    log_say("          median of %s: %.0f ms, %.0f tokens/s, %.3f model TFLOP/s",
+            text_n(steps, p->steps - 1, "step"), 1e3 * step, report_step_tokens(t) / step, 1e-12 * flops);
+    log_say("          of the ceiling between them, %.0f GFLOP/s: %s", ceiling,
+            share_text(share, flops, ceiling));
+    json_t *j = json_pack("{sIsfsfsfsfso}", "steps", (json_int_t)(p->steps - 1), "step_ms", 1e3 * step,
+                          "tokens_per_s", report_step_tokens(t) / step, "model_tflops", 1e-12 * flops,
+                          "ceiling_gflops", ceiling, "ops", ops);
+    if (comm_rank(t->comm) != 0)
+        json_decref(j);
+    else if (folder_write_json(t->folder, "profile.json", j) != OK)
+        log_warn("%s", status_text());
+}
+
+static void show_speed(const struct report *r, const struct trainer *t, const char *word, int64_t steps,
+                       double all)
+{
+    char steps_text[48], tokens[48], took[32], rate[32], share[32];
+    double step = r->stepping / (double)steps, flops = report_flops(t, step);
+    text_grouped(rate, (int64_t)(report_step_tokens(t) / step));
+    log_say("%-9s %s, %s in %s | %s tokens/s | %.3f model TFLOP/s | of the GEMM ceiling: %s", word,
+            text_n(steps_text, steps, "step"),
+            text_n(tokens, steps * (int64_t)report_step_tokens(t), "token"), text_time(took, all), rate,
+            1e-12 * flops, share_text(share, flops, t->ceiling));
+}
+
+void summary_show(const struct report *r, const struct trainer *t, const char *word)
+{
+    double all = clock_seconds() - r->started;
+    int64_t steps = t->state.step - r->first_step;
+    if (steps > 0) {
+        show_speed(r, t, word, steps, all);
+        show_phases(r, all);
+        show_traffic(t);
+        show_profile(r, t);
+    }
+    if (isfinite(t->valid) && isfinite(t->start_valid))
+        log_say("valid     loss %.4f -> %.4f nats/token", t->start_valid, t->valid);
+    show_memory(r, t);
+    if (log_warnings() > 0)
+        log_say("warnings  %d", log_warnings());
+    for (int i = 0; i < log_warnings(); i++)
+        log_say("          %s", log_warning(i));
+    if (!strcmp(word, "DONE"))
+        log_say("next      coppice export %s", t->folder->dir);
+}
