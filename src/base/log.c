@@ -71,13 +71,12 @@ static size_t cut_at(const char *line, size_t length, size_t columns)
     return at ? at : length;
 }
 
-/* Lines of at most COLUMNS characters; what follows a cut is indented. Caller frees. `first`: columns taken by
- * what is put before the text. */
-static char *wrapped(const char *text, size_t first)
+/* Lines of at most COLUMNS characters; what follows a cut is indented. Caller frees. */
+static char *wrapped(const char *text)
 {
     char *lines = mem_text("");
-    for (size_t taken = first;; taken = 0) {
-        size_t length = strcspn(text, "\n"), n = cut_at(text, length, COLUMNS - taken);
+    for (;;) {
+        size_t length = strcspn(text, "\n"), n = cut_at(text, length, COLUMNS);
         mem_append(&lines, "%.*s", (int)n, text);
         while (n < length) {
             text += n + 1;
@@ -107,14 +106,12 @@ void log_say(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    char *text = mem_format_list(format, args), *lines = wrapped(text, 0);
+    char *text = mem_format_list(format, args), *lines = wrapped(text);
     va_end(args);
     put(out.quiet ? NULL : stdout, "", lines);
     free(lines);
     free(text);
 }
-
-static const char WARNING[] = "warning   ";
 
 static bool is_known(const char *warning)
 {
@@ -134,9 +131,7 @@ void log_warn(const char *format, ...)
         free(text);
         return;
     }
-    char *lines = wrapped(text, strlen(WARNING));
-    put(out.quiet ? NULL : stderr, WARNING, lines);
-    free(lines);
+    put(out.quiet ? NULL : stderr, "warning   ", text);
     out.warning = mem_grow(out.warning, out.warnings + 1, sizeof *out.warning);
     out.warning[out.warnings++] = text;
 }

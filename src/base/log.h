@@ -12,7 +12,7 @@ void log_open(bool speaks, bool quiet);
 status log_file(const char *path) MUST_USE;
 /** Lines of stdout, wrapped at 120 columns. */
 void log_say(const char *format, ...) PRINTF(1, 2);
-void log_warn(const char *format, ...) PRINTF(1, 2); /* "warning   ..." on stderr; the same text once */
+void log_warn(const char *format, ...) PRINTF(1, 2); /* "warning   ..." on stderr, one line; the same text once */
 void log_error(const char *text);                    /* "coppice: ..." on stderr, even if quiet */
 int log_warnings(void);                              /* how many so far */
 const char *log_warning(int i);                      /* text of the i-th */

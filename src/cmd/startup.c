@@ -85,8 +85,7 @@ static void warn_crowded(const struct session *s, const struct place *all)
             first = r;
         }
     if (crowded > 0)
-        log_warn("%d of %s have fewer cores than threads: rank %d computes with %s, and its share of cores "
-                 "%s is %.3g",
+        log_warn("%d of %s have fewer cores than threads: rank %d runs %s on cores %.24s, its share is %.3g",
                  crowded, text_n(of, ranks, "rank"), first, text_n(threads, all[first].threads, "thread"),
                  all[first].cores, all[first].share);
 }
@@ -103,8 +102,8 @@ static void warn_deck(const struct session *s)
     if (m->experts > 0 && m->aux_coeff == 0 && m->bias_rate == 0)
         log_warn("model.moe.aux_loss_coeff is 0: nothing balances the experts (0.01 is usual)");
     if (s->shapes.start == START_UPCYCLE && m->aux_coeff == 0 && m->z_coeff == 0 && m->max_z_coeff == 0)
-        log_warn("right after upcycling the router's true gradient is 0; without aux or z loss Adam turns "
-                 "rounding noise into steps, and runs on different layouts drift apart");
+        log_warn("right after upcycling the router's true gradient is 0: without aux or z loss Adam follows "
+                 "rounding noise");
 }
 
 static void show_model(const struct session *s)
@@ -246,8 +245,7 @@ static void show_loss(const struct session *s, double loss, int64_t bytes)
     log_say("dense     valid loss %.5f nats/token (perplexity %.2f; guessing is %.2f) | read %s a rank", loss,
             exp(loss), guess, read);
     if (loss > 0.6 * guess)
-        log_warn("the dense model predicts this data badly: check that the tokens were made with its "
-                 "tokenizer, and its rotary settings");
+        log_warn("the dense model predicts this data badly: check its tokenizer and its rotary settings");
 }
 
 /* The first <= 512 tokens of the first validation set, else of the training data, in whole windows. */

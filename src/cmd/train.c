@@ -154,11 +154,10 @@ static status continue_run(struct job *j)
     state->tokens = j->index.state.tokens;
     state->horizon = o->horizon > 0 ? o->horizon : j->index.state.horizon;
     state->leg = j->index.state.leg + 1;
-    log_say("continue  step %lld of %lld | loaded in %s | hashes %016llx %016llx %016llx", (long long)state->step,
-            (long long)j->trainer.steps, text_time(took, clock_lap(&start)),
-            (unsigned long long)j->index.hash[MASTER], (unsigned long long)j->index.hash[MOMENT1],
-            (unsigned long long)j->index.hash[MOMENT2]);
-    log_say("          from %s", j->checkpoint);
+    log_say("continue  %s, step %lld of %lld | in %s | hashes %016llx %016llx %016llx",
+            strrchr(j->checkpoint, '/') + 1, (long long)state->step, (long long)j->trainer.steps,
+            text_time(took, clock_lap(&start)), (unsigned long long)j->index.hash[MASTER],
+            (unsigned long long)j->index.hash[MOMENT1], (unsigned long long)j->index.hash[MOMENT2]);
     j->trainer.start_valid = folder_recorded(&j->folder, "status.json", "start_valid_loss");
     return OK;
 }
