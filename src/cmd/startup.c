@@ -384,7 +384,7 @@ static char *how_made(const struct session *s)
                       m->order == TOPK_SOFTMAX ? "topk-softmax" : "softmax-topk", (long long)m->granularity);
 }
 
-/* "gain 1.083 (1.052 to 1.120 in 30 layers; theory 1 to 4), expected 1.083: off by 3.1e-07 <= 1.0e-04, ".
+/* "gain 1.083 (1.052 to 1.120 in 30 layers; theory 1 to 4), expected 1.083: off by 3.1e-07 <= 1.0e-04".
  * Caller frees. */
 static char *gains_text(const struct certificate *c)
 {
@@ -397,9 +397,9 @@ static char *gains_text(const struct certificate *c)
                                         text_n(layers, g->n, "layer"));
     if (gains_bounds(g, &lo, &hi))
         mem_append(&text, "; theory %.4g to %.4g", lo, hi);
-    mem_append(&text, "), ");
+    mem_append(&text, ")");
     if (g->derived)
-        mem_append(&text, "expected %.4g: off by %.1e %s %.1e, ", gains_spread(g, EXPECTED).mean, off.max,
+        mem_append(&text, ", expected %.4g: off by %.1e %s %.1e", gains_spread(g, EXPECTED).mean, off.max,
                    off.max <= certificate_deviation ? "<=" : ">", certificate_deviation);
     return text;
 }
@@ -416,9 +416,11 @@ static char *logits_text(const struct certificate *c)
 
 static void show_certificate(const struct session *s, const struct certificate *c)
 {
-    char *how = how_made(s), *gains = gains_text(c), *logits = logits_text(c);
-    log_say("CERTIFICATE %s   %lld tokens: %s%s, KL %.1e   (theory: %s; %s)", verdict_of(c),
-            (long long)c->tokens, gains, logits, c->kl, theory_name[c->theory], how);
+    char tokens[48], *how = how_made(s), *gains = gains_text(c), *logits = logits_text(c);
+    log_say("CERTIFICATE %s   %s: %s, KL %.1e   (theory: %s; %s)", verdict_of(c),
+            text_n(tokens, c->tokens, "token"), logits, c->kl, theory_name[c->theory], how);
+    if (*gains)
+        log_say("          %s", gains);
     free(how);
     free(gains);
     free(logits);
