@@ -46,14 +46,16 @@ static status open_folder(struct job *j)
     return j->s.rank == 0 ? folder_open(&j->folder, j->s.options.fresh) : OK;
 }
 
-/* Checkpoints hold the masters, so a run may go on in the other precision: said, because its losses differ. */
+/* Checkpoints hold the masters, so a run may go on in the other precision: said, because its losses differ.
+ */
 static void tell_precision(const struct job *j, const struct deck *then)
 {
     const char *was = then->device.precision, *is = j->s.deck.device.precision;
     if (strcmp(was, is) != 0)
-        log_say("precision %s where the checkpoint was written in %s: the fp32 masters are kept, working weights "
-                "are %s",
-                is, was, strcmp(is, "bf16") == 0 ? "rounded from them" : "the masters themselves");
+        log_say(
+            "precision %s where the checkpoint was written in %s: the fp32 masters are kept, working weights "
+            "are %s",
+            is, was, strcmp(is, "bf16") == 0 ? "rounded from them" : "the masters themselves");
 }
 
 /* May this deck continue what the checkpoint's deck began? A branch may change every key. */
