@@ -138,6 +138,7 @@ static status write_self(struct lock *l, const char *path, bool *made)
 static status claim(struct lock *l, const char *path, bool *got)
 {
     struct stat s;
+    futimens(l->file, NULL); /* it may have waited for a minute */
     *got = io_link(l->mine, path) == 0;
     int error = errno;
     if (*got || error == EEXIST) {
