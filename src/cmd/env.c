@@ -6,7 +6,6 @@
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <xxhash.h>
-#include <yaml.h>
 #include "config.h"
 #include "base/host.h"
 #include "base/json.h"
@@ -15,6 +14,7 @@
 #include "cmd/commands.h"
 #include "cmd/options.h"
 #include "comm/comm.h"
+#include "deck/deck.h"
 #include "device/dev.h"
 #include "format/h5.h"
 
@@ -77,8 +77,9 @@ static void show_system(void)
 static void show_libraries(void)
 {
     unsigned xxhash = XXH_versionNumber();
-    log_say("libraries   %s, HDF5 %s, jansson %s, libyaml %s, xxHash %u.%u.%u", comm_mpi_library(), h5_version(),
-            jansson_version_str(), yaml_get_version_string(), xxhash / 10000, xxhash / 100 % 100, xxhash % 100);
+    log_say("libraries   %s, HDF5 %s, jansson %s, libyaml %s, xxHash %u.%u.%u", comm_mpi_library(),
+            h5_version(), jansson_version_str(), deck_parser_version(), xxhash / 10000, xxhash / 100 % 100,
+            xxhash % 100);
 }
 
 int cmd_env(int argc, char **argv)

@@ -134,8 +134,9 @@ static void show_data(const struct session *s)
             data_epochs(s->data, tokens));
     free(data);
     if (data_valid_sets(s->data) && d->eval.tokens < d->data.sequence)
-        log_warn("eval.tokens: %lld is less than one window of data.sequence: %lld tokens; one window is used",
-                 (long long)d->eval.tokens, (long long)d->data.sequence);
+        log_warn(
+            "eval.tokens: %lld is less than one window of data.sequence: %lld tokens; one window is used",
+            (long long)d->eval.tokens, (long long)d->data.sequence);
 }
 
 status startup_machine(const struct session *s, double ceiling)

@@ -215,9 +215,9 @@ static void check_split(struct check *c)
     if (s->n == 0)
         return;
     if (s->n != 2 || s->x[0] <= 0 || s->x[1] <= 0 || fabs(s->x[0] + s->x[1] - 1) > 1e-9)
-        complain(c, "data.split", NULL,
-                 "expected two parts above 0 that add up to 1, such as [0.9, 0.1]%s",
-                 s->n == 3 || s->x[0] > 1 ? "; Megatron's 969,30,1 is [0.97, 0.03] here, without a test part" : "");
+        complain(c, "data.split", NULL, "expected two parts above 0 that add up to 1, such as [0.9, 0.1]%s",
+                 s->n == 3 || s->x[0] > 1 ? "; Megatron's 969,30,1 is [0.97, 0.03] here, without a test part"
+                                          : "");
     if (data->train.n > 1)
         complain(c, "data.split", NULL, "cuts one training set, and there are %d; give data.valid instead",
                  data->train.n);

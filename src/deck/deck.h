@@ -182,5 +182,7 @@ const char *deck_origin(const struct deck *, const char *path);
 /** Where the mistake stands that a message tells: the origin of the first key named in it that was given;
  *  NULL if it names none. */
 const char *deck_where(const struct deck *, const char *message);
+/** Of libyaml. */
+const char *deck_parser_version(void);
 
 #endif

@@ -482,3 +482,8 @@ void parse_value(struct deck *d, int key, const char *value, struct errors *erro
     }
     reader_close(&r);
 }
+
+const char *deck_parser_version(void)
+{
+    return yaml_get_version_string();
+}
