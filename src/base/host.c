@@ -2,6 +2,7 @@
 #include "base/host.h"
 
 #include <omp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -172,4 +173,26 @@ char *host_name(char out[64])
     out[63] = '\0';
     out[strcspn(out, ".")] = '\0';
     return out;
+}
+
+/* ---- stacks ---- */
+
+int64_t host_stack_bytes(void)
+{
+    pthread_attr_t attr;
+    size_t bytes = 0;
+    if (pthread_getattr_np(pthread_self(), &attr) != 0)
+        return INT64_MAX;
+    pthread_attr_getstacksize(&attr, &bytes);
+    pthread_attr_destroy(&attr);
+    return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
+}
+
+status host_check_stack(int64_t bytes, const char *whose, const char *setting)
+{
+    enum { LEAST = 500 << 10 }; /* twice of what oneDNN 2.6.3 was seen to need; some pages of 512 KB are taken */
+    if (bytes >= LEAST)
+        return OK;
+    return fail(E_RESOURCE, "%s ha%s a stack of %lld KB, and matrix products need 512 KB: %s", whose,
+                strchr(whose, '\'') ? "ve" : "s", (long long)(bytes >> 10), setting);
 }

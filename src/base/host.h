@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/cgroup.h"
+#include "base/status.h"
 
 enum { HOST_CPUS = 4096, HOST_LIMITS = 4 };
 
@@ -29,5 +30,11 @@ int host_threads(double share);
 bool host_is_crowded(const struct host_cores *, const int *node_of, const int *threads, int n, int i);
 /** The host's name up to the first dot; returns out. */
 char *host_name(char out[64]);
+
+/** Stack of the calling thread in bytes; the main thread's by ulimit -s, INT64_MAX if unlimited. */
+int64_t host_stack_bytes(void);
+/** E_RESOURCE if a thread with a stack of this size cannot compute: matrix products keep blocks there.
+ * `whose`: "the main thread", "OpenMP's threads"; `setting`: what sets it. */
+status host_check_stack(int64_t bytes, const char *whose, const char *setting) MUST_USE;
 
 #endif

@@ -50,6 +50,7 @@ const char *status_name(status code)
     case E_COMM: return "communication";
     case E_STOP: return "stopped";
     case E_NOCKPT: return "no checkpoint";
+    case E_ASKED: return "stopped by the user";
     }
     return "unknown";
 }

@@ -19,8 +19,9 @@ typedef enum {
     E_SPACE = 73,    /* cannot write: disk full, quota, permission */
     E_COMM = 74,     /* communication lost */
     E_IO = E_COMM,   /* a file that is there cannot be read now: nothing is wrong with it */
-    E_STOP = 75,     /* stopped on request, checkpointed: requeue me */
-    E_NOCKPT = 76    /* no usable checkpoint */
+    E_STOP = 75,     /* stopped by a signal or the time limit, checkpointed: requeue me */
+    E_NOCKPT = 76,   /* no usable checkpoint */
+    E_ASKED = 79     /* stopped by RUN/stop, checkpointed: the user wants no requeue */
 } status;
 
 #define MUST_USE __attribute__((warn_unused_result))

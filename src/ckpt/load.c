@@ -1,5 +1,6 @@
 /* Loading into any layout: this rank's pieces against the extents of the index. */
 #include "base/mem.h"
+#include "base/signals.h"
 #include "ckpt/extent.h"
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ static bool has_moments(const struct store *s)
 static status load_shard(struct reader *r, const struct store *s, const struct shard *shard, float *host)
 {
     int tensor = tensor_in(r->index, s->model->tensor[shard->tensor].name);
+    TRY(signals_check());
     TRY(reader_fill(r, tensor, shard->kind, &shard->part, host));
     dev_upload(s->dev, store_shard(s, shard), host);
     return OK;

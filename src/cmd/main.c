@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,6 +39,7 @@ static int answer_help(const struct command *c, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit (ulimit -f) then fails the write, which is told */
     if (argc > 1 && !strcmp(argv[1], "--version")) {
         printf("Coppice %s (%s)\n", PACKAGE_VERSION, COPPICE_REVISION);
         return OK;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
 #include "cmd/commands.h"
 #include "cmd/session.h"
 #include "cmd/startup.h"
@@ -206,6 +207,8 @@ static status check_steps(const struct job *j, int64_t steps)
 static status prepare(struct job *j, int argc, char **argv)
 {
     struct session *s = &j->s;
+    double began = clock_seconds();
+    TRY(signals_open()); /* before MPI makes threads */
     TRY(session_open(s, argc, argv));
     TRY(comm_agree(s->comm, take_branch(j)));
     j->folder = folder_at(s->deck.run.dir);
@@ -216,7 +219,15 @@ static status prepare(struct job *j, int argc, char **argv)
     startup_banner(s, j->checkpoint ? j->index.state.leg + 1 : 1);
     j->trainer.ceiling = ceiling_sample(s->comm, s->dev);
     TRY(startup_machine(s, j->trainer.ceiling));
+    if (s->rank == 0)
+        j->trainer.limit = limit_find(s->deck.run.time_limit, began);
     return write_resolved(j);
+}
+
+/* A signal before the first step: there is nothing to save. COLLECTIVE. */
+static status given_up(const struct job *j)
+{
+    return comm_agree(j->s.comm, signals_check());
 }
 
 static status run_job(struct job *j, int argc, char **argv)
@@ -231,16 +242,18 @@ static status run_job(struct job *j, int argc, char **argv)
         return OK;
     }
     TRY(comm_agree(s->comm, check_steps(j, steps)));
-    signals_open();
+    TRY(given_up(j));
     borrow(j);
     if (!j->checkpoint)
         TRY(startup_source(s, &j->origin)); /* frees the source model before the target is made */
     j->trainer.program = mem_rss();
+    TRY(given_up(j));
     TRY(session_open_store(s, true));
     TRY(j->checkpoint ? continue_run(j) : begin_run(j));
     TRY(session_open_net(s, true));
     j->trainer.net = s->net;
     TRY(start_loss(j));
+    TRY(given_up(j));
     return loop_run(&j->trainer);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/host.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -42,9 +43,25 @@ static void find_nodes(struct comm *comm)
     free(leader);
 }
 
+/* What would end MPI_Init, or the first product, without a word that helps. Nobody has a rank yet: every task
+ * knows the same and the first one speaks. */
+static status check_start(const struct launch *l)
+{
+    status code = host_check_stack(host_stack_bytes(), "the main thread", "ulimit -s 8192");
+    if (code == OK && l->slurm && l->tasks > 1 && !l->mpi && comm_mpi_needs_pmix())
+        code = fail(E_DECK,
+                    "srun started %d tasks without PMIx, and %s needs it: srun --mpi=pmix (srun --mpi=list "
+                    "shows what there is)",
+                    l->tasks, comm_mpi_library());
+    if (code != OK && l->rank > 0)
+        log_open(false, true);
+    return code;
+}
+
 status comm_open(struct comm **out)
 {
     struct launch l = comm_launch();
+    TRY(check_start(&l));
     bool several = l.mpi || l.tasks > 1; /* a Slurm step of one task, such as salloc's shell, needs no MPI */
     struct comm *comm = several ? comm_mpi_open() : comm_self_open();
     status outcome = comm_check_world(comm_size(comm));

@@ -4,13 +4,14 @@
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "comm/ops.h"
 
 /* Longest transfer, in bytes, that is passed to MPI as a count of bytes. Smaller in tests only. */
 #ifndef MPI_LONGEST
-#define MPI_LONGEST INT_MAX
+#    define MPI_LONGEST INT_MAX
 #endif
 
 struct mpi_link {
@@ -266,4 +267,9 @@ const char *comm_mpi_library(void)
     MPI_Get_library_version(version, &length); /* one of the few calls that are legal before MPI_Init */
     comm_vendor(about, version);
     return about;
+}
+
+bool comm_mpi_needs_pmix(void)
+{
+    return !strncmp(comm_mpi_library(), "Open MPI", strlen("Open MPI"));
 }

@@ -53,6 +53,8 @@ struct comm { /* the first member of each implementation's struct */
 
 struct comm *comm_self_open(void);
 struct comm *comm_mpi_open(void);
+/** Does MPI_Init of this library fail in a Slurm step that offers no PMI? Others find Slurm by themselves. */
+bool comm_mpi_needs_pmix(void);
 struct link *link_self(void); /* of one rank: nothing to move */
 /** Did the launcher start as many tasks as MPI sees? E_DECK with the remedy if it sees one of several. */
 status comm_check_world(int size) MUST_USE;

@@ -31,8 +31,8 @@ static const struct key table[] = {
     {"run.profile", K_BOOL, AT(run.profile), 0, 0, NULL, "false",
      "Time and FLOP rate of every kind of operation in the summary.", NULL, RESTART_YES},
     {"run.time_limit", K_DURATION, AT(run.time_limit), 1, 1e9, "s", "auto",
-     "Save and leave with code 75 in time before this much of the leg has passed: 90s, 30min, 2h, 1d. "
-     "auto: the end of the Slurm job; without one there is no limit.", "auto", RESTART_YES},
+     "Save and leave with code 75 in time before this much of the leg has passed, from its start: 90s, "
+     "30min, 2h, 1d. The end of the Slurm job holds too, if it is earlier; auto: it alone.", "auto", RESTART_YES},
 
     /* model */
     {"model.like", K_PATH, AT(model.like), 0, 0, NULL, NULL,

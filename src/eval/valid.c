@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "base/mem.h"
+#include "base/signals.h"
 
 /* Fetch windows [from, from+n) into ids and targets [n, S]; a short last micro-batch is filled with
  * the first window, not counted. Returns counted targets in *counted. */
@@ -36,6 +37,8 @@ status valid_loss(double *loss, struct comm *comm, struct net *net, const struct
             code = fetch(data, set, from, left < micro ? left : micro, micro, s, ids, targets, &counted);
             batch = (struct micro_batch){.tokens = n, .ids = ids, .targets = targets};
         }
+        if (code == OK)
+            code = signals_check();
         code = comm_agree(comm, code);
         if (code == OK)
             net_eval(net, &batch, NULL);

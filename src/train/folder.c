@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
 
 static char *inside(const char *dir, const char *name)
 {
@@ -146,30 +146,6 @@ void folder_obeyed(const struct folder *f)
     char *path = inside(f->dir, "stop");
     io_unlink(path);
     free(path);
-}
-
-static volatile sig_atomic_t seen;
-
-static void on_signal(int number)
-{
-    if (number == SIGINT && seen == SIGINT) { /* asked twice: now */
-        signal(SIGINT, SIG_DFL);
-        raise(SIGINT);
-    }
-    seen = number;
-}
-
-void signals_open(void)
-{
-    struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    const int caught[] = {SIGTERM, SIGUSR1, SIGINT};
-    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++)
-        sigaction(caught[i], &a, NULL);
-}
-
-int signals_seen(void)
-{
-    return seen;
 }
 
 /* ---- files ---- */

@@ -1,5 +1,5 @@
-/* The run folder: lock, stop requests, files that people and scripts read. Rank 0 alone touches files
- * (local functions, the caller agrees); signals are caught on every rank. */
+/* The run folder: lock, the file `stop`, files that people and scripts read. Rank 0 alone touches files (local
+ * functions, the caller agrees). */
 #ifndef TRAIN_FOLDER_H
 #define TRAIN_FOLDER_H
 #include <stdbool.h>
@@ -36,10 +36,5 @@ double folder_recorded(const struct folder *, const char *name, const char *memb
 status folder_write_text(const struct folder *, const char *name, const char *text) MUST_USE;
 /** A number for JSON: null if it is not finite. */
 json_t *folder_number(double);
-
-/** Catch TERM, USR1 and INT from now on: only a flag is set; a second INT ends at once. */
-void signals_open(void);
-/** The last signal seen, 0 = none. */
-int signals_seen(void);
 
 #endif

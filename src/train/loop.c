@@ -3,10 +3,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
 #include "eval/valid.h"
 #include "train/report.h"
 #include "train/schedule.h"
@@ -41,29 +41,42 @@ static bool is_due(const struct trainer *t, const struct every *e, struct due *d
     return now;
 }
 
-/* Seconds until the job ends by the batch system or run.time_limit; infinite if unknown. */
-static double seconds_left(const struct trainer *t, const struct report *r)
+/* Seconds until the job ends; infinite if nobody knows. */
+static double seconds_left(const struct trainer *t)
 {
-    const char *end = getenv("SLURM_JOB_END_TIME");
-    if (t->run->time_limit > 0)
-        return t->run->time_limit - (clock_seconds() - r->started);
-    return end ? strtod(end, NULL) - (double)time(NULL) : (double)INFINITY;
+    return t->limit.end - clock_seconds();
 }
 
-/* Why to stop now: NULL = go on. COLLECTIVE: any rank's reason counts. */
-static const char *stop_reason(const struct trainer *t, const struct report *r)
+/* What the leg may still do before it has to save: a step and a validation as long as the longest so far. */
+static bool is_late(const struct trainer *t, const struct report *r)
 {
-    static const char *const why[] = {NULL, "RUN/stop", "a signal", "the time limit"};
-    int64_t reason = signals_seen() ? 2 : 0;
+    return seconds_left(t) < r->longest.step + r->longest.validation + 2 * r->longest.save + 60;
+}
+
+/* Why to stop now: GO_ON, or the largest of the ranks' reasons. SIGNALLED + its number names a signal. */
+enum { GO_ON, LATE, SIGNALLED, USER = SIGNALLED + 1000 };
+
+/* COLLECTIVE: any rank's reason counts. Only rank 0 looks at the clock and at the file. */
+static int64_t stop_reason(const struct trainer *t, const struct report *r)
+{
+    int64_t reason = signals_seen() ? SIGNALLED + signals_seen() : GO_ON;
     if (comm_rank(t->comm) == 0) {
-        double margin = r->step_seconds + 2 * r->save_seconds + 60;
         if (folder_stop_asked(t->folder))
-            reason = 1;
-        else if (r->job_seconds < margin)
-            reason = 3;
+            reason = USER;
+        else if (reason == GO_ON && is_late(t, r))
+            reason = LATE;
     }
     comm_max_i64(t->comm, &reason, 1);
-    return why[reason];
+    return reason;
+}
+
+/* Caller frees. */
+static char *reason_text(int64_t why)
+{
+    if (why == LATE)
+        return mem_text("the time limit");
+    return why == USER ? mem_text("RUN/stop")
+                       : mem_format("the signal %s", signals_name((int)(why - SIGNALLED)));
 }
 
 /* ---- validation and checkpoints ---- */
@@ -96,7 +109,7 @@ static status save(struct trainer *t, struct report *r)
         ckpt_prune(t->folder->dir, t->checkpoint->keep, t->state.step);
     double seconds = clock_lap(&start);
     r->saving += seconds;
-    r->save_seconds = seconds;
+    r->longest.save = fmax(r->longest.save, seconds);
     log_say("  saved step %lld: %s in %s", (long long)t->state.step, text_bytes(size, (double)bytes),
             text_time(took, seconds));
     return comm_agree(
@@ -145,7 +158,8 @@ static void raise_ceiling(struct trainer *t, const struct report *r)
 
 static status after_step(struct trainer *t, struct report *r, struct due *eval, bool last)
 {
-    r->job_seconds = seconds_left(t, r);
+    r->job_seconds = seconds_left(t);
+    r->longest.step = fmax(r->longest.step, r->step_seconds);
     bool show = last || t->state.step == 1 || t->state.step % t->log->every == 0;
     if (show)
         raise_ceiling(t, r);
@@ -159,39 +173,51 @@ static status after_step(struct trainer *t, struct report *r, struct due *eval, 
         return OK;
     double start = clock_seconds();
     code = loop_validate(t, &t->valid);
-    r->validating += clock_lap(&start);
+    double seconds = clock_lap(&start);
+    r->validating += seconds;
+    r->longest.validation = fmax(r->longest.validation, seconds);
+    if (code != E_STOP)
+        return code;
+    log_say("  validation given up: a signal asks to stop"); /* the caller sees it, too */
+    return OK;
+}
+
+/* Ends the leg: OK when finished, else why it was stopped. */
+static status end_leg(struct trainer *t, struct report *r, int64_t why)
+{
+    char *reason = reason_text(why);
+    json_t *more = why ? json_pack("{ss}", "reason", reason) : NULL;
+    status code = comm_agree(t->comm, report_status(r, t, why ? "stopped" : "finished"));
+    status told = comm_agree(t->comm, report_event(t, why ? "stop" : "finish", more));
+    if (code == OK)
+        code = told;
+    if (code == OK && comm_rank(t->comm) == 0 && why == USER)
+        folder_obeyed(t->folder);
+    if (code == OK)
+        summary_show(r, t, why ? "STOPPED" : "DONE");
+    if (code == OK && why)
+        code = fail(why == USER ? E_ASKED : E_STOP,
+                    "stopped at step %lld of %lld by %s, saved; the same command continues",
+                    (long long)t->state.step, (long long)t->steps, reason);
+    free(reason);
     return code;
 }
 
-/* Ends the leg: OK when finished, E_STOP when asked to. */
-static status end_leg(struct trainer *t, struct report *r, const char *why)
-{
-    TRY(comm_agree(t->comm, report_status(r, t, why ? "stopped" : "finished")));
-    TRY(comm_agree(t->comm,
-                   report_event(t, why ? "stop" : "finish", why ? json_pack("{ss}", "reason", why) : NULL)));
-    if (!why) {
-        summary_show(r, t, "DONE");
-        return OK;
-    }
-    if (comm_rank(t->comm) == 0)
-        folder_obeyed(t->folder);
-    summary_show(r, t, "STOPPED");
-    return fail(E_STOP, "stopped at step %lld of %lld by %s, saved; the same command continues",
-                (long long)t->state.step, (long long)t->steps, why);
-}
-
+/* What is asked while a checkpoint is written is obeyed with this checkpoint. */
 static status run_steps(struct trainer *t, struct report *r)
 {
     struct due eval = {clock_seconds()}, checkpoint = {clock_seconds()};
-    const char *why = NULL;
+    int64_t why = GO_ON;
     TRY(comm_agree(t->comm, report_begin(r, t)));
     while (t->state.step < t->steps && !why) {
         TRY(one_step(t, r));
         bool last = t->state.step == t->steps;
         TRY(after_step(t, r, &eval, last));
-        why = last ? NULL : stop_reason(t, r);
-        if (is_due(t, &t->checkpoint->every, &checkpoint) || why || (last && t->checkpoint->final))
-            TRY(save(t, r));
+        why = last ? GO_ON : stop_reason(t, r);
+        if (!is_due(t, &t->checkpoint->every, &checkpoint) && !why && !(last && t->checkpoint->final))
+            continue;
+        TRY(save(t, r));
+        why = last || why ? why : stop_reason(t, r);
     }
     return end_leg(t, r, why);
 }
@@ -217,7 +243,7 @@ status loop_run(struct trainer *t)
                t->sequence);
     if (code == OK)
         code = run_steps(t, &r);
-    if (code != OK && code != E_STOP && folder_check(t->folder) == OK)
+    if (code != OK && code != E_STOP && code != E_ASKED && folder_check(t->folder) == OK)
         code = tell_failure(t, &r, code);
     batch_close(&t->fetched);
     stepper_close(&t->stepper);

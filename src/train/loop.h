@@ -4,6 +4,7 @@
 #define TRAIN_LOOP_H
 #include "ckpt/ckpt.h"
 #include "train/folder.h"
+#include "train/limit.h"
 #include "train/step.h"
 
 struct trainer {
@@ -25,6 +26,7 @@ struct trainer {
     bool watched;       /* not --quiet: progress in place if stdout is a terminal */
     double ceiling;     /* GFLOP/s of all ranks' GEMMs together; it only rises */
     int64_t program;    /* resident bytes before the store was made: code, libraries, data, MPI */
+    struct limit limit; /* when the job ends, on rank 0 */
     double start_valid; /* validation loss before the first step of the first leg; NAN if unknown */
     /* state */
     struct ckpt_state state;
@@ -38,7 +40,7 @@ struct trainer {
 int64_t loop_steps(const struct run_section *, const struct batch_section *, int64_t sequence);
 /** COLLECTIVE: mean validation loss of all sets (each reported), NAN without any. */
 status loop_validate(struct trainer *, double *loss) MUST_USE;
-/** COLLECTIVE: from state.step to steps. OK: finished; E_STOP: stopped on request, saved. */
+/** COLLECTIVE: from state.step to steps. OK: finished; E_STOP, E_ASKED: stopped on request, saved. */
 status loop_run(struct trainer *) MUST_USE;
 
 #endif

@@ -13,7 +13,9 @@ struct report {
     int64_t first_step;  /* of this leg */
     int64_t rows;        /* console rows since the header */
     double step_seconds; /* the last step's */
-    double save_seconds; /* the last save's */
+    struct {
+        double step, validation, save; /* seconds */
+    } longest;           /* of this leg */
     double job_seconds;  /* until the job ends, as of the last step; infinite if unknown */
     bool terminal;       /* people watch: progress in place between rows */
     struct profile profile;

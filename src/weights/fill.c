@@ -4,6 +4,7 @@
 
 #include "base/denormals.h"
 #include "base/mem.h"
+#include "base/signals.h"
 
 int64_t plan_bytes(const struct fill_plan *p, const struct model *m, const struct layout *l, int rank)
 {
@@ -60,7 +61,9 @@ static status fill_local(struct store *s, const struct fill_plan *p, int64_t *by
         bool ended;
 #pragma omp atomic read
         ended = failed;
-        status code = ended ? OK : fill_tensor(s, i, p, &bytes);
+        status code = ended ? OK : signals_check();
+        if (code == OK && !ended)
+            code = fill_tensor(s, i, p, &bytes);
         if (code == OK)
             continue;
 #pragma omp atomic write

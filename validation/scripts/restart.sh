@@ -77,7 +77,7 @@ legs() {
     train "$kind" whole.$kind.$ranks "$ranks" "$@" > "$work/said" 2>&1 &&
         train "$kind" legs.$kind.$ranks "$ranks" "$@" --set run.steps=3 > "$work/said" 2>&1 &&
         touch "$work/legs.$kind.$ranks/stop" &&
-        ends 75 train "$kind" legs.$kind.$ranks "$ranks" "$@" && said 'stopped at step 4 of 8 by RUN/stop' &&
+        ends 79 train "$kind" legs.$kind.$ranks "$ranks" "$@" && said 'stopped at step 4 of 8 by RUN/stop' &&
         [ ! -e "$work/legs.$kind.$ranks/stop" ] && [ ! -e "$work/legs.$kind.$ranks/run.lock" ] &&
         ends 0 train "$kind" legs.$kind.$ranks "$ranks" "$@" && said '^Coppice .* leg 3' &&
         same whole.$kind.$ranks legs.$kind.$ranks
@@ -97,8 +97,9 @@ asked() {
     wait $job
     code=$?
     cp "$work/$run.said" "$work/said"
-    [ $code -eq 75 ] && said 'stopped at step [0-9]* of 1000000 by '
-    verdict $? "$how on $ranks ranks: saved, exit code 75"
+    [ "$how" = stop ] && wanted=79 || wanted=75
+    [ $code -eq $wanted ] && said 'stopped at step [0-9]* of 1000000 by '
+    verdict $? "$how on $ranks ranks: saved, exit code $wanted"
     before=$STEPS STEPS=$(($(curve $run | wc -l) + 2))
     ends 0 train "$kind" $run "$ranks" "$@" --set checkpoint.every=never &&
         ends 0 train "$kind" whole.$run "$ranks" "$@" --set checkpoint.every=never && same whole.$run $run

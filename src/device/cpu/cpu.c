@@ -1,6 +1,7 @@
 /* The CPU device itself: threads, memory, ceiling, and its table of kernels. */
 #include "device/cpu/cpu.h"
 #include "base/denormals.h"
+#include "base/host.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include <omp.h>
@@ -42,10 +43,18 @@ struct cpu {
     } buffer[CPU_WIDE + 1];
 };
 
+/* OpenMP's threads have stacks of their own, this thread's is the process's. */
+static status check_stacks(void)
+{
+    int64_t least = INT64_MAX;
+#pragma omp parallel reduction(min : least)
+    least = omp_get_thread_num() > 0 ? host_stack_bytes() : INT64_MAX;
+    return host_check_stack(least, "OpenMP's threads", "unset OMP_STACKSIZE, or set it to 8M");
+}
+
 static status cpu_open(struct dev *dev, int node_local_rank)
 {
     (void)node_local_rank; /* the launcher binds ranks to cores */
-    dev->own = mem_new(1, sizeof(struct cpu));
     if (dev->threads > 0)
         omp_set_num_threads(dev->threads);
     dev->threads = omp_get_max_threads();
@@ -58,6 +67,8 @@ static status cpu_open(struct dev *dev, int node_local_rank)
     snprintf(dev->about, sizeof dev->about, "%s, %s kernels, %s, GEMM by %s",
              text_n(cores, omp_get_num_procs(), "core"), instruction_set(),
              text_n(threads, dev->threads, "thread"), cpu_gemm_name());
+    TRY(check_stacks());
+    dev->own = mem_new(1, sizeof(struct cpu));
     return OK;
 }
 

@@ -1,0 +1,121 @@
+#define _GNU_SOURCE
+#include "base/signals.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+#include "base/clock.h"
+
+static const struct {
+    int number;
+    const char *name;
+} stops[] = {
+    {SIGTERM, "TERM"}, {SIGINT, "INT"},   {SIGHUP, "HUP"},   {SIGQUIT, "QUIT"},
+    {SIGUSR1, "USR1"}, {SIGUSR2, "USR2"}, {SIGXCPU, "XCPU"},
+};
+enum { STOPS = sizeof stops / sizeof *stops };
+
+/* Of faults, which strike the thread that made them; and CHLD, which those wait for who start a program. */
+static const int unblocked[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGCHLD};
+
+static atomic_int seen;
+
+static bool is_ignored(int number)
+{
+    struct sigaction a;
+    return sigaction(number, NULL, &a) == 0 && !(a.sa_flags & SA_SIGINFO) && a.sa_handler == SIG_IGN;
+}
+
+static sigset_t stop_set(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < STOPS; i++)
+        if (stops[i].number != SIGHUP || !is_ignored(SIGHUP))
+            sigaddset(&set, stops[i].number);
+    return set;
+}
+
+/* As if nobody had caught it: a shell sees that the process died of INT. The run's lock needs no care: it
+ * falls with the process. */
+static void end_now(void)
+{
+    sigset_t one;
+    signal(SIGINT, SIG_DFL);
+    sigemptyset(&one);
+    sigaddset(&one, SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+    raise(SIGINT);
+}
+
+/* Some senders send twice, to the process and to its group: that is one INT. */
+static bool is_second(int number, double *first)
+{
+    double now = clock_seconds();
+    if (number != SIGINT)
+        return false;
+    if (*first > 0)
+        return now - *first >= 0.5;
+    *first = now;
+    return false;
+}
+
+/* The handlers of others run here, with the stop signals alone blocked. */
+static void *watch(void *unused)
+{
+    sigset_t set = stop_set();
+    double first_int = 0;
+    int number;
+    (void)unused;
+    pthread_sigmask(SIG_SETMASK, &set, NULL);
+    for (;;) {
+        if (sigwait(&set, &number) != 0)
+            continue;
+        if (is_second(number, &first_int))
+            end_now();
+        seen = number;
+    }
+    return NULL;
+}
+
+status signals_open(void)
+{
+    sigset_t set;
+    pthread_t watcher;
+    signal(SIGPIPE, SIG_IGN);
+    sigfillset(&set);
+    for (size_t i = 0; i < sizeof unblocked / sizeof *unblocked; i++)
+        sigdelset(&set, unblocked[i]);
+    pthread_sigmask(SIG_SETMASK, &set, NULL);
+    int error = pthread_create(&watcher, NULL, watch, NULL);
+    if (error)
+        return fail(E_RESOURCE, "no thread to watch for signals: %s", strerror(error));
+    pthread_detach(watcher);
+    return OK;
+}
+
+int signals_seen(void)
+{
+    return seen;
+}
+
+const char *signals_name(int signal)
+{
+    for (int i = 0; i < STOPS; i++)
+        if (stops[i].number == signal)
+            return stops[i].name;
+    return "?";
+}
+
+status signals_check(void)
+{
+    if (!seen)
+        return OK;
+    return fail(E_STOP,
+                "stopped by the signal %s before a step of this leg was done: nothing new to save; the same "
+                "command goes on",
+                signals_name(seen));
+}
