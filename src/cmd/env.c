@@ -28,7 +28,7 @@
 extern char **environ;
 
 /* COPPICE_* variables that mean something. */
-static const char *const known[] = {"COPPICE_FAIL", "COPPICE_SHARED", "COPPICE_MPI", "COPPICE_TEST_TIMEOUT"};
+static const char *const known[] = {"COPPICE_FAIL", "COPPICE_SHARED", "COPPICE_MPI", "COPPICE_LEGS", "COPPICE_TEST_TIMEOUT"};
 
 static void show_variables(void)
 {
@@ -99,6 +99,8 @@ int cmd_env(int argc, char **argv)
     show_libraries();
     if (dev_open(&dev, "cpu", 0, &options) == OK) {
         log_say("cpu         %s", dev_about(dev));
+        if (dev_cpu_caution())
+            log_say("caution     %s", dev_cpu_caution());
         dev_close(dev);
     }
 #ifdef HAVE_CUDA

@@ -244,4 +244,7 @@ void dev_clip(struct dev *, view control, view squares, view loss, double limit)
  *  go is 0. */
 void dev_adamw(struct dev *, struct adamw, view p, view m, view v, view g, view w, view control);
 
+/** What to beware of with this library of matrix products; NULL if nothing is known. */
+const char *dev_cpu_caution(void);
+
 #endif

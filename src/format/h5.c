@@ -54,15 +54,6 @@ static status refuse(const struct h5 *h, const char *name, const char *why)
     return fail(E_DATA, "%s: %s: %s", h->path, name, why);
 }
 
-const char *h5_version(void)
-{
-    static char text[32];
-    unsigned major = 0, minor = 0, release = 0;
-    H5get_libversion(&major, &minor, &release);
-    snprintf(text, sizeof text, "%u.%u.%u", major, minor, release);
-    return text;
-}
-
 /* ---- files ---- */
 
 /* No flock: network file systems may refuse it, the run folder has a lock of its own, and nobody writes a
@@ -78,6 +69,16 @@ static void library_start(void)
     H5open();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     H5PLset_loading_state(0); /* a file must not choose code to load */
+}
+
+const char *h5_version(void)
+{
+    static char text[32];
+    unsigned major = 0, minor = 0, release = 0;
+    library_start(); /* any first call of HDF5's would plan its clean-up at exit */
+    H5get_libversion(&major, &minor, &release);
+    snprintf(text, sizeof text, "%u.%u.%u", major, minor, release);
+    return text;
 }
 
 static struct h5 *h5_new(const char *path, bool created)

@@ -31,6 +31,19 @@ const char *cpu_gemm_name(void)
     snprintf(name, sizeof name, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
     return name;
 }
+
+/* oneDNN issue 4845, of its x86 kernels; mended in 3.11.2. */
+const char *dev_cpu_caution(void)
+{
+#    ifdef __x86_64__
+    const dnnl_version_t *v = dnnl_version();
+    if (v->major < 3 || (v->major == 3 && (v->minor < 11 || (v->minor == 11 && v->patch < 2))))
+        return "a signal handler on a computing thread corrupts memory (oneDNN issue 4845, mended in "
+               "3.11.2); "
+               "train keeps signals off its threads; profilers that sample by signals must not be used";
+#    endif
+    return NULL;
+}
 #else
 /* Threads are the library's own affair: link one that uses OpenMP. */
 static void library_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
@@ -47,6 +60,11 @@ static void library_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, con
 const char *cpu_gemm_name(void)
 {
     return "CBLAS";
+}
+
+const char *dev_cpu_caution(void)
+{
+    return NULL;
 }
 #endif
 
