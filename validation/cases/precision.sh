@@ -38,12 +38,15 @@ bf16="--set device.precision=bf16"
 {
     ends 0 train 1 whole --set run.steps=8 $bf16
     verdict $? "a run in bf16"
+    grep -o 'hash [0-9a-f]*' "$work/said" > "$work/masters"
     ends 0 train 1 legs --set run.steps=4 $bf16 && ends 0 train 1 legs --set run.steps=8 $bf16 &&
         [ "$(hashes whole)" = "$(hashes legs)" ] && losses whole > "$work/a" && losses legs | cmp -s - "$work/a"
     verdict $? "two legs in bf16 are one, bit by bit"
 
     ends 0 train 1 exact --set run.steps=8
     verdict $? "the same run in fp32"
+    [ -s "$work/masters" ] && grep -o 'hash [0-9a-f]*' "$work/said" | cmp -s - "$work/masters"
+    verdict $? "both begin with the same masters"
     # 8 significant bits: each rounding is off by 2^-8 at most, about 2^-9.2 in the root mean square. 32 roundings lie on
     # the way to a logit of two layers; a loss is the mean over 128 tokens, whose errors are independent: 4 * 2^-9.2 *
     # sqrt(32 / 128), and as much again from weights that drift apart in 8 steps.
