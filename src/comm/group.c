@@ -1,27 +1,33 @@
-/* The data plane: views are checked, laid out as spans of bytes, moved by the group's link, and
- * summed by the device in rank order. */
+/* The data plane: views are checked, laid out as spans of bytes, and moved by the group's link. Sums are in
+ * comm/sum.c. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "base/log.h"
 #include "base/mem.h"
-#include "comm/group.h"
-#include "comm/ops.h"
-
-struct group {
-    struct comm *comm;
-    struct dev *dev;
-    struct link *link;
-    const char *name;
-    int rank, size;
-    struct spans parts, recv, send; /* of the call in progress, [size] */
-    char *scratch;                  /* device memory: one round's part from each member */
-    int64_t reserved, needed;       /* bytes of scratch */
-    int64_t sent;
-    double seconds;
-};
+#include "comm/inside.h"
 
 /* ---- opening ---- */
+
+/** Ranks of a block in the sums of a large group: its largest divisor up to its square root. Few ranks sum
+ *  straight. */
+static int block_of(int size)
+{
+    enum { LARGE = 16 };
+    int block = 1;
+
+    for (int b = 2; size > LARGE && b * b <= size; b++)
+        if (size % b == 0)
+            block = b;
+    return block;
+}
+
+void group_set_block(struct group *g, int ranks)
+{
+    if (ranks < 1 || g->size % ranks != 0)
+        bug("group %s: blocks of %d ranks do not divide %d", g->name, ranks, g->size);
+    g->block = ranks;
+}
 
 static struct group *group_open(struct comm *comm, struct dev *dev, const struct layout *layout,
                                 enum group_id id)
@@ -41,6 +47,7 @@ static struct group *group_open(struct comm *comm, struct dev *dev, const struct
     g->parts = spans_new(g->size);
     g->recv = spans_new(g->size);
     g->send = spans_new(g->size);
+    g->block = block_of(g->size);
     return g;
 }
 
@@ -97,14 +104,7 @@ double group_seconds(const struct group *g)
     return g->seconds;
 }
 
-/* ---- scratch: a sum takes as many rounds as keep it small ---- */
-
-enum { ROUND = 1 << 22, ROUND_LEAST = 1 << 14 }; /* bytes of all members together; of one member */
-
-static int64_t clip(int64_t n, int64_t most)
-{
-    return n < 0 ? 0 : n < most ? n : most;
-}
+/* ---- scratch ---- */
 
 status group_reserve(struct group *g)
 {
@@ -133,24 +133,17 @@ static void grow_scratch(struct group *g)
     }
 }
 
-/** Bytes of each member's part that one round takes; scratch for them is recorded, and is there
- *  unless the run is dry. */
-static int64_t round_bytes(struct group *g, int64_t longest_part)
+void group_scratch(struct group *g, int64_t bytes)
 {
-    int64_t share = ROUND / g->size / 64 * 64;
-    int64_t length = clip(longest_part, share < ROUND_LEAST ? ROUND_LEAST : share);
-    int64_t bytes = g->size > 1 ? mem_mul(g->size, length) : 0;
-
     if (bytes > g->needed)
         g->needed = bytes;
     if (g->needed > g->reserved && !dev_is_dry(g->dev))
         grow_scratch(g);
-    return length;
 }
 
 /* ---- views as spans ---- */
 
-static void check_equal(const struct group *g, const char *what, int64_t a, int64_t b)
+void group_check_equal(const struct group *g, const char *what, int64_t a, int64_t b)
 {
     if (a != b)
         bug("group %s: %s: %lld and %lld", g->name, what, (long long)a, (long long)b);
@@ -161,45 +154,45 @@ static int64_t rows_of(const struct group *g, view v)
     int64_t rows = v.n[0] * v.n[1];
 
     if (rows > 1)
-        check_equal(g, "elements of a row, and from row to row", v.n[2], v.ld);
+        group_check_equal(g, "elements of a row, and from row to row", v.n[2], v.ld);
     return rows;
 }
 
-static int64_t bytes_of(const struct group *g, view v)
+int64_t group_bytes_of(const struct group *g, view v)
 {
     return mem_mul(rows_of(g, v), v.n[2] * dtype_size(v.type));
 }
 
-static void cut_rows(const struct group *g, struct spans *spans, view v, const int64_t *rows)
+void group_cut_rows(const struct group *g, struct spans *spans, view v, const int64_t *rows)
 {
     int64_t total = spans_of_rows(spans, g->size, rows, v.n[2] * dtype_size(v.type));
 
-    check_equal(g, "bytes of a view and of its parts", bytes_of(g, v), total);
+    group_check_equal(g, "bytes of a view and of its parts", group_bytes_of(g, v), total);
 }
 
-static void cut_even(const struct group *g, struct spans *spans, view v)
+void group_cut_even(const struct group *g, struct spans *spans, view v)
 {
-    check_equal(g, "elements left over by equal parts", view_size(v) % g->size, 0);
-    spans_of_rows(spans, g->size, NULL, bytes_of(g, v) / g->size);
+    group_check_equal(g, "elements left over by equal parts", view_size(v) % g->size, 0);
+    spans_of_rows(spans, g->size, NULL, group_bytes_of(g, v) / g->size);
 }
 
-static void *at(const void *data, int64_t bytes) /* of device memory; NULL only where bytes is 0 */
+void *group_at(const void *data, int64_t bytes) /* of device memory; NULL only where bytes is 0 */
 {
     return data ? (void *)((uintptr_t)data + (uintptr_t)bytes) : NULL;
 }
 
 /** This rank's own part needs no transport. */
-static void keep_own(struct group *g, void *to, const void *from, dtype type, int64_t bytes)
+void group_keep_own(struct group *g, void *to, const void *from, dtype type, int64_t bytes)
 {
     int64_t n = bytes / dtype_size(type);
 
     if (n && to != from)
-        dev_copy(g->dev, view_of(to, type, 1, 1, n), view_of(at(from, 0), type, 1, 1, n));
+        dev_copy(g->dev, view_of(to, type, 1, 1, n), view_of(group_at(from, 0), type, 1, 1, n));
 }
 
 /* ---- moving ---- */
 
-static void start_clock(struct group *g)
+void group_start_clock(struct group *g)
 {
     struct timespec t;
 
@@ -207,7 +200,7 @@ static void start_clock(struct group *g)
     g->seconds -= (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void stop_clock(struct group *g)
+void group_stop_clock(struct group *g)
 {
     struct timespec t;
 
@@ -215,177 +208,64 @@ static void stop_clock(struct group *g)
     g->seconds += (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void link_gather(struct group *g, void *out) /* g->recv cuts out */
+void group_link_gather(struct group *g, void *out) /* g->recv cuts out */
 {
     dev_show(g->dev);
     g->link->ops->all_gather(g->link, out, g->recv);
     dev_hide(g->dev);
 }
 
-static void link_exchange(struct group *g, void *out, const void *in) /* g->recv cuts out, g->send in */
+void group_link_exchange(struct group *g, void *out, const void *in) /* g->recv cuts out, g->send in */
 {
     dev_show(g->dev);
     g->link->ops->exchange(g->link, out, g->recv, in, g->send);
     dev_hide(g->dev);
 }
 
-static void gather(struct group *g, view out, view in) /* g->recv cuts out */
+void group_gather(struct group *g, view out, view in) /* g->recv cuts out */
 {
     int64_t mine = g->recv.n[g->rank];
 
-    check_equal(g, "types", out.type, in.type);
-    check_equal(g, "bytes of this rank's part", bytes_of(g, in), mine);
+    group_check_equal(g, "types", out.type, in.type);
+    group_check_equal(g, "bytes of this rank's part", group_bytes_of(g, in), mine);
     if (dev_is_dry(g->dev))
         return;
-    start_clock(g);
-    keep_own(g, at(out.data, g->recv.at[g->rank]), in.data, in.type, mine);
-    link_gather(g, out.data);
+    group_start_clock(g);
+    group_keep_own(g, group_at(out.data, g->recv.at[g->rank]), in.data, in.type, mine);
+    group_link_gather(g, out.data);
     g->sent += mine * (g->size - 1);
-    stop_clock(g);
+    group_stop_clock(g);
 }
 
 void group_all_gather(struct group *g, enum stream s, view out, view in)
 {
     (void)s;
-    cut_even(g, &g->recv, out);
-    gather(g, out, in);
+    group_cut_even(g, &g->recv, out);
+    group_gather(g, out, in);
 }
 
 void group_all_gather_v(struct group *g, enum stream s, view out, const int64_t *rows, view in)
 {
     (void)s;
-    cut_rows(g, &g->recv, out, rows);
-    gather(g, out, in);
+    group_cut_rows(g, &g->recv, out, rows);
+    group_gather(g, out, in);
 }
 
 void group_all_to_all(struct group *g, enum stream s, view out, const int64_t *recv_rows, view in,
                       const int64_t *send_rows)
 {
     (void)s;
-    cut_rows(g, &g->recv, out, recv_rows);
-    cut_rows(g, &g->send, in, send_rows);
-    check_equal(g, "types", out.type, in.type);
-    check_equal(g, "bytes to and from itself", g->recv.n[g->rank], g->send.n[g->rank]);
+    group_cut_rows(g, &g->recv, out, recv_rows);
+    group_cut_rows(g, &g->send, in, send_rows);
+    group_check_equal(g, "types", out.type, in.type);
+    group_check_equal(g, "bytes to and from itself", g->recv.n[g->rank], g->send.n[g->rank]);
     if (dev_is_dry(g->dev))
         return;
-    start_clock(g);
-    keep_own(g, at(out.data, g->recv.at[g->rank]), at(in.data, g->send.at[g->rank]), in.type,
-             g->send.n[g->rank]);
-    link_exchange(g, out.data, in.data);
+    group_start_clock(g);
+    group_keep_own(g, group_at(out.data, g->recv.at[g->rank]), group_at(in.data, g->send.at[g->rank]),
+                   in.type, g->send.n[g->rank]);
+    group_link_exchange(g, out.data, in.data);
     for (int r = 0; r < g->size; r++)
         g->sent += r == g->rank ? 0 : g->send.n[r];
-    stop_clock(g);
-}
-
-/* ---- summing ---- */
-
-/** Sum what a round brought: parts of the members `length` bytes apart in scratch, this rank's own at
- *  `mine`. */
-static void sum_round(struct group *g, dtype type, int64_t length, void *out, void *mine)
-{
-    int64_t n = g->recv.n[g->rank] / dtype_size(type);
-    view parts = view_of(g->scratch, type, 1, g->size, n);
-
-    parts.ld = length / dtype_size(type);
-    dev_sum_parts(g->dev, view_of(out, type, 1, 1, n), parts, g->rank, view_of(mine, type, 1, 1, n));
-}
-
-/** Bytes [lo, lo+length) of every part, as far as it goes: what this rank sends of each, and what it
- *  receives of its own from each. */
-static void cut_round(struct group *g, int64_t lo, int64_t length)
-{
-    for (int r = 0; r < g->size; r++) {
-        g->send.at[r] = g->parts.at[r] + lo;
-        g->send.n[r] = clip(g->parts.n[r] - lo, length);
-        g->recv.at[r] = r * length;
-        g->recv.n[r] = clip(g->parts.n[g->rank] - lo, length);
-        g->sent += r == g->rank ? 0 : g->send.n[r];
-    }
-}
-
-static void reduce_scatter(struct group *g, view out, view in) /* g->parts cuts in */
-{
-    int64_t mine = g->parts.n[g->rank], longest = 0, length;
-
-    check_equal(g, "types", out.type, in.type);
-    check_equal(g, "bytes of this rank's part", bytes_of(g, out), mine);
-    for (int r = 0; r < g->size; r++)
-        longest = g->parts.n[r] > longest ? g->parts.n[r] : longest;
-    length = round_bytes(g, longest);
-    if (dev_is_dry(g->dev))
-        return;
-    start_clock(g);
-    if (g->size == 1)
-        keep_own(g, out.data, in.data, in.type, mine);
-    for (int64_t lo = 0; lo < longest && g->size > 1; lo += length) {
-        cut_round(g, lo, length);
-        dev_poison(g->dev, g->scratch, g->reserved);
-        link_exchange(g, g->scratch, in.data);
-        sum_round(g, in.type, length, at(out.data, lo), at(in.data, g->send.at[g->rank]));
-    }
-    stop_clock(g);
-}
-
-void group_reduce_scatter(struct group *g, enum stream s, view out, view in)
-{
-    (void)s;
-    cut_even(g, &g->parts, in);
-    reduce_scatter(g, out, in);
-}
-
-void group_reduce_scatter_v(struct group *g, enum stream s, view out, view in, const int64_t *rows)
-{
-    (void)s;
-    cut_rows(g, &g->parts, in, rows);
-    reduce_scatter(g, out, in);
-}
-
-/** Small: everybody gathers everything, and sums. */
-static void all_reduce_small(struct group *g, view x)
-{
-    int64_t n = bytes_of(g, x);
-
-    spans_of_rows(&g->recv, g->size, NULL, n);
-    dev_poison(g->dev, g->scratch, g->reserved);
-    keep_own(g, at(g->scratch, g->recv.at[g->rank]), x.data, x.type, n);
-    link_gather(g, g->scratch);
-    sum_round(g, x.type, n, x.data, x.data);
-    g->sent += n * (g->size - 1);
-}
-
-/** Large: each sums a part of it, and all gather the parts. The order of sums is the same. */
-static void all_reduce_large(struct group *g, view x)
-{
-    int64_t total = view_size(x), size = dtype_size(x.type);
-    view all = view_shape(x, 1, 1, total), mine;
-
-    for (int r = 0; r < g->size; r++) {
-        struct range part = block(total, g->size, r);
-        g->parts.at[r] = part.lo * size;
-        g->parts.n[r] = part.n * size;
-    }
-    mine = view_cols(all, g->parts.at[g->rank] / size, g->parts.n[g->rank] / size);
-    reduce_scatter(g, mine, all);
-    memcpy(g->recv.at, g->parts.at, (size_t)g->size * sizeof *g->recv.at);
-    memcpy(g->recv.n, g->parts.n, (size_t)g->size * sizeof *g->recv.n);
-    gather(g, all, mine);
-}
-
-void group_all_reduce(struct group *g, enum stream s, view x)
-{
-    int64_t all = mem_mul(bytes_of(g, x), g->size);
-
-    (void)s;
-    if (g->size == 1)
-        return;
-    if (all > ROUND_LEAST) {
-        all_reduce_large(g, x);
-        return;
-    }
-    round_bytes(g, bytes_of(g, x));
-    if (dev_is_dry(g->dev))
-        return;
-    start_clock(g);
-    all_reduce_small(g, x);
-    stop_clock(g);
+    group_stop_clock(g);
 }

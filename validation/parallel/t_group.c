@@ -37,12 +37,24 @@ static int member(const struct team *t, int i)
     return layout_group_member(t->layout, t->world, t->id, i);
 }
 
-static float sum_of(const struct team *t, int64_t i) /* in group order */
+static float block_sum(const struct team *t, int first, int ranks, int64_t i) /* in group order */
 {
-    float sum = value(member(t, 0), i);
+    float sum = value(member(t, first), i);
 
-    for (int r = 1; r < t->size; r++)
+    for (int r = first + 1; r < first + ranks; r++)
         sum += value(member(t, r), i);
+    return sum;
+}
+
+static int ranks_of_block; /* 0: sums go straight */
+
+static float sum_of(const struct team *t, int64_t i) /* blocks, then over the blocks */
+{
+    int block = ranks_of_block ? ranks_of_block : t->size;
+    float sum = block_sum(t, 0, block, i);
+
+    for (int first = block; first < t->size; first += block)
+        sum += block_sum(t, first, block, i);
     return sum;
 }
 
@@ -290,6 +302,22 @@ static void check_rounds(const struct team *t)
     ok(all_to_all_good(t, 1000, 300), "large all_to_all");
 }
 
+/** Sums of the world in blocks of each size, down to one round and in several. */
+static void check_blocks(const struct team *t)
+{
+    for (int b = 2; b < t->size; b++) {
+        if (t->size % b != 0)
+            continue;
+        group_set_block(t->g, ranks_of_block = b);
+        ok(reduce_scatter_good(t, 3, 5, false) && reduce_scatter_good(t, 2, 7, true), "reduce_scatter in blocks of %d", b);
+        ok(reduce_scatter_good(t, 1, 4300001 / t->size * 2, false), "in several rounds");
+        ok(all_reduce_good(t, 9) == (t->size * 9 * 4 > 16384), "a small all_reduce goes straight");
+        ok(all_reduce_good(t, 7001) && all_reduce_types_good(t, 5003), "all_reduce in blocks of %d", b);
+    }
+    group_set_block(t->g, 1);
+    ranks_of_block = 0;
+}
+
 /** Every check on every group of one layout. One KV head, so that G_KVDP is not G_DP. */
 static void check_layout(struct comm *c, int tp, int ep, int etp)
 {
@@ -309,6 +337,9 @@ static void check_layout(struct comm *c, int tp, int ep, int etp)
     }
     if (tp * ep * etp == 1)
         check_rounds(
+            &(struct team){group[G_WORLD], &layout, G_WORLD, comm_rank(c), comm_rank(c), comm_size(c)});
+    if (tp * ep * etp == 1)
+        check_blocks(
             &(struct team){group[G_WORLD], &layout, G_WORLD, comm_rank(c), comm_rank(c), comm_size(c)});
     ok(comm_size(c) == 1 || group_seconds(group[G_WORLD]) > 0, "time is counted");
     groups_close(group);

@@ -1,0 +1,40 @@
+/* A group, and what its moving and its summing share. Only comm/ files include this. */
+#ifndef COMM_INSIDE_H
+#define COMM_INSIDE_H
+#include "comm/group.h"
+#include "comm/ops.h"
+
+struct group {
+    struct comm *comm;
+    struct dev *dev;
+    struct link *link;
+    const char *name;
+    int rank, size;
+    int block;                      /* ranks of a block in sums; 1: no blocks */
+    struct spans parts, recv, send; /* of the call in progress, [size] */
+    char *scratch;                  /* device memory for sums */
+    int64_t reserved, needed;       /* bytes of scratch */
+    int64_t sent;
+    double seconds;
+};
+
+/** Scratch of so many bytes is there from now on; in a dry run it is recorded. */
+void group_scratch(struct group *, int64_t bytes);
+void group_check_equal(const struct group *, const char *what, int64_t a, int64_t b);
+int64_t group_bytes_of(const struct group *, view);
+/** Cut a view into the members' rows, or into equal parts. */
+void group_cut_rows(const struct group *, struct spans *, view, const int64_t *rows);
+void group_cut_even(const struct group *, struct spans *, view);
+/** A byte of device memory; NULL only where bytes is 0. */
+void *group_at(const void *data, int64_t bytes);
+/** This rank's own part needs no transport. */
+void group_keep_own(struct group *, void *to, const void *from, dtype, int64_t bytes);
+void group_start_clock(struct group *);
+void group_stop_clock(struct group *);
+/** The link's calls, with device memory shown to it: g->recv cuts out, g->send cuts in. */
+void group_link_gather(struct group *, void *out);
+void group_link_exchange(struct group *, void *out, const void *in);
+/** All-gather; g->recv cuts out. */
+void group_gather(struct group *, view out, view in);
+
+#endif
