@@ -246,7 +246,6 @@ static status run_job(struct job *j, int argc, char **argv)
     borrow(j);
     if (!j->checkpoint)
         TRY(startup_source(s, &j->origin)); /* frees the source model before the target is made */
-    j->trainer.program = mem_rss();
     TRY(given_up(j));
     TRY(session_open_store(s, true));
     TRY(j->checkpoint ? continue_run(j) : begin_run(j));

@@ -294,14 +294,23 @@ void net_close(struct net *net)
     free(net);
 }
 
-int64_t net_bytes(const struct net *net)
+/* Bytes of a region's plan that it has not taken yet, and the plan itself. */
+static void add_region(const struct region *r, int64_t *pending, int64_t *planned)
 {
-    int64_t n = net->arena.size;
+    *planned += r->bytes;
+    *pending += r->data ? 0 : r->bytes;
+}
+
+int64_t net_pending(const struct net *net)
+{
+    int64_t pending = 0, planned = 0;
     for (int l = 0; l < net->model->n_layers; l++) {
         const struct saved *s = &net->saved[l];
-        n += s->xe.bytes + s->we.bytes + s->gue.bytes + s->exchange.order.bytes + s->exchange.back.bytes;
+        const struct region *all[] = {&s->xe, &s->we, &s->gue, &s->exchange.order, &s->exchange.back};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            add_region(all[i], &pending, &planned);
     }
     for (int i = 0; i < TEMPORARIES; i++)
-        n += net->tmp[i].bytes;
-    return n;
+        add_region(&net->tmp[i], &pending, &planned);
+    return pending + (net->layout.ep > 1 ? planned / 2 : 0);
 }

@@ -51,7 +51,9 @@ struct logits_sink {
 status net_open(struct net **, const struct store *, struct group *const group[GROUPS],
                 const struct net_shape *) MUST_USE;
 void net_close(struct net *);
-int64_t net_bytes(const struct net *); /* activation memory held */
+/** Bytes that steps will still take: rows at the experts as planned, and half as many again where a routing may
+ *  send a rank more than its plan. */
+int64_t net_pending(const struct net *);
 
 /** The report begins anew. margins: look for routing margins too. */
 void net_begin(struct net *, bool margins);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signals.h"
+#include "ckpt/extent.h"
 #include "eval/valid.h"
 #include "train/report.h"
 #include "train/schedule.h"
@@ -150,7 +151,8 @@ static status one_step(struct trainer *t, struct report *r)
  * and only rises. Rank 0's clock decides. COLLECTIVE. */
 static void raise_ceiling(struct trainer *t, const struct report *r)
 {
-    int64_t low = comm_rank(t->comm) == 0 && isnan(ceiling_share(report_flops(t, r->step_seconds), t->ceiling));
+    int64_t low =
+        comm_rank(t->comm) == 0 && isnan(ceiling_share(report_flops(t, r->step_seconds), t->ceiling));
     comm_max_i64(t->comm, &low, 1);
     if (low)
         t->ceiling = fmax(t->ceiling, ceiling_sample(t->comm, t->dev));
@@ -233,10 +235,24 @@ static status tell_failure(struct trainer *t, struct report *r, status code)
     return code;
 }
 
+/* Peak memory of this rank, said before the first step: what it has now (program, libraries, store, net,
+ * heap), rows at the experts to come, a checkpoint's buffer, and what libraries take when they first compute,
+ * exchange and write. */
+static int64_t predicted_peak(const struct trainer *t)
+{
+    enum { LIBRARIES = 4 << 20 };
+    int64_t now = mem_rss(), before = mem_peak_rss(), longest = 0;
+    for (int i = 0; i < t->store->n_owned; i++)
+        longest = t->store->owned[i].part.n > longest ? t->store->owned[i].part.n : longest;
+    longest = longest < EXTENT_ELEMENTS ? longest : EXTENT_ELEMENTS;
+    int64_t peak = now + net_pending(t->net) + longest * (int64_t)sizeof(float) + LIBRARIES + now / 100;
+    return peak > before ? peak : before;
+}
+
 status loop_run(struct trainer *t)
 {
     struct report r = {.started = clock_seconds(), .first_step = t->state.step};
-    r.predicted = t->program + t->store->bytes + net_bytes(t->net);
+    r.predicted = predicted_peak(t);
     profile_open(&r.profile, t->run->profile);
     status code = stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
     batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro,

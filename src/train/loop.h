@@ -25,7 +25,6 @@ struct trainer {
     int64_t sequence;
     bool watched;       /* not --quiet: progress in place if stdout is a terminal */
     double ceiling;     /* GFLOP/s of all ranks' GEMMs together; it only rises */
-    int64_t program;    /* resident bytes before the store was made: code, libraries, data, MPI */
     struct limit limit; /* when the job ends, on rank 0 */
     double start_valid; /* validation loss before the first step of the first leg; NAN if unknown */
     /* state */

@@ -19,7 +19,7 @@ struct report {
     double job_seconds;  /* until the job ends, as of the last step; infinite if unknown */
     bool terminal;       /* people watch: progress in place between rows */
     struct profile profile;
-    int64_t predicted; /* peak memory of this rank before the first step: program, store, net as planned */
+    int64_t predicted; /* peak memory of this rank, from before the first step */
 };
 
 /** Before the first step of a leg: its start for events.jsonl, and whether people watch. Local on rank 0. */

@@ -64,6 +64,19 @@ verdict $? "nothing to do says what to raise"
 train 1 moe one --set run.steps=1 && said '^DONE  *1 step, 128 tokens in' && ! grep -q ' 1 [a-z-]*s\b' "$work/said"
 verdict $? "one step, one rank, one node: no plurals"
 
+# ---- memory: predicted before the first step, measured after the last ----
+# predicted RUN: never less than the peak of any rank, in any leg
+predicted() {
+    sed -n 's/.*"peak_rss_bytes":\[\([^]]*\)\].*"predicted_bytes":\([0-9]*\).*/\2,\1/p' "$work/$1/events.jsonl" |
+        awk -F, '{ for (i = 2; i <= NF; i++) bad += $i > $1 } END { exit bad || NR != '"$2"' }'
+}
+train 1 moe moe.1 --set run.steps=8 && predicted moe.1 2
+verdict $? "1 rank: the predicted memory holds, in the first leg and the next"
+if test_ranks 4 1; then
+    predicted moe.4 1
+    verdict $? "4 ranks: the predicted memory holds"
+fi
+
 # ---- threads: a rank's share of the cores, when nobody says how many ----
 unset OMP_NUM_THREADS
 cores=$(getconf _NPROCESSORS_ONLN)
