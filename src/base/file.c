@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 #include "base/io.h"
 #include "base/mem.h"
 
@@ -63,6 +64,20 @@ status file_load(const char *path, int64_t limit, char **bytes, int64_t *size)
     }
     io_close(fd);
     return s;
+}
+
+status file_sample(int fd, const char *path, int64_t size, uint64_t *digest)
+{
+    enum { BLOCK = 4096, BLOCKS = 64 };
+    char block[BLOCK];
+    int64_t n = size < BLOCK ? size : BLOCK, last = size - n;
+    uint64_t sum = (uint64_t)size;
+    for (int i = 0; i < BLOCKS; i++) {
+        TRY(file_read(fd, path, (int64_t)((double)last * i / (BLOCKS - 1)), n, block));
+        sum = XXH3_64bits_withSeed(block, (size_t)n, sum);
+    }
+    *digest = sum;
+    return OK;
 }
 
 /* ---- drafts ---- */

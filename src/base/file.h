@@ -16,6 +16,10 @@ status file_read(int fd, const char *path, int64_t at, int64_t n, void *out) MUS
  *  E_DATA, E_IO. */
 status file_load(const char *path, int64_t limit, char **bytes, int64_t *size) MUST_USE;
 
+/** A digest of up to 64 blocks of 4 KiB, evenly over the file, the first and the last among them: it tells a file
+ *  from another one without reading all of it. E_IO, E_DATA. */
+status file_sample(int fd, const char *path, int64_t size, uint64_t *digest) MUST_USE;
+
 /** A file that is written under the name PATH.tmp and gets its own name when it is complete. */
 struct file_draft {
     char *path, *draft;

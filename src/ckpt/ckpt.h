@@ -17,6 +17,7 @@
 struct ckpt_state { /* everything that is state beside the table */
     int64_t step, samples, tokens, horizon, leg;
     char *deck; /* resolved deck, text; owned by the holder */
+    char *data; /* data_identity of what it was trained on; NULL: of an older version. Owned by the holder */
 };
 
 struct extent {
@@ -36,6 +37,10 @@ struct ckpt_index {
     uint64_t hash[KINDS];  /* of MASTER and both moments (0 where absent) */
 };
 
+/** Bytes that a checkpoint of a model takes on disk, all files together. Pure. */
+int64_t ckpt_bytes(const struct model *);
+/** Local: is there room for `n` more of `bytes` each under run_dir? OK if nobody can tell; E_SPACE. */
+status ckpt_room(const char *run_dir, int64_t bytes, int64_t n) MUST_USE;
 /** COLLECTIVE. Of a training store; writers: ranks per file, 0 = a node's. *bytes: of tensors, written by
  *  all ranks. A checkpoint of the same step is replaced. On failure older ones are untouched. lock: rank 0's
  * on run_dir, looked at before the folder is begun and before it is committed; NULL: nobody else knows
@@ -58,6 +63,8 @@ status ckpt_index_read(struct ckpt_index *, const char *dir) MUST_USE;
 /** COLLECTIVE: the same; rank 0 reads the file, all ranks get its bytes. */
 status ckpt_index_load(struct comm *, struct ckpt_index *, const char *dir) MUST_USE;
 void ckpt_index_free(struct ckpt_index *);
+/** Local: are names and sizes of its tensors those of the model? E_DECK names the first that differs. */
+status ckpt_fits(const struct ckpt_index *, const char *dir, const struct model *) MUST_USE;
 /** COLLECTIVE: fill MASTER and (of a training store) moments of any layout, digests verified, then the
  *  working weights by all-gather. Hashes after loading equal those saved, or E_NOCKPT. */
 status ckpt_load(struct comm *, struct store *, struct group *const group[GROUPS], const struct ckpt_index *,

@@ -12,7 +12,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { VERSION = 1, TENSOR_COLUMNS = 5, EXTENT_COLUMNS = 13 };
+enum { VERSION = 2, /* 2: data */
+        TENSOR_COLUMNS = 5, EXTENT_COLUMNS = 13 };
 static const char EXTENT_HELP[] =
     "tensor, kind (2 master, 3 moment1, 4 moment2), first index [3] and size [3] of a box, first element and "
     "number of elements of the box in row-major order, file, offset in bytes, XXH3-64 of the bytes";
@@ -257,7 +258,9 @@ static status put_state(struct book *b, const struct ckpt_index *x)
         s = put_text(b, "config", config);
     free(state);
     free(config);
-    return s == OK ? put_text(b, "deck", x->state.deck ? x->state.deck : "") : s;
+    if (s == OK)
+        s = put_text(b, "deck", x->state.deck ? x->state.deck : "");
+    return s == OK ? put_text(b, "data", x->state.data ? x->state.data : "") : s;
 }
 
 static status put_all(struct book *b, const struct ckpt_index *x)
@@ -300,7 +303,7 @@ static status get_numbers(struct book *b, const char *name, int64_t *out, int64_
     return rows == 1 ? OK : fail(E_DATA, "%s: %lld rows make no sense", name, (long long)rows);
 }
 
-static status get_state(struct book *b, struct ckpt_index *x)
+static status get_state(struct book *b, struct ckpt_index *x, int64_t version)
 {
     char *text;
     TRY(get_text(b, "state", &text));
@@ -312,7 +315,8 @@ static status get_state(struct book *b, struct ckpt_index *x)
     free(text);
     TRY(s);
     TRY(config_check(&x->config));
-    return get_text(b, "deck", &x->state.deck);
+    TRY(get_text(b, "deck", &x->state.deck));
+    return version < 2 ? OK : get_text(b, "data", &x->state.data);
 }
 
 /* Plain names only: an index must not lead to files elsewhere. */
@@ -331,9 +335,9 @@ static status get_all(struct book *b, struct ckpt_index *x)
 {
     int64_t version, hash[KINDS], saved;
     TRY(get_numbers(b, "version", &version, 1));
-    if (version != VERSION)
-        return fail(E_DATA, "has version %lld; this program reads %d", (long long)version, VERSION);
-    TRY(get_state(b, x));
+    if (version < 1 || version > VERSION)
+        return fail(E_DATA, "has version %lld; this program reads 1 to %d", (long long)version, VERSION);
+    TRY(get_state(b, x, version));
     TRY(get_tensors(b, x));
     TRY(get_files(b, x));
     TRY(get_extents(b, x));
@@ -429,6 +433,7 @@ void ckpt_index_free(struct ckpt_index *x)
 {
     free_lines(x->file, x->n_files);
     free(x->state.deck);
+    free(x->state.data);
     free(x->tensor);
     free(x->extent);
     *x = (struct ckpt_index){0};

@@ -28,8 +28,7 @@ static status check_tensor(const struct ckpt_index *x, const char *dir, const st
     return OK;
 }
 
-/* Names and sizes are those of the model, in both directions. */
-static status check_model(const struct ckpt_index *x, const char *dir, const struct model *m)
+status ckpt_fits(const struct ckpt_index *x, const char *dir, const struct model *m)
 {
     for (int i = 0; i < m->n_tensors; i++)
         TRY(check_tensor(x, dir, &m->tensor[i]));
@@ -78,7 +77,7 @@ static status load_kind(struct reader *r, const struct store *s, enum kind kind)
 static status load_pieces(const struct store *s, const struct ckpt_index *x, const char *dir, int kinds)
 {
     struct reader r;
-    status result = check_model(x, dir, s->model);
+    status result = ckpt_fits(x, dir, s->model);
     if (result != OK)
         return result;
     reader_open(&r, x, dir);

@@ -2,6 +2,7 @@
  * sizes of its writer group's datasets by itself and looks only their offsets up in the file.
  * Fallible work is local, in functions of its own; ranks agree before the next step begins. */
 #include "base/io.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/extent.h"
 #include "ckpt/folder.h"
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 struct plan { /* of one rank: datasets [bucket * SAVED_KINDS + kind] of its group's file */
     const struct store *store;
@@ -227,10 +229,38 @@ static status finish(struct comm *c, const struct plan *p, const struct ckpt_sta
     return comm_agree(c, s);
 }
 
+int64_t ckpt_bytes(const struct model *m)
+{
+    const int64_t page = 4096, line = 256; /* an aligned dataset, an extent in the index */
+    int64_t bytes = (int64_t)m->n_buckets * SAVED_KINDS * page;
+    for (int i = 0; i < m->n_tensors; i++) {
+        const int64_t *dim = m->tensor[i].dim;
+        int64_t kinds = m->tensor[i].trained ? SAVED_KINDS : 1, n = mem_mul(mem_mul(dim[0], dim[1]), dim[2]);
+        bytes += kinds * (n * (int64_t)sizeof(float) + (n / EXTENT_ELEMENTS + 1) * line);
+    }
+    return bytes;
+}
+
+status ckpt_room(const char *run_dir, int64_t bytes, int64_t n)
+{
+    struct statvfs disk;
+    char each[32], there[32];
+    if (statvfs(run_dir, &disk) != 0 || disk.f_blocks == 0)
+        return OK;
+    double room = (double)disk.f_bavail * (double)disk.f_frsize;
+    if (room >= (double)bytes * (double)n)
+        return OK;
+    return fail(E_SPACE, "%s: %lld checkpoint%s of %s do%s not fit in the %s that are free there", run_dir,
+                (long long)n, n == 1 ? "" : "s", text_bytes(each, (double)bytes), n == 1 ? "es" : "",
+                text_bytes(there, room));
+}
+
 /* Rank 0. */
 static status begin(struct plan *p, const char *run_dir, int64_t step)
 {
     TRY(lock_check(p->lock, true));
+    ckpt_sweep(run_dir);
+    TRY(ckpt_room(run_dir, ckpt_bytes(p->store->model), 1));
     return folder_begin(run_dir, step);
 }
 

@@ -9,7 +9,7 @@
 
 /* ---- deck, shapes, layout ---- */
 
-static status read_inputs(struct session *s)
+static status read_deck(struct session *s)
 {
     const struct options *o = &s->options;
     if (o->n_files == 0)
@@ -17,8 +17,7 @@ static status read_inputs(struct session *s)
     deck_init(&s->deck);
     s->opened_deck = true;
     TRY(deck_read(&s->deck, o->n_files, o->files, o->n_set, o->set));
-    TRY(deck_check(&s->deck));
-    return shapes_read(&s->shapes, &s->deck);
+    return deck_check(&s->deck);
 }
 
 static status make_layout(struct session *s)
@@ -61,16 +60,8 @@ static status same_text(const struct session *s, const char *what, char *mine)
     return comm_agree(s->comm, code);
 }
 
-/* Nodes may see different files under one name, and a launcher may pass different arguments. COLLECTIVE. */
-static status same_inputs(const struct session *s)
-{
-    TRY(same_text(s, "another deck", deck_resolved(&s->deck)));
-    struct config model = s->shapes.target;
-    model.carried.folder[0] = '\0'; /* a folder may have another path on each node */
-    return same_text(s, "another model", config_to_json(&model));
-}
-
-status session_open(struct session *s, int argc, char **argv)
+/* Nodes may see different files under one name, and a launcher may pass different arguments: both are compared. */
+status session_open_deck(struct session *s, int argc, char **argv)
 {
     *s = (struct session){0};
     TRY(comm_open(&s->comm));
@@ -78,9 +69,23 @@ status session_open(struct session *s, int argc, char **argv)
     log_open(s->rank == 0, false);
     TRY(comm_agree(s->comm, options_parse(&s->options, argc, argv)));
     log_open(s->rank == 0, s->options.quiet);
-    TRY(comm_agree(s->comm, read_inputs(s)));
-    TRY(same_inputs(s));
+    TRY(comm_agree(s->comm, read_deck(s)));
+    return same_text(s, "another deck", deck_resolved(&s->deck));
+}
+
+status session_open_shapes(struct session *s, status shaped)
+{
+    TRY(comm_agree(s->comm, shaped));
+    struct config model = s->shapes.target;
+    model.carried.folder[0] = '\0'; /* a folder may have another path on each node */
+    TRY(same_text(s, "another model", config_to_json(&model)));
     return comm_agree(s->comm, make_layout(s));
+}
+
+status session_open(struct session *s, int argc, char **argv)
+{
+    TRY(session_open_deck(s, argc, argv));
+    return session_open_shapes(s, shapes_read(&s->shapes, &s->deck));
 }
 
 /* ---- device and groups ---- */

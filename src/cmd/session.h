@@ -29,7 +29,11 @@ struct session {
     bool crowded; /* fewer cores than threads, see host_is_crowded */
 };
 
-/** comm, options, deck, shapes, layout. */
+/** comm, options, deck. */
+status session_open_deck(struct session *, int argc, char **argv) MUST_USE;
+/** Layout, after this rank's s->shapes were set with the outcome `shaped`. */
+status session_open_shapes(struct session *, status shaped) MUST_USE;
+/** comm, options, deck, shapes as the deck says, layout. */
 status session_open(struct session *, int argc, char **argv) MUST_USE;
 /** data, device, groups. */
 status session_open_device(struct session *) MUST_USE;

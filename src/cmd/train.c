@@ -44,7 +44,11 @@ static status take_branch(struct job *j)
 
 static status open_folder(struct job *j)
 {
-    return j->s.rank == 0 ? folder_open(&j->folder, j->s.options.fresh) : OK;
+    if (j->s.rank != 0)
+        return OK;
+    TRY(folder_open(&j->folder, j->s.options.fresh));
+    ckpt_sweep(j->s.deck.run.dir);
+    return OK;
 }
 
 /* Checkpoints hold the masters, so a run may go on in the other precision: said, because its losses differ.
@@ -59,32 +63,82 @@ static void tell_precision(const struct job *j, const struct deck *then)
             is, was, strcmp(is, "bf16") == 0 ? "rounded from them" : "the masters themselves");
 }
 
-/* May this deck continue what the checkpoint's deck began? A branch may change every key. */
+/* The shape that trains: of a checkpoint its own, with the deck's keys on top, so that neither model.like nor
+ * start.from need be there. Weights go on in their own shape only. */
+static status take_shape(struct job *j)
+{
+    struct session *s = &j->s;
+    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
+    struct model m;
+    char is[96], wants[96];
+    if (!j->checkpoint)
+        return shapes_read(&s->shapes, &s->deck);
+    TRY(shapes_continue(&s->shapes, &s->deck, &j->index.config));
+    model_open(&m, &s->shapes.target, &one);
+    status code = ckpt_fits(&j->index, j->checkpoint, &m);
+    model_close(&m);
+    if (code == OK)
+        return OK;
+    return fail(
+        E_DECK,
+        "%s is of another model (%s) than the deck asks for (%s), and a run, or a branch of it, keeps its "
+        "model. To make the other one from it: a new run.dir with start.from: %s",
+        j->checkpoint, config_text(&j->index.config, is), config_text(&s->shapes.target, wants),
+        j->checkpoint);
+}
+
+/* What a branch changes; once, when it has its folder. */
+static void show_branch(const struct job *j, const struct deck *then, const char *diff)
+{
+    const char *now = j->s.deck.model.like, *was = then->model.like;
+    if (!j->opened_folder)
+        return;
+    log_say("branch    of %s%s%s", j->checkpoint, diff ? "\n" : "", diff ? diff : "");
+    if (now && was && strcmp(now, was) != 0)
+        log_warn("model.like: %s is not looked at: a branch keeps the model of %s", now, j->checkpoint);
+}
+
+/* Which keys may change is only told to those whose model stays. */
+static status refuse_changes(struct job *j, const char *diff)
+{
+    TRY(take_shape(j));
+    return fail(E_DECK,
+                "%s: keys that may not change on restart differ (--branch DIR goes on from here in "
+                "another folder, --fresh starts anew):\n%s",
+                j->s.deck.run.dir, diff);
+}
+
+/* May this deck continue what the checkpoint's deck began? A branch may change every key but the model. */
 static status check_restart(struct job *j)
 {
     struct deck then;
-    TRY(ckpt_index_read(&j->index, j->checkpoint));
     deck_init(&then);
     status code =
         deck_parse(&then, j->checkpoint, j->index.state.deck, (int64_t)strlen(j->index.state.deck), "/");
     if (code == OK) {
         char *diff = deck_restart_diff(&j->s.deck, &then);
-        tell_precision(j, &then);
+        if (j->opened_folder)
+            tell_precision(j, &then);
         if (j->branches)
-            log_say("branch    of %s%s%s", j->checkpoint, diff ? "\n" : "", diff ? diff : "");
+            show_branch(j, &then, diff);
         else if (diff)
-            code = fail(E_DECK,
-                        "%s: keys that may not change on restart differ (--branch DIR goes on from here in "
-                        "another folder, --fresh starts anew):\n%s",
-                        j->s.deck.run.dir, diff);
+            code = refuse_changes(j, diff);
         free(diff);
     }
     deck_free(&then);
     return code;
 }
 
+static void forget_checkpoint(struct job *j)
+{
+    ckpt_index_free(&j->index);
+    free(j->checkpoint);
+    j->checkpoint = NULL;
+}
+
 static status find_checkpoint(struct job *j)
 {
+    forget_checkpoint(j);
     TRY(ckpt_find(j->s.comm, j->s.deck.run.dir, &j->checkpoint));
     if (!j->checkpoint && j->trunk) {
         j->branches = true;
@@ -92,7 +146,10 @@ static status find_checkpoint(struct job *j)
         if (!j->checkpoint)
             return fail(E_NOCKPT, "--branch: %s has no checkpoint to begin from", j->trunk);
     }
-    return comm_agree(j->s.comm, j->checkpoint ? check_restart(j) : OK);
+    if (!j->checkpoint)
+        return OK;
+    TRY(ckpt_index_load(j->s.comm, &j->index, j->checkpoint));
+    return comm_agree(j->s.comm, check_restart(j));
 }
 
 static status write_resolved(struct job *j)
@@ -124,7 +181,7 @@ static void borrow(struct job *j)
     t->log = &s->deck.log;
     t->sequence = s->deck.data.sequence;
     t->watched = !s->options.quiet;
-    t->steps = loop_steps(t->run, t->batch, t->sequence);
+    t->steps = loop_steps(t->run, t->batch, t->sequence, &j->index.state);
     t->start_valid = t->valid = (double)NAN;
 }
 
@@ -137,12 +194,21 @@ static status load_newest(struct job *j)
             return code;
         TRY(comm_agree(j->s.comm, folder_check(&j->folder)));
         TRY(ckpt_set_aside(j->s.comm, j->checkpoint));
-        ckpt_index_free(&j->index);
-        free(j->checkpoint);
-        j->index = (struct ckpt_index){0};
-        j->checkpoint = NULL;
         TRY(find_checkpoint(j));
     }
+}
+
+/* Steps behind the horizon train at min_lr, whatever optimizer.lr says. */
+static void warn_horizon(const struct job *j)
+{
+    const struct optimizer_section *o = &j->s.deck.optimizer;
+    const struct ckpt_state *state = &j->trainer.state;
+    if (state->step >= state->horizon && strcmp(o->schedule, "constant") != 0)
+        log_warn("optimizer.lr: step %lld is behind the horizon of %lld steps, where the rate stays at "
+                 "min_lr, %g: for "
+                 "another one give optimizer.horizon, more than %lld%s",
+                 (long long)state->step, (long long)state->horizon, o->min_lr, (long long)state->step,
+                 j->branches ? "" : " (with --branch DIR)");
 }
 
 static status continue_run(struct job *j)
@@ -157,6 +223,7 @@ static status continue_run(struct job *j)
     state->tokens = j->index.state.tokens;
     state->horizon = o->horizon > 0 ? o->horizon : j->index.state.horizon;
     state->leg = j->index.state.leg + 1;
+    warn_horizon(j);
     log_say("continue  %s, step %lld of %lld | in %s | hashes %016llx %016llx %016llx",
             strrchr(j->checkpoint, '/') + 1, (long long)state->step, (long long)j->trainer.steps,
             text_time(took, clock_lap(&start)), (unsigned long long)j->index.hash[MASTER],
@@ -204,18 +271,75 @@ static status check_steps(const struct job *j, int64_t steps)
                 (long long)steps, d->data.batches, (long long)there);
 }
 
+/* ---- data and disk ---- */
+
+static size_t line_of(const char *text)
+{
+    size_t n = strcspn(text, "\n");
+    return n + (text[n] == '\n');
+}
+
+/* The first lines that differ. */
+static status other_data(const struct job *j, const char *then, const char *now)
+{
+    size_t n = line_of(then), m = line_of(now);
+    while (n && n == m && !strncmp(then, now, n)) {
+        then += n;
+        now += m;
+        n = line_of(then);
+        m = line_of(now);
+    }
+    status code =
+        fail(E_DATA,
+             "the data are not those that %s was trained on, so samples would repeat or be left out.\n"
+             "  then: %.*s  now:  %.*sRestore them, or --branch DIR goes on with the new ones in another "
+             "folder",
+             j->checkpoint, (int)n, n ? then : "none\n", (int)m, m ? now : "none\n");
+    if (!j->branches && (!strncmp(then, "train", 5) || !strncmp(now, "train", 5)))
+        return code;
+    log_warn("%s", status_text());
+    return OK;
+}
+
+/* Rank 0. */
+static status check_data(struct job *j)
+{
+    char *now, *then = j->index.state.data;
+    TRY(data_identity(j->s.data, &now));
+    j->trainer.state.data = now;
+    return then && *then && strcmp(then, now) != 0 ? other_data(j, then, now) : OK;
+}
+
+/* Rank 0: a disk that does not hold one checkpoint is told before the work, not after it. */
+static status check_room(const struct job *j)
+{
+    const struct checkpoint_section *c = &j->s.deck.checkpoint;
+    int64_t bytes = ckpt_bytes(&j->s.model);
+    if (!c->final && c->every.steps <= 0 && c->every.seconds <= 0)
+        return OK;
+    TRY(ckpt_room(j->s.deck.run.dir, bytes, 1));
+    if (!j->checkpoint && ckpt_room(j->s.deck.run.dir, bytes, c->keep + 1) != OK)
+        log_warn("%s, as checkpoint.keep %lld needs while it writes the next", status_text(),
+                 (long long)c->keep);
+    return OK;
+}
+
 static status prepare(struct job *j, int argc, char **argv)
 {
     struct session *s = &j->s;
     double began = clock_seconds();
     TRY(signals_open()); /* before MPI makes threads */
-    TRY(session_open(s, argc, argv));
+    TRY(session_open_deck(s, argc, argv));
     TRY(comm_agree(s->comm, take_branch(j)));
+    if (!s->options.fresh) /* a look, for the shape; what counts is found under the lock */
+        TRY(find_checkpoint(j));
+    TRY(session_open_shapes(s, take_shape(j)));
     j->folder = folder_at(s->deck.run.dir);
     j->opened_folder = true;
     TRY(comm_agree(s->comm, open_folder(j)));
     TRY(find_checkpoint(j));
     TRY(session_open_device(s));
+    TRY(comm_agree(s->comm, s->rank == 0 ? check_data(j) : OK));
     startup_banner(s, j->checkpoint ? j->index.state.leg + 1 : 1);
     j->trainer.ceiling = ceiling_sample(s->comm, s->dev);
     TRY(startup_machine(s, j->trainer.ceiling));
@@ -234,7 +358,7 @@ static status run_job(struct job *j, int argc, char **argv)
 {
     struct session *s = &j->s;
     TRY(prepare(j, argc, argv));
-    int64_t steps = loop_steps(&s->deck.run, &s->deck.batch, s->deck.data.sequence);
+    int64_t steps = loop_steps(&s->deck.run, &s->deck.batch, s->deck.data.sequence, &j->index.state);
     if (j->checkpoint && j->index.state.step >= steps) {
         log_say("nothing to do: step %lld of %lld is done; to go on, raise run.steps (or run.tokens)",
                 (long long)j->index.state.step, (long long)steps);
@@ -248,6 +372,7 @@ static status run_job(struct job *j, int argc, char **argv)
         TRY(startup_source(s, &j->origin)); /* frees the source model before the target is made */
     TRY(given_up(j));
     TRY(session_open_store(s, true));
+    TRY(comm_agree(s->comm, s->rank == 0 ? check_room(j) : OK));
     TRY(j->checkpoint ? continue_run(j) : begin_run(j));
     TRY(session_open_net(s, true));
     j->trainer.net = s->net;
@@ -261,8 +386,8 @@ int cmd_train(int argc, char **argv)
     static struct job j;
     status code = run_job(&j, argc, argv);
     free(j.trainer.state.deck);
-    ckpt_index_free(&j.index);
-    free(j.checkpoint);
+    free(j.trainer.state.data);
+    forget_checkpoint(&j);
     free(j.trunk);
     startup_close(&j.origin);
     if (j.opened_folder)

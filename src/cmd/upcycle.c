@@ -86,7 +86,8 @@ static status save(struct session *s, struct lock *lock)
     const struct optimizer_section *o = &s->deck.optimizer;
     char size[32], took[32];
     double start = clock_seconds();
-    int64_t bytes = 0, steps = loop_steps(&s->deck.run, &s->deck.batch, s->deck.data.sequence);
+    const struct ckpt_state none = {0};
+    int64_t bytes = 0, steps = loop_steps(&s->deck.run, &s->deck.batch, s->deck.data.sequence, &none);
     struct ckpt_state state = {.horizon = o->horizon > 0 ? o->horizon : steps,
                                .deck = deck_resolved(&s->deck)};
     status code =

@@ -1,8 +1,10 @@
 #include "data/batch.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -252,6 +254,39 @@ char *data_about(const struct data *d)
     free(train);
     free(valid);
     return text;
+}
+
+static status add_tokens(const struct tokens *t, const char *use, char **text)
+{
+    int64_t bytes;
+    uint64_t index, blocks;
+    TRY(tokens_identity(t, &bytes, &index, &blocks));
+    mem_append(text,
+               "%s %s: %" PRId64 " tokens, %" PRId64 " documents, %" PRId64 " bytes, index %016" PRIx64
+               ", blocks %016" PRIx64 "\n",
+               use, t->path, t->total, t->documents, bytes, index, blocks);
+    return OK;
+}
+
+static status add_batches(const struct st_file *f, char **text)
+{
+    uint64_t blocks;
+    TRY(file_sample(f->fd, f->path, f->size, &blocks));
+    mem_append(text, "train %s: %" PRId64 " bytes, blocks %016" PRIx64 "\n", f->path, f->size, blocks);
+    return OK;
+}
+
+status data_identity(const struct data *d, char **text)
+{
+    char *lines = mem_text("");
+    status s = d->from_file ? add_batches(&d->batches.file, &lines) : OK;
+    for (int i = 0; i < d->files && s == OK; i++)
+        s = add_tokens(&d->file[i], i < d->train.n ? "train" : "valid", &lines);
+    if (s == OK)
+        *text = lines;
+    else
+        free(lines);
+    return s;
 }
 
 /* ---- samples ---- */

@@ -37,6 +37,9 @@ const char *data_valid_name(const struct data *, int set);
 int64_t data_valid_windows(const struct data *, int set, int64_t tokens);
 /** Window of a validation set in file order; set -1 = the first training set (certificate). */
 status data_window(struct data *, int set, int64_t window, int32_t *ids, int32_t *targets) MUST_USE;
+/** What the order of samples depends on, to be kept in checkpoints: a line a file ("train PATH: ..." or "valid
+ *  PATH: ...") with its sizes and digests. E_IO, E_DATA. *text is the caller's. */
+status data_identity(const struct data *, char **text) MUST_USE;
 /** A line for the start of a run, caller frees. */
 char *data_about(const struct data *);
 

@@ -25,16 +25,34 @@ struct dataset { /* of an opened file, checked */
     int64_t dim[2], elements, offset; /* offset is -1 where nothing is stored, or inside the header */
 };
 
+/* ---- the library: before its first other call ---- */
+
+/* No flock: network file systems may refuse it, the run folder has a lock of its own, and nobody writes a
+ * file that another one reads. */
+static void library_start(void)
+{
+    static bool started;
+    if (started)
+        return;
+    started = true;
+    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
+    H5dont_atexit(); /* after a full disk the library's own clean-up at exit crashes */
+    H5open();
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    H5PLset_loading_state(0); /* a file must not choose code to load */
+}
+
 /* ---- errors ---- */
 
-/* HDF5 puts the time and an errno into lines of their own. */
+/* Of a failed call of the system HDF5 tells time, file, buffer, ...: only the system's message is kept. */
 static herr_t keep_description(unsigned depth, const H5E_error2_t *e, void *text)
 {
-    if (depth == 0)
-        snprintf(text, 256, "%s", e->desc);
-    for (char *c = text; *c; c++)
-        if (*c == '\n')
-            *c = ' ';
+    static const char mark[] = "error message = '";
+    const char *at = depth == 0 ? strstr(e->desc, mark) : NULL;
+    if (at)
+        snprintf(text, 256, "%.*s", (int)strcspn(at + strlen(mark), "'"), at + strlen(mark));
+    else if (depth == 0)
+        snprintf(text, 256, "%.*s", (int)strcspn(e->desc, "\n"), e->desc);
     return 0;
 }
 
@@ -54,32 +72,17 @@ static status refuse(const struct h5 *h, const char *name, const char *why)
     return fail(E_DATA, "%s: %s: %s", h->path, name, why);
 }
 
-/* ---- files ---- */
-
-/* No flock: network file systems may refuse it, the run folder has a lock of its own, and nobody writes a
- * file that another one reads. */
-static void library_start(void)
-{
-    static bool started;
-    if (started)
-        return;
-    started = true;
-    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
-    H5dont_atexit(); /* after a full disk the library's own clean-up at exit crashes */
-    H5open();
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    H5PLset_loading_state(0); /* a file must not choose code to load */
-}
-
 const char *h5_version(void)
 {
     static char text[32];
     unsigned major = 0, minor = 0, release = 0;
-    library_start(); /* any first call of HDF5's would plan its clean-up at exit */
+    library_start();
     H5get_libversion(&major, &minor, &release);
     snprintf(text, sizeof text, "%u.%u.%u", major, minor, release);
     return text;
 }
+
+/* ---- files ---- */
 
 static struct h5 *h5_new(const char *path, bool created)
 {

@@ -1,8 +1,11 @@
 #include "format/tokens.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <xxhash.h>
 #include <unistd.h>
 #include "base/mem.h"
 #include "base/file.h"
@@ -183,6 +186,23 @@ status tokens_open(struct tokens *t, const char *prefix)
     if (s != OK)
         tokens_close(t);
     return s;
+}
+
+status tokens_identity(const struct tokens *t, int64_t *bytes, uint64_t *index, uint64_t *blocks)
+{
+    struct stat about;
+    uint64_t sum = (uint64_t)t->type;
+    const struct {
+        const int64_t *x;
+        int64_t n;
+    } part[] = {{t->start, t->sequences + 1}, {t->pointer, t->sequences}, {t->document, t->documents + 1}};
+    if (fstat(t->fd, &about) != 0)
+        return fail(E_IO, "%s.bin: cannot be read: %s", t->path, strerror(errno));
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+        sum = XXH3_64bits_withSeed(part[i].x, (size_t)part[i].n * sizeof *part[i].x, sum);
+    *index = sum;
+    *bytes = about.st_size;
+    return file_sample(t->fd, t->path, about.st_size, blocks);
 }
 
 void tokens_close(struct tokens *t)

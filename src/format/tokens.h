@@ -26,6 +26,9 @@ status tokens_read(const struct tokens *, int64_t from, int64_t n, int64_t vocab
 /** Are the ids inside [0, vocab)? Reads all of a set of up to 4 Mi tokens, and 512 blocks of 8192 spread
  *  over a larger one, so that a start stays short; tokens_read looks at every token that is used. E_DATA. */
 status tokens_check(const struct tokens *, int64_t vocab) MUST_USE;
+/** What tells this data set from another one: the size of .bin, a digest of the whole index and one of blocks of
+ *  .bin. E_IO, E_DATA. */
+status tokens_identity(const struct tokens *, int64_t *bytes, uint64_t *index, uint64_t *blocks) MUST_USE;
 /** Write a data set of one document per element of lengths[], of type code 1 (u8), 8 (u16) or 4
  *  (i32); ids that the type cannot hold are a bug(). .bin first, then .idx, each complete or absent. */
 status tokens_write(const char *prefix, int type, const int32_t *ids, const int64_t *lengths,

@@ -361,6 +361,19 @@ status shapes_read(struct shapes *s, const struct deck *deck)
     return where ? about(where, code) : code;
 }
 
+status shapes_continue(struct shapes *s, const struct deck *deck, const struct config *saved)
+{
+    *s = (struct shapes){.target = *saved, .key = "model", .start = START_SAME};
+    status code = apply_deck(&s->target, deck);
+    if (code == OK)
+        code = config_check(&s->target);
+    if (code == OK)
+        code = check_length(s, deck);
+    s->source = s->target;
+    const char *where = code == E_DECK ? deck_where(deck, status_text()) : NULL;
+    return where ? about(where, code) : code;
+}
+
 static status open_source(struct source **source, const char *path)
 {
     char *dir;

@@ -33,6 +33,9 @@ struct shapes {
 status shapes_locate(const char *path, bool *checkpoint, char **dir) MUST_USE;
 /** E_DECK with the position of the key at fault; E_DATA for a config.json. Warns of settings that change. */
 status shapes_read(struct shapes *, const struct deck *) MUST_USE;
+/** The same for weights that a checkpoint holds: its shape, with the deck's keys on top; model.like and start are
+ *  not looked at. E_DECK. */
+status shapes_continue(struct shapes *, const struct deck *, const struct config *saved) MUST_USE;
 /** Open where the weights come from (not of a random start). Local. E_DATA, E_NOCKPT. */
 status shapes_source(const struct shapes *, const struct deck *, struct source **) MUST_USE;
 /** The read plan of the target's table from that source, or random. Local. E_DECK, E_DATA, E_NOCKPT. */

@@ -13,11 +13,13 @@
 #include "train/schedule.h"
 #include "train/summary.h"
 
-int64_t loop_steps(const struct run_section *run, const struct batch_section *batch, int64_t sequence)
+int64_t loop_steps(const struct run_section *run, const struct batch_section *batch, int64_t sequence,
+                   const struct ckpt_state *done)
 {
     if (run->steps > 0)
         return run->steps;
-    return (int64_t)ceil(run->tokens / ((double)batch->sequences * (double)sequence));
+    double left = run->tokens - (double)done->tokens;
+    return done->step + (int64_t)ceil(fmax(left, 0) / ((double)batch->sequences * (double)sequence));
 }
 
 /* ---- what is due ---- */
@@ -94,7 +96,7 @@ status loop_validate(struct trainer *t, double *mean)
         sum += loss;
         if (i == sets - 1)
             *mean = sum / sets;
-        TRY(comm_agree(t->comm, report_valid(t, data_valid_name(t->data, i), loss, *mean, i == sets - 1)));
+        report_valid(t, data_valid_name(t->data, i), loss, *mean, i == sets - 1);
     }
     return OK;
 }
@@ -113,9 +115,22 @@ static status save(struct trainer *t, struct report *r)
     r->longest.save = fmax(r->longest.save, seconds);
     log_say("  saved step %lld: %s in %s", (long long)t->state.step, text_bytes(size, (double)bytes),
             text_time(took, seconds));
-    return comm_agree(
-        t->comm,
-        report_event(t, "checkpoint", json_pack("{sIsf}", "bytes", (json_int_t)bytes, "seconds", seconds)));
+    report_event(t, "checkpoint", json_pack("{sIsf}", "bytes", (json_int_t)bytes, "seconds", seconds));
+    return OK;
+}
+
+/* A checkpoint that cannot be written does not end the run: the next one may succeed, and only if the last
+ * one fails is the run not saved. */
+static status try_save(struct trainer *t, struct report *r)
+{
+    status code = save(t, r);
+    free(r->unsaved);
+    r->unsaved = code == E_SPACE ? mem_text(status_text()) : NULL;
+    if (code != E_SPACE)
+        return code;
+    log_warn("step %lld is not saved: %s", (long long)t->state.step, r->unsaved);
+    report_event(t, "unsaved", json_pack("{ss}", "error", r->unsaved));
+    return OK;
 }
 
 /* ---- one step and what follows it ---- */
@@ -166,11 +181,10 @@ static status after_step(struct trainer *t, struct report *r, struct due *eval, 
     if (show)
         raise_ceiling(t, r);
     status code = folder_check(t->folder);
-    if (code == OK)
-        code = report_step(r, t, show);
-    if (code == OK && show)
-        code = report_status(r, t, "running");
     TRY(comm_agree(t->comm, code));
+    report_step(r, t, show);
+    if (show)
+        report_status(r, t, "running");
     if (!is_due(t, &t->eval->every, eval) && !last)
         return OK;
     double start = clock_seconds();
@@ -184,23 +198,28 @@ static status after_step(struct trainer *t, struct report *r, struct due *eval, 
     return OK;
 }
 
-/* Ends the leg: OK when finished, else why it was stopped. */
+/* The last save failed. RUN/stop was obeyed all the same. */
+static status end_unsaved(struct trainer *t, struct report *r)
+{
+    summary_show(r, t, "UNSAVED");
+    return fail(E_SPACE, "step %lld is not saved: %s", (long long)t->state.step, r->unsaved);
+}
+
+/* Ends the leg: OK when finished, else why it was stopped; E_SPACE when its last save failed. */
 static status end_leg(struct trainer *t, struct report *r, int64_t why)
 {
-    char *reason = reason_text(why);
-    json_t *more = why ? json_pack("{ss}", "reason", reason) : NULL;
-    status code = comm_agree(t->comm, report_status(r, t, why ? "stopped" : "finished"));
-    status told = comm_agree(t->comm, report_event(t, why ? "stop" : "finish", more));
-    if (code == OK)
-        code = told;
-    if (code == OK && comm_rank(t->comm) == 0 && why == USER)
+    if (why == USER && comm_rank(t->comm) == 0)
         folder_obeyed(t->folder);
-    if (code == OK)
-        summary_show(r, t, why ? "STOPPED" : "DONE");
-    if (code == OK && why)
-        code = fail(why == USER ? E_ASKED : E_STOP,
-                    "stopped at step %lld of %lld by %s, saved; the same command continues",
-                    (long long)t->state.step, (long long)t->steps, reason);
+    if (r->unsaved)
+        return end_unsaved(t, r);
+    char *reason = reason_text(why);
+    report_status(r, t, why ? "stopped" : "finished");
+    report_event(t, why ? "stop" : "finish", why ? json_pack("{ss}", "reason", reason) : NULL);
+    summary_show(r, t, why ? "STOPPED" : "DONE");
+    status code = why ? fail(why == USER ? E_ASKED : E_STOP,
+                             "stopped at step %lld of %lld by %s, saved; the same command continues",
+                             (long long)t->state.step, (long long)t->steps, reason)
+                      : OK;
     free(reason);
     return code;
 }
@@ -210,7 +229,7 @@ static status run_steps(struct trainer *t, struct report *r)
 {
     struct due eval = {clock_seconds()}, checkpoint = {clock_seconds()};
     int64_t why = GO_ON;
-    TRY(comm_agree(t->comm, report_begin(r, t)));
+    report_begin(r, t);
     while (t->state.step < t->steps && !why) {
         TRY(one_step(t, r));
         bool last = t->state.step == t->steps;
@@ -218,7 +237,7 @@ static status run_steps(struct trainer *t, struct report *r)
         why = last ? GO_ON : stop_reason(t, r);
         if (!is_due(t, &t->checkpoint->every, &checkpoint) && !why && !(last && t->checkpoint->final))
             continue;
-        TRY(save(t, r));
+        TRY(try_save(t, r));
         why = last || why ? why : stop_reason(t, r);
     }
     return end_leg(t, r, why);
@@ -228,8 +247,7 @@ static status run_steps(struct trainer *t, struct report *r)
 static status tell_failure(struct trainer *t, struct report *r, status code)
 {
     char *text = mem_text(status_text());
-    if (report_status(r, t, "failed") != OK)
-        log_warn("%s", status_text());
+    report_status(r, t, "failed");
     status_set_text(text);
     free(text);
     return code;
@@ -261,6 +279,7 @@ status loop_run(struct trainer *t)
         code = run_steps(t, &r);
     if (code != OK && code != E_STOP && code != E_ASKED && folder_check(t->folder) == OK)
         code = tell_failure(t, &r, code);
+    free(r.unsaved);
     batch_close(&t->fetched);
     stepper_close(&t->stepper);
     profile_close(&r.profile);

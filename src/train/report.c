@@ -25,6 +25,13 @@ static const char EXPERTS_SCHEMA[] =
 /* clang-format on */
 static const char EVENTS_SCHEMA[] = "{\"schema\":\"coppice.events\",\"version\":1}";
 
+/* A run goes on without its reports. Lost locks are seen between steps. */
+static void written(status code)
+{
+    if (code == E_SPACE)
+        log_warn("%s; the run goes on", status_text());
+}
+
 static bool writes(const struct trainer *t)
 {
     return comm_rank(t->comm) == 0;
@@ -132,7 +139,7 @@ static void add_time(json_t *line, const struct report *r)
     json_object_set_new(line, "leg_s", folder_number(clock_seconds() - r->started));
 }
 
-static status write_metrics(const struct report *r, const struct trainer *t)
+static void write_metrics(const struct report *r, const struct trainer *t)
 {
     const struct step_report *s = &t->stepper.report;
     const struct {
@@ -162,15 +169,15 @@ static status write_metrics(const struct report *r, const struct trainer *t)
     if (s->load_n > 0)
         json_object_set_new(line, "load_worst_layer", json_integer(s->load_worst_layer));
     add_time(line, r);
-    return folder_append(t->folder, "metrics.jsonl", line, METRICS_SCHEMA);
+    written(folder_append(t->folder, "metrics.jsonl", line, METRICS_SCHEMA));
 }
 
-static status write_experts(const struct trainer *t)
+static void write_experts(const struct trainer *t)
 {
     const struct step_report *s = &t->stepper.report;
     int64_t x = t->store->model->config.moe.experts;
     if (s->load_n == 0)
-        return OK;
+        return;
     json_t *layers = json_array();
     for (int64_t l = 0; l < s->load_n / x; l++) {
         json_t *row = json_array();
@@ -179,35 +186,36 @@ static status write_experts(const struct trainer *t)
         json_array_append_new(layers, row);
     }
     json_t *line = json_pack("{sIso}", "step", (json_int_t)t->state.step, "counts", layers);
-    return folder_append(t->folder, "experts.jsonl", line, EXPERTS_SCHEMA);
+    written(folder_append(t->folder, "experts.jsonl", line, EXPERTS_SCHEMA));
 }
 
-status report_begin(struct report *r, const struct trainer *t)
+void report_begin(struct report *r, const struct trainer *t)
 {
     const struct layout *l = &t->store->layout;
     r->terminal = writes(t) && t->watched && terminal_watched(comm_launch().mpi);
-    return report_event(t, "leg",
-                        json_pack("{sIsIsisisisisi}", "leg", (json_int_t)t->state.leg, "steps",
-                                  (json_int_t)t->steps, "ranks", l->world, "tensor", l->tp, "expert", l->ep,
-                                  "expert_tensor", l->etp, "threads", dev_threads(t->dev)));
+    report_event(t, "leg",
+                 json_pack("{sIsIsisisisisi}", "leg", (json_int_t)t->state.leg, "steps", (json_int_t)t->steps,
+                           "ranks", l->world, "tensor", l->tp, "expert", l->ep, "expert_tensor", l->etp,
+                           "threads", dev_threads(t->dev)));
 }
 
-status report_step(struct report *r, struct trainer *t, bool show)
+void report_step(struct report *r, struct trainer *t, bool show)
 {
     if (!writes(t))
-        return OK;
+        return;
     if (show)
         show_row(r, t);
     else if (r->terminal)
         show_progress(r, t);
-    TRY(write_metrics(r, t));
-    return show ? write_experts(t) : OK;
+    write_metrics(r, t);
+    if (show)
+        write_experts(t);
 }
 
-status report_valid(struct trainer *t, const char *set, double loss, double mean, bool last)
+void report_valid(struct trainer *t, const char *set, double loss, double mean, bool last)
 {
     if (!writes(t))
-        return OK;
+        return;
     json_t *line = json_pack("{sIsIss}", "step", (json_int_t)t->state.step, "tokens",
                              (json_int_t)t->state.tokens, "set", set);
     json_object_set_new(line, "set_loss", folder_number(loss));
@@ -220,28 +228,29 @@ status report_valid(struct trainer *t, const char *set, double loss, double mean
         else
             log_say("  valid %7s  %6.4f", tokens, mean);
     }
-    TRY(folder_append(t->folder, "metrics.jsonl", line, METRICS_SCHEMA));
-    return last ? report_event(t, "eval", json_pack("{so}", "valid_loss", folder_number(mean))) : OK;
+    written(folder_append(t->folder, "metrics.jsonl", line, METRICS_SCHEMA));
+    if (last)
+        report_event(t, "eval", json_pack("{so}", "valid_loss", folder_number(mean)));
 }
 
-status report_event(const struct trainer *t, const char *kind, json_t *more)
+void report_event(const struct trainer *t, const char *kind, json_t *more)
 {
     if (!writes(t)) {
         json_decref(more);
-        return OK;
+        return;
     }
     json_t *line = json_pack("{sssIsI}", "event", kind, "step", (json_int_t)t->state.step, "time",
                              (json_int_t)time(NULL));
     if (more)
         json_object_update(line, more);
     json_decref(more);
-    return folder_append(t->folder, "events.jsonl", line, EVENTS_SCHEMA);
+    written(folder_append(t->folder, "events.jsonl", line, EVENTS_SCHEMA));
 }
 
-status report_status(const struct report *r, const struct trainer *t, const char *state)
+void report_status(const struct report *r, const struct trainer *t, const char *state)
 {
     if (!writes(t))
-        return OK;
+        return;
     bool stepped = t->state.step > r->first_step;
     json_t *s = json_pack("{sssIsIsI}", "state", state, "step", (json_int_t)t->state.step, "steps",
                           (json_int_t)t->steps, "tokens", (json_int_t)t->state.tokens);
@@ -253,5 +262,5 @@ status report_status(const struct report *r, const struct trainer *t, const char
         folder_number(stepped ? mean_step(r, t) * (double)(t->steps - t->state.step) : (double)NAN));
     if (!strcmp(state, "failed"))
         json_object_set_new(s, "error", json_string(status_text()));
-    return folder_write_json(t->folder, "status.json", s);
+    written(folder_write_json(t->folder, "status.json", s));
 }

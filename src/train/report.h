@@ -1,5 +1,6 @@
 /* What a step says: a row on the console, lines in metrics.jsonl, experts.jsonl, events.jsonl and
- * status.json. Rank 0 speaks and writes; report_step is COLLECTIVE only in taking equal arguments. */
+ * status.json. Rank 0 speaks and writes; report_step is COLLECTIVE only in taking equal arguments. What cannot
+ * be written is a warning. */
 #ifndef TRAIN_REPORT_H
 #define TRAIN_REPORT_H
 #include "train/loop.h"
@@ -16,6 +17,7 @@ struct report {
     struct {
         double step, validation, save; /* seconds */
     } longest;           /* of this leg */
+    char *unsaved;       /* why the last save failed; NULL: it did not. Owned */
     double job_seconds;  /* until the job ends, as of the last step; infinite if unknown */
     bool terminal;       /* people watch: progress in place between rows */
     struct profile profile;
@@ -23,14 +25,14 @@ struct report {
 };
 
 /** Before the first step of a leg: its start for events.jsonl, and whether people watch. Local on rank 0. */
-status report_begin(struct report *, const struct trainer *) MUST_USE;
+void report_begin(struct report *, const struct trainer *);
 /** After a step: to the console if it is due, always to metrics.jsonl. Local on rank 0. */
-status report_step(struct report *, struct trainer *, bool show) MUST_USE;
-status report_valid(struct trainer *, const char *set, double loss, double mean, bool last) MUST_USE;
+void report_step(struct report *, struct trainer *, bool show);
+void report_valid(struct trainer *, const char *set, double loss, double mean, bool last);
 /** An event line: kind and more members (a reference that is taken; NULL: none). */
-status report_event(const struct trainer *, const char *kind, json_t *more) MUST_USE;
+void report_event(const struct trainer *, const char *kind, json_t *more);
 /** status.json, whole; `state` is running, finished, stopped or failed. */
-status report_status(const struct report *, const struct trainer *, const char *state) MUST_USE;
+void report_status(const struct report *, const struct trainer *, const char *state);
 /** Tokens of a step; model FLOP/s of a step that takes so many seconds. */
 double report_step_tokens(const struct trainer *);
 double report_flops(const struct trainer *, double seconds);

@@ -58,10 +58,9 @@ static void show_memory(const struct report *r, const struct trainer *t)
     }
     log_say("memory    peak of each rank:%s%s | predicted at most %s", line, n > SHOWN ? " ..." : "",
             text_bytes(text, (double)most));
-    if (report_event(t, "memory",
+    report_event(t, "memory",
                      json_pack("{sososI}", "peak_rss_bytes", peaks, "predicted_rss_bytes", predictions,
-                               "predicted_bytes", (json_int_t)most)) != OK)
-        log_warn("%s", status_text());
+                               "predicted_bytes", (json_int_t)most));
     free(line);
     free(all);
 }
