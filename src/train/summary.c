@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* Whole percents that add up to 100: each is the difference of two rounded sums, so none is negative. Fetching
- * tokens and reports are the rest. */
+/* Whole percents that add up to 100: each is the difference of two rounded sums, so none is negative.
+ * Fetching tokens and reports are the rest. */
 static void show_phases(const struct report *r, double all)
 {
     const double *phase = r->seconds;
@@ -59,8 +59,8 @@ static void show_memory(const struct report *r, const struct trainer *t)
     log_say("memory    peak of each rank:%s%s | predicted at most %s", line, n > SHOWN ? " ..." : "",
             text_bytes(text, (double)most));
     report_event(t, "memory",
-                     json_pack("{sososI}", "peak_rss_bytes", peaks, "predicted_rss_bytes", predictions,
-                               "predicted_bytes", (json_int_t)most));
+                 json_pack("{sososI}", "peak_rss_bytes", peaks, "predicted_rss_bytes", predictions,
+                           "predicted_bytes", (json_int_t)most));
     free(line);
     free(all);
 }
