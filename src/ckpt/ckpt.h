@@ -52,6 +52,8 @@ status ckpt_save(struct comm *, const struct store *, const struct ckpt_state *,
  *  E_NOCKPT if there are some, set aside or not, but none is usable; E_IO if a newer one cannot be read now.
  */
 status ckpt_find(struct comm *, const char *run_dir, char **path) MUST_USE;
+/** Local: what ckpt_find looks for; NULL and OK if there is no checkpoint. */
+status ckpt_newest(const char *run_dir, char **path) MUST_USE;
 /** COLLECTIVE: a checkpoint that loading found damaged becomes step_N.bad, with a warning that repeats the
  *  error record; ckpt_find then gives the next older one. E_SPACE. */
 status ckpt_set_aside(struct comm *, const char *dir) MUST_USE;

@@ -78,7 +78,7 @@ static status newest(const char *run_dir, const int64_t *step, int n, char **pat
 }
 
 /* Rank 0's part: the newest usable one, or NULL. */
-static status find_local(const char *run_dir, char **path)
+status ckpt_newest(const char *run_dir, char **path)
 {
     int64_t *step, *aside;
     int n, bad = 0;
@@ -98,7 +98,7 @@ static status find_local(const char *run_dir, char **path)
 status ckpt_find(struct comm *c, const char *run_dir, char **path)
 {
     char *found = NULL;
-    status s = comm_rank(c) == 0 ? find_local(run_dir, &found) : OK;
+    status s = comm_rank(c) == 0 ? ckpt_newest(run_dir, &found) : OK;
     *path = NULL;
     TRY(comm_agree(c, s));
     int64_t bytes = found ? (int64_t)strlen(found) + 1 : 0;
@@ -126,7 +126,7 @@ status ckpt_resolve(const char *path, char **dir)
     free(index);
     *dir = is_checkpoint ? mem_text(path) : NULL;
     if (!is_checkpoint)
-        TRY(find_local(path, dir));
+        TRY(ckpt_newest(path, dir));
     return *dir ? OK
                 : fail(E_NOCKPT,
                        "%s: neither a checkpoint (index.h5) nor a run folder with one (ckpt/step_*)", path);

@@ -9,6 +9,7 @@
 #include "cmd/commands.h"
 #include "cmd/options.h"
 #include "deck/deck.h"
+#include "start/check.h"
 
 static const char new_deck[] =
     "# coppice train THIS.yaml         (coppice deck keys lists every key)\n"
@@ -229,19 +230,39 @@ static status read_deck(struct deck *d, const struct options *o)
     return deck_read(d, o->n_files, o->files, o->n_set, o->set);
 }
 
+/* Good for which ranks, and what was warned of. */
+static json_t *verdict_json(const struct deck *d, status code)
+{
+    json_t *warnings = json_array();
+    for (int i = 0; i < log_warnings(); i++)
+        json_array_append_new(warnings, json_string(log_warning(i)));
+    char *ranks = code == OK ? start_ranks(d) : NULL;
+    json_t *all = json_pack("{s:b, s:o, s:o, s:s?}", "good", code == OK, "errors",
+                            code == OK ? json_array() : error_lines(), "warnings", warnings, "fits", ranks);
+    free(ranks);
+    return all;
+}
+
+static void show_verdict(const struct deck *d, int64_t asked)
+{
+    char *ranks =
+        asked > 0 ? mem_format("%lld rank%s", (long long)asked, asked > 1 ? "s" : "") : start_ranks(d);
+    log_say("%s: good; fits %s", d->file, ranks);
+    free(ranks);
+}
+
 static status check_deck(const struct options *o)
 {
     struct deck d;
     deck_init(&d);
-    status code = read_deck(&d, o);
-    if (code == OK)
-        code = deck_check(&d);
+    status read = read_deck(&d, o);
+    const struct start_ask ask = {.ranks = (int)o->ranks, .folder = d.run.dir, .weights = true};
+    status code = o->n_files == 0 ? read : start_check(&d, read, &ask);
     if (o->json) {
-        print_json(
-            json_pack("{s:b, s:o}", "good", code == OK, "errors", code == OK ? json_array() : error_lines()));
+        print_json(verdict_json(&d, code));
         status_set_text(""); /* told */
     } else if (code == OK) {
-        log_say("%s: good", d.file);
+        show_verdict(&d, o->ranks);
     }
     deck_free(&d);
     return code;

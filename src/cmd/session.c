@@ -9,14 +9,25 @@
 
 /* ---- deck, shapes, layout ---- */
 
-static status read_deck(struct session *s)
+/* Rank 0 finds all that is wrong with what the deck names; the others look at the deck alone. */
+static status read_deck(struct session *s, bool trains)
 {
     const struct options *o = &s->options;
     if (o->n_files == 0)
         return fail(E_DECK, "no deck given: coppice train DECK.yaml (coppice deck new writes one)");
     deck_init(&s->deck);
     s->opened_deck = true;
-    TRY(deck_read(&s->deck, o->n_files, o->files, o->n_set, o->set));
+    status read = deck_read(&s->deck, o->n_files, o->files, o->n_set, o->set);
+    const char *dir = s->deck.run.dir;
+    const struct start_ask ask = {.ranks = comm_size(s->comm),
+                                  .folder = !trains     ? NULL
+                                            : o->branch ? o->branch
+                                                        : dir,
+                                  .trunk = o->branch ? dir : NULL,
+                                  .fresh = o->fresh};
+    if (s->rank == 0)
+        return start_check(&s->deck, read, &ask);
+    TRY(read);
     return deck_check(&s->deck);
 }
 
@@ -28,9 +39,9 @@ static status make_layout(struct session *s)
                             (int)p->expert_tensor, &needs);
     if (!why)
         return OK;
-    status code = fail(E_DECK, "parallel (%s): %s", deck_origin(&s->deck, "parallel.tensor"), why);
+    status code = fail(E_DECK, "%s", why);
     free(why);
-    return code;
+    return deck_place(&s->deck, code, "parallel.tensor");
 }
 
 /* Points out the first line that differs. */
@@ -61,7 +72,7 @@ static status same_text(const struct session *s, const char *what, char *mine)
 }
 
 /* Nodes may see different files under one name, and a launcher may pass different arguments: both are compared. */
-status session_open_deck(struct session *s, int argc, char **argv)
+status session_open_deck(struct session *s, int argc, char **argv, bool trains)
 {
     *s = (struct session){0};
     TRY(comm_open(&s->comm));
@@ -69,7 +80,7 @@ status session_open_deck(struct session *s, int argc, char **argv)
     log_open(s->rank == 0, false);
     TRY(comm_agree(s->comm, options_parse(&s->options, argc, argv)));
     log_open(s->rank == 0, s->options.quiet);
-    TRY(comm_agree(s->comm, read_deck(s)));
+    TRY(comm_agree(s->comm, read_deck(s, trains)));
     return same_text(s, "another deck", deck_resolved(&s->deck));
 }
 
@@ -84,7 +95,7 @@ status session_open_shapes(struct session *s, status shaped)
 
 status session_open(struct session *s, int argc, char **argv)
 {
-    TRY(session_open_deck(s, argc, argv));
+    TRY(session_open_deck(s, argc, argv, false));
     return session_open_shapes(s, shapes_read(&s->shapes, &s->deck));
 }
 
@@ -108,18 +119,6 @@ static status open_device(struct session *s)
     return dev_open(&s->dev, d->type, comm_node_rank(s->comm), &options);
 }
 
-/* A file of batches says how many sequences a step has. */
-static status check_batches(const struct session *s)
-{
-    int64_t sequences, sequence, wanted = s->deck.batch.sequences;
-    data_file_shape(s->data, &sequences, &sequence);
-    if (sequences == 0 || sequences == wanted)
-        return OK;
-    return fail(E_DECK, "%s: batch.sequences: %lld, but the batches of %s have %lld",
-                deck_origin(&s->deck, "batch.sequences"), (long long)wanted, s->deck.data.batches,
-                (long long)sequences);
-}
-
 /* What training order and validation depend on. Caller frees. */
 static char *data_sizes(const struct data *d)
 {
@@ -133,9 +132,10 @@ static char *data_sizes(const struct data *d)
 
 static status open_data(struct session *s)
 {
-    TRY(data_open(&s->data, &s->deck.data, (uint64_t)s->deck.run.seed, s->shapes.target.vocab));
-    TRY(data_check(s->data));
-    return check_batches(s);
+    status code = data_open(&s->data, &s->deck.data, (uint64_t)s->deck.run.seed, s->shapes.target.vocab);
+    if (code == OK)
+        code = data_check(s->data);
+    return deck_place(&s->deck, code, NULL);
 }
 
 /* The cores of all ranks are compared: before the device opens for its threads, and after for a warning. */
@@ -190,7 +190,7 @@ status session_fill(struct session *s, int64_t *bytes)
     int64_t read = 0;
     s->opened_plan = true;
     TRY(comm_agree(s->comm, shapes_plan(&s->shapes, &s->deck, &s->model, &s->plan)));
-    TRY(weights_fill(&s->store, s->comm, &s->plan, &read));
+    TRY(deck_place(&s->deck, weights_fill(&s->store, s->comm, &s->plan, &read), NULL));
     if (bytes)
         *bytes = read;
     return OK;

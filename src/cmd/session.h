@@ -4,7 +4,7 @@
 #ifndef CMD_SESSION_H
 #define CMD_SESSION_H
 #include "cmd/options.h"
-#include "start/shape.h"
+#include "start/check.h"
 #include "comm/group.h"
 #include "data/batch.h"
 #include "model/net.h"
@@ -29,8 +29,9 @@ struct session {
     bool crowded; /* fewer cores than threads, see host_is_crowded */
 };
 
-/** comm, options, deck. */
-status session_open_deck(struct session *, int argc, char **argv) MUST_USE;
+/** comm, options, deck. Rank 0 finds everything that would be refused later (start_check), with the run folder if
+ *  the command trains. */
+status session_open_deck(struct session *, int argc, char **argv, bool trains) MUST_USE;
 /** Layout, after this rank's s->shapes were set with the outcome `shaped`. */
 status session_open_shapes(struct session *, status shaped) MUST_USE;
 /** comm, options, deck, shapes as the deck says, layout. */

@@ -196,7 +196,7 @@ static status guest_open(struct guest *g, struct session *s)
     model_open_stored(&g->model, &s->shapes.source, &g->layout, session_precision(s));
     TRY(comm_agree(s->comm, store_open(&g->store, &g->model, &g->layout, s->rank, s->dev, false)));
     TRY(comm_agree(s->comm, guest_plan(g, s)));
-    return weights_fill(&g->store, s->comm, &g->plan, &g->bytes);
+    return deck_place(&s->deck, weights_fill(&g->store, s->comm, &g->plan, &g->bytes), NULL);
 }
 
 /* The certificate compares in F32 whatever the precision: the two models' weights are rounded alike, and so

@@ -68,23 +68,8 @@ static void tell_precision(const struct job *j, const struct deck *then)
 static status take_shape(struct job *j)
 {
     struct session *s = &j->s;
-    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
-    struct model m;
-    char is[96], wants[96];
-    if (!j->checkpoint)
-        return shapes_read(&s->shapes, &s->deck);
-    TRY(shapes_continue(&s->shapes, &s->deck, &j->index.config));
-    model_open(&m, &s->shapes.target, &one);
-    status code = ckpt_fits(&j->index, j->checkpoint, &m);
-    model_close(&m);
-    if (code == OK)
-        return OK;
-    return fail(
-        E_DECK,
-        "%s is of another model (%s) than the deck asks for (%s), and a run, or a branch of it, keeps its "
-        "model. To make the other one from it: a new run.dir with start.from: %s",
-        j->checkpoint, config_text(&j->index.config, is), config_text(&s->shapes.target, wants),
-        j->checkpoint);
+    return j->checkpoint ? start_continue(&s->shapes, &s->deck, &j->index, j->checkpoint)
+                         : shapes_read(&s->shapes, &s->deck);
 }
 
 /* What a branch changes; once, when it has its folder. */
@@ -98,33 +83,22 @@ static void show_branch(const struct job *j, const struct deck *then, const char
         log_warn("model.like: %s is not looked at: a branch keeps the model of %s", now, j->checkpoint);
 }
 
-/* Which keys may change is only told to those whose model stays. */
-static status refuse_changes(struct job *j, const char *diff)
-{
-    TRY(take_shape(j));
-    return fail(E_DECK,
-                "%s: keys that may not change on restart differ (--branch DIR goes on from here in "
-                "another folder, --fresh starts anew):\n%s",
-                j->s.deck.run.dir, diff);
-}
-
 /* May this deck continue what the checkpoint's deck began? A branch may change every key but the model. */
 static status check_restart(struct job *j)
 {
+    const struct deck *deck = &j->s.deck;
     struct deck then;
+    if (!j->branches)
+        TRY(start_continues(deck, &j->index, j->checkpoint, deck->run.dir));
     deck_init(&then);
     status code =
         deck_parse(&then, j->checkpoint, j->index.state.deck, (int64_t)strlen(j->index.state.deck), "/");
-    if (code == OK) {
-        char *diff = deck_restart_diff(&j->s.deck, &then);
-        if (j->opened_folder)
-            tell_precision(j, &then);
-        if (j->branches)
-            show_branch(j, &then, diff);
-        else if (diff)
-            code = refuse_changes(j, diff);
-        free(diff);
-    }
+    char *changes = code == OK && j->branches ? deck_restart_diff(deck, &then) : NULL;
+    if (code == OK && j->opened_folder)
+        tell_precision(j, &then);
+    if (code == OK && j->branches)
+        show_branch(j, &then, changes);
+    free(changes);
     deck_free(&then);
     return code;
 }
@@ -260,17 +234,6 @@ static status start_loss(struct job *j)
 
 /* ---- the command ---- */
 
-/* A file of batches ends; token sets do not. */
-static status check_steps(const struct job *j, int64_t steps)
-{
-    const struct deck *d = &j->s.deck;
-    int64_t there = data_file_steps(j->s.data);
-    if (there < 0 || steps <= there)
-        return OK;
-    return fail(E_DECK, "%s: run.steps: %lld, but %s holds %lld batches", deck_origin(d, "run.steps"),
-                (long long)steps, d->data.batches, (long long)there);
-}
-
 /* ---- data and disk ---- */
 
 static size_t line_of(const char *text)
@@ -329,7 +292,7 @@ static status prepare(struct job *j, int argc, char **argv)
     struct session *s = &j->s;
     double began = clock_seconds();
     TRY(signals_open()); /* before MPI makes threads */
-    TRY(session_open_deck(s, argc, argv));
+    TRY(session_open_deck(s, argc, argv, true));
     TRY(comm_agree(s->comm, take_branch(j)));
     if (!s->options.fresh) /* a look, for the shape; what counts is found under the lock */
         TRY(find_checkpoint(j));
@@ -365,7 +328,6 @@ static status run_job(struct job *j, int argc, char **argv)
         log_say("          newest checkpoint: %s", j->checkpoint);
         return OK;
     }
-    TRY(comm_agree(s->comm, check_steps(j, steps)));
     TRY(given_up(j));
     borrow(j);
     if (!j->checkpoint)

@@ -96,10 +96,7 @@ static void check_length(struct check *c)
 static void check_schedule(struct check *c)
 {
     const struct optimizer_section *o = &c->d->optimizer;
-    double a_step = (double)c->d->batch.sequences * (double)c->d->data.sequence;
-    double horizon = o->horizon > 0        ? (double)o->horizon
-                     : c->d->run.steps > 0 ? (double)c->d->run.steps
-                                           : ceil(c->d->run.tokens / a_step);
+    double horizon = (double)(o->horizon > 0 ? o->horizon : deck_steps(c->d));
     if (o->min_lr > o->lr)
         complain(c, "optimizer.min_lr", "optimizer.lr", "%g is above optimizer.lr: %g", o->min_lr, o->lr);
     if (horizon > 0 && (double)o->warmup > horizon)
@@ -251,6 +248,12 @@ static void warn_router(const struct deck *d)
             "%s: without aux and z loss the router's gradient is exactly 0 right after upcycling, and the "
             "optimizer turns rounding noise into steps: curves of two layouts will differ early",
             where(d, "model.moe.aux_loss_coeff", "model.moe.experts"));
+}
+
+int64_t deck_steps(const struct deck *d)
+{
+    double a_step = (double)d->batch.sequences * (double)d->data.sequence;
+    return d->run.steps > 0 ? d->run.steps : (int64_t)ceil(d->run.tokens / a_step);
 }
 
 status deck_check(const struct deck *d)

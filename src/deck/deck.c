@@ -2,7 +2,6 @@
 #include "deck/inside.h"
 
 #include "base/mem.h"
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,34 +101,6 @@ const char *deck_origin(const struct deck *d, const char *path)
     if (i < 0)
         bug("no key '%s' in the deck", path);
     return value_origin(d, i);
-}
-
-/* `path` as a whole key in a text, NULL if it is not there. */
-static const char *named(const char *text, const char *path)
-{
-    size_t n = strlen(path);
-    for (const char *at = strstr(text, path); at; at = strstr(at + n, path)) {
-        bool ends = at[n] == '.' ? !isalnum((unsigned char)at[n + 1])
-                                 : !isalnum((unsigned char)at[n]) && at[n] != '_';
-        if (ends)
-            return at;
-    }
-    return NULL;
-}
-
-const char *deck_where(const struct deck *d, const char *message)
-{
-    int n;
-    const struct key *key = deck_keys(&n);
-    const char *first = NULL, *where = NULL;
-    for (int i = 0; i < n; i++) {
-        const char *at = d->origin[i] ? named(message, key[i].path) : NULL;
-        if (at && (!first || at < first)) {
-            first = at;
-            where = value_origin(d, i);
-        }
-    }
-    return where;
 }
 
 void deck_init(struct deck *d)

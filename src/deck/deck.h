@@ -169,6 +169,8 @@ status deck_parse(struct deck *, const char *name, const char *text, int64_t siz
 /** Checks inside the deck that need no file: micro | sequences, exactly one of steps and tokens,
  *  train or batches, ... E_DECK, all at once, with positions and the numbers that would fit. */
 status deck_check(const struct deck *) MUST_USE;
+/** Steps that a run takes: run.steps, or as many as reach run.tokens. */
+int64_t deck_steps(const struct deck *);
 /** The resolved deck as YAML: every key, absolute paths, "# origin" behind each value. It can be
  *  read again and gives the same deck. Caller frees. */
 char *deck_resolved(const struct deck *);
@@ -184,5 +186,14 @@ const char *deck_origin(const struct deck *, const char *path);
 const char *deck_where(const struct deck *, const char *message);
 /** Of libyaml. */
 const char *deck_parser_version(void);
+/** Put its place in the decks before each line of a failed call's record that has none: that of the first key
+ *  that the line names; else, if the code is E_DECK, of `otherwise` (a key, or NULL); else of the key (which is
+ *  named then) whose path the line names. Returns the code. */
+status deck_place(const struct deck *, status code, const char *otherwise);
+/** Does a mistake in a deck say which key it is about? After one that does not, too much is unknown for
+ *  further checks. */
+bool deck_names_key(const char *mistake);
+/** Do a later message and an earlier mistake name the same key, so that one may follow from the other? */
+bool deck_follows(const char *message, const char *mistake);
 
 #endif

@@ -1,6 +1,7 @@
-/* Shared by the files of this room only: finding keys, collecting errors, setting one value. */
+/* Shared by the files of this room only: finding keys, setting one value. */
 #ifndef DECK_INSIDE_H
 #define DECK_INSIDE_H
+#include "base/errors.h"
 #include "deck/deck.h"
 
 /* ---- keys.c ---- */
@@ -13,19 +14,8 @@ char *key_nearest(const char *path);
 /** "a, b, c": what stands directly in a section ("" = at the top). Caller frees. */
 char *key_members(const char *section);
 
-struct errors;
 /** The message about a key that does not exist. */
 void key_unknown(const char *path, const char *where, struct errors *);
-
-/* ---- errors.c: lines "WHERE: message" in the order found ---- */
-struct errors {
-    char *text;
-    int64_t length;
-    int n, told; /* how many there were, and how many fitted into the text */
-};
-void errors_add(struct errors *, const char *where, const char *format, ...) PRINTF(3, 4);
-/** OK, or E_DECK with all lines in the record. Ends the list. */
-status errors_end(struct errors *) MUST_USE;
 
 /* ---- value.c, deck.c ---- */
 struct scalar {

@@ -14,6 +14,14 @@ const char *dev_op_name(enum dev_op op)
     return names[op];
 }
 
+bool dev_is_known(const char *name)
+{
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
+        if (strcmp(devices[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
 status dev_open(struct dev **out, const char *name, int node_local_rank, const struct dev_options *options)
 {
     *out = NULL;

@@ -49,6 +49,8 @@ struct dev_options {
     int threads; /* 0: as OpenMP decides */
     enum dev_check check;
 };
+/** Was a device of this name compiled into the program? */
+bool dev_is_known(const char *name);
 /** name: "cpu" (or "cuda", refused in words where it was not compiled in). */
 status dev_open(struct dev **, const char *name, int node_local_rank, const struct dev_options *) MUST_USE;
 void dev_close(struct dev *);

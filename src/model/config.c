@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/errors.h"
 
 #include "base/mem.h"
 
@@ -30,13 +31,14 @@ struct layout_needs config_needs(const struct config *c)
     return (struct layout_needs){c->heads, c->kv_heads, config_moe_layers(c) ? c->moe.experts : 0};
 }
 
-#define REQUIRE(good, ...)                    \
-    do {                                      \
-        if (!(good))                          \
-            return fail(E_DECK, __VA_ARGS__); \
+/* Each that does not hold is a mistake of its own. */
+#define REQUIRE(good, ...)                      \
+    do {                                        \
+        if (!(good))                            \
+            errors_say(e, E_DECK, __VA_ARGS__); \
     } while (0)
 
-static status check_moe(const struct config *c)
+static void check_moe(const struct config *c, struct errors *e)
 {
     const struct moe *m = &c->moe;
     REQUIRE(m->experts <= MAX_EXPERTS, "model.moe.experts: %lld: at most %d are supported",
@@ -46,19 +48,16 @@ static status check_moe(const struct config *c)
     REQUIRE(m->granularity >= 1 && c->ffn % m->granularity == 0,
             "model.moe.granularity: %lld does not divide the dense FFN width %lld", (long long)m->granularity,
             (long long)c->ffn);
-    REQUIRE(m->experts % m->granularity == 0, "model.moe.granularity: %lld does not divide experts: %lld",
-            (long long)m->granularity, (long long)m->experts);
-    REQUIRE(m->order == SOFTMAX_TOPK || m->top_k > 1,
-            "model.moe.top_k: 1 with router: topk-softmax gives every expert the weight 1, so its router "
-            "never learns; use router: softmax-topk");
+    REQUIRE(m->granularity >= 1 && m->experts % m->granularity == 0,
+            "model.moe.granularity: %lld does not divide experts: %lld", (long long)m->granularity,
+            (long long)m->experts);
     REQUIRE(config_moe_layers(c) > 0, "model.moe.layers: no layer is a MoE layer");
     REQUIRE(m->bias_rate == 0 || m->top_k < m->experts,
             "model.moe.bias_update_rate: a bias decides the choice, and top_k: %lld chooses all experts",
             (long long)m->top_k);
-    return OK;
 }
 
-status config_check(const struct config *c)
+static void check_sizes(const struct config *c, struct errors *e)
 {
     const struct {
         const char *key;
@@ -75,6 +74,10 @@ status config_check(const struct config *c)
     }
     REQUIRE(c->layers <= MAX_LAYERS, "model.layers: %lld: at most %d are supported", (long long)c->layers,
             MAX_LAYERS);
+}
+
+static void check_numbers(const struct config *c, struct errors *e)
+{
     REQUIRE(c->heads % c->kv_heads == 0, "model.kv_heads: %lld does not divide heads: %lld",
             (long long)c->kv_heads, (long long)c->heads);
     REQUIRE(c->head_dim % 2 == 0, "model.head_dim: %lld is odd; rotary positions need an even one",
@@ -82,7 +85,36 @@ status config_check(const struct config *c)
     REQUIRE(c->norm_eps > 0 && c->norm_eps < 1, "model.norm_eps: %g: needs a small positive number",
             c->norm_eps);
     REQUIRE(c->rope.theta > 1, "model.rope_theta: %g: needs a number above 1", c->rope.theta);
-    return c->moe.experts > 0 ? check_moe(c) : OK;
+}
+
+status config_check(const struct config *c)
+{
+    struct errors e = {0};
+    check_sizes(c, &e);
+    if (e.n == 0)
+        check_numbers(c, &e);
+    if (e.n == 0 && c->moe.experts > 0)
+        check_moe(c, &e);
+    return errors_end(&e);
+}
+
+status config_learns(const struct config *c)
+{
+    const struct moe *m = &c->moe;
+    struct errors errors = {0}, *e = &errors;
+    bool one = config_moe_layers(c) > 0 && m->top_k == 1 && m->experts > 1;
+    REQUIRE(
+        config_moe_layers(c) == 0 || m->experts > 1,
+        "model.moe.experts: 1: a router over one expert gives it the weight 1 whatever it says, so it never "
+        "learns; give 2 or more, or 0 for a dense model");
+    REQUIRE(!one || m->order != TOPK_SOFTMAX,
+            "model.moe.top_k: 1 with router: topk-softmax gives every expert the weight 1, so its router "
+            "never learns; use router: softmax-topk");
+    REQUIRE(
+        !one || m->order != SOFTMAX_TOPK || !m->renormalise,
+        "model.moe.renormalise: true with model.moe.top_k: 1 gives every expert the weight 1, so its router "
+        "never learns; use renormalise: false");
+    return errors_end(e);
 }
 
 bool config_same_trunk(const struct config *a, const struct config *b)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/errors.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -83,6 +84,12 @@ static status about_key(const struct deck *deck, const char *key, status code)
     code = about(what, code);
     free(what);
     return code;
+}
+
+/* A mistake goes to the list with its place; one that names no key is about where the weights come from. */
+static bool note(const struct shapes *s, const struct deck *deck, struct errors *e, status code)
+{
+    return errors_take(e, deck_place(deck, code, s->key));
 }
 
 static void set_int(int64_t *to, int64_t value)
@@ -232,7 +239,7 @@ static status check_parent(struct shapes *s, const char *parent, const struct de
                 parent, config_text(&c, is), config_text(&s->source, wants));
 }
 
-static status read_upcycle(struct shapes *s, const char *from, const struct deck *deck)
+static void read_upcycle(struct shapes *s, const char *from, const struct deck *deck, struct errors *e)
 {
     const char *router = deck->start.upcycle.router;
     const struct paths *parents = &deck->start.upcycle.parents;
@@ -245,13 +252,12 @@ static status read_upcycle(struct shapes *s, const char *from, const struct deck
                         : !strcmp(router, "normal") ? ROUTER_NORMAL
                                                     : ROUTER_ZERO;
     s->parent = parents->path;
-    TRY(upcycle_scales(&s->target, deck->start.upcycle.weight_scale, &s->upcycle));
-    TRY(about(from, upcycle_check(&s->target, &s->source, &s->upcycle)));
+    note(s, deck, e, upcycle_scales(&s->target, deck->start.upcycle.weight_scale, &s->upcycle));
+    note(s, deck, e, about(from, upcycle_check(&s->target, &s->source, &s->upcycle)));
     if (parents->n > PARENTS_MOST)
-        return fail(E_DECK, "start.upcycle.parents: %d: at most %d", parents->n, PARENTS_MOST);
-    for (int i = 0; i < parents->n; i++)
-        TRY(check_parent(s, parents->path[i], deck));
-    return OK;
+        note(s, deck, e, fail(E_DECK, "start.upcycle.parents: %d: at most %d", parents->n, PARENTS_MOST));
+    for (int i = 0; i < parents->n && i < PARENTS_MOST; i++)
+        note(s, deck, e, check_parent(s, parents->path[i], deck));
 }
 
 /* Options that make new experts different need some. */
@@ -294,22 +300,40 @@ static void carry(struct config *target, const struct config *source)
         strcpy(target->carried.folder, source->carried.folder);
 }
 
-/* What the weights come from, given the target and the shape of `from` in s->source. */
-static status decide_start(struct shapes *s, const char *from, const struct deck *deck)
+/* Experts that begin equal and are never told apart: a zero router gives all of them the same logit, the ones
+ * that are chosen get the same gradient, and so the router's is exactly 0, now and ever after. */
+static status check_apart(const struct shapes *s)
 {
-    TRY(about_key(deck, s->key, shapes_locate(from, &s->checkpoint, &s->dir)));
+    const struct moe *m = &s->target.moe;
+    bool equal = s->start == START_UPCYCLE && s->upcycle.router == ROUTER_ZERO && m->granularity == 1 &&
+                 upcycle_is_copy(&s->target, &s->source, &s->upcycle) && upcycle_weights_sum_to_one(m);
+    if (!equal || m->aux_coeff > 0 || m->max_z_coeff > 0 || m->bias_rate > 0)
+        return OK;
+    return fail(E_DECK,
+                "start.upcycle.router: zero: the experts begin equal, and nothing makes them different, so "
+                "the router never learns; use copy or normal, or give model.moe.aux_loss_coeff or "
+                "start.upcycle.noise");
+}
+
+/* What the weights come from, given the target and the shape of `from` in s->source. */
+static void decide_start(struct shapes *s, const char *from, const struct deck *deck, struct errors *e)
+{
+    if (!note(s, deck, e, about_key(deck, s->key, shapes_locate(from, &s->checkpoint, &s->dir))))
+        return;
     complete_source(s);
     carry(&s->target, &s->source);
-    TRY(config_check(&s->source));
+    if (!note(s, deck, e, config_check(&s->source)))
+        return;
     add_changes(s, s->key, from, &s->source);
     bool from_moe = s->source.moe.experts > 0, to_moe = s->target.moe.experts > 0;
     bool grows = !config_same_trunk(&s->source, &s->target);
     bool more = s->target.moe.experts > s->source.moe.experts;
-    TRY(read_grow(s, from, deck));
+    note(s, deck, e, read_grow(s, from, deck));
     if (from_moe || to_moe)
-        TRY(read_upcycle(s, from, deck));
+        read_upcycle(s, from, deck, e);
     s->start = to_moe && (!from_moe || more) ? START_UPCYCLE : grows ? START_GROW : START_SAME;
-    return check_new(s, deck);
+    note(s, deck, e, check_new(s, deck));
+    note(s, deck, e, check_apart(s));
 }
 
 /* Positions beyond those that the model was made for have rotary angles that it never saw. What scaling there
@@ -322,6 +346,11 @@ static status check_length(const struct shapes *s, const struct deck *deck)
                     "data.sequence: %lld is longer than the model's sliding window of %lld, which is not "
                     "supported: at most %lld",
                     (long long)n, (long long)window, (long long)window);
+    if (n < 2)
+        return fail(E_DECK,
+                    "data.sequence: %lld: attention over one token is 1 whatever Q and K say, so they never "
+                    "learn; give at least 2",
+                    (long long)n);
     if (n <= most)
         return OK;
     return fail(E_DECK,
@@ -330,35 +359,39 @@ static status check_length(const struct shapes *s, const struct deck *deck)
                 (long long)n, (long long)most, (long long)most, (long long)n);
 }
 
-static status decide(struct shapes *s, const struct deck *deck)
+static void decide(struct shapes *s, const struct deck *deck, struct errors *e)
 {
     const char *from = deck->start.from ? deck->start.from : deck->model.like, *like = deck->model.like;
-    bool random = !from || !strcmp(from, "random");
+    bool random = !from || !strcmp(from, "random"), read = true;
     *s = (struct shapes){.target = {.norm_eps = 1e-5, .rope = {.theta = 10000}, .max_positions = 2048}};
     s->key = deck->start.from ? "start.from" : "model.like";
     if (!random)
-        TRY(about_key(deck, s->key, read_shape(&s->source, from, deck)));
+        read = note(s, deck, e, about_key(deck, s->key, read_shape(&s->source, from, deck)));
     if (!random && (!like || !strcmp(like, from)))
         s->target = s->source;
     else if (like)
-        TRY(about_key(deck, "model.like", read_shape(&s->target, like, deck)));
-    TRY(apply_deck(&s->target, deck));
-    TRY(config_check(&s->target));
-    TRY(check_length(s, deck));
-    if (!random)
-        return decide_start(s, from, deck);
+        read = note(s, deck, e, about_key(deck, "model.like", read_shape(&s->target, like, deck))) && read;
+    if (!read || !note(s, deck, e, apply_deck(&s->target, deck)))
+        return;
+    note(s, deck, e, check_length(s, deck));
+    s->shaped = note(s, deck, e, config_check(&s->target));
+    if (!s->shaped)
+        return;
+    note(s, deck, e, config_learns(&s->target));
+    if (!random) {
+        decide_start(s, from, deck, e);
+        return;
+    }
     s->source = s->target;
     s->start = START_RANDOM;
-    return check_new(s, deck);
+    note(s, deck, e, check_new(s, deck));
 }
 
 status shapes_read(struct shapes *s, const struct deck *deck)
 {
-    status code = decide(s, deck);
-    const char *where = code == E_DECK ? deck_where(deck, status_text()) : NULL;
-    if (code == E_DECK && !where) /* the model that it starts from does not suit the deck's */
-        where = deck_origin(deck, deck->start.from ? "start.from" : "model.like");
-    return where ? about(where, code) : code;
+    struct errors e = {0};
+    decide(s, deck, &e);
+    return errors_end(&e);
 }
 
 status shapes_continue(struct shapes *s, const struct deck *deck, const struct config *saved)
@@ -369,9 +402,10 @@ status shapes_continue(struct shapes *s, const struct deck *deck, const struct c
         code = config_check(&s->target);
     if (code == OK)
         code = check_length(s, deck);
+    if (code == OK)
+        code = config_learns(&s->target);
     s->source = s->target;
-    const char *where = code == E_DECK ? deck_where(deck, status_text()) : NULL;
-    return where ? about(where, code) : code;
+    return deck_place(deck, code, NULL);
 }
 
 static status open_source(struct source **source, const char *path)

@@ -15,6 +15,7 @@ enum start {
 }; /* UPCYCLE: grown first where sizes differ */
 
 struct shapes {
+    bool shaped;          /* is the target known? */
     struct config target; /* what trains */
     struct config source; /* what its weights come from; target where there is none */
     enum start start;
@@ -31,7 +32,8 @@ struct shapes {
 /** Where a model is: a Hugging Face directory as it is named, or a checkpoint, the newest one of a run folder.
  *  *dir is the caller's. E_DATA with the likely cause, E_NOCKPT. */
 status shapes_locate(const char *path, bool *checkpoint, char **dir) MUST_USE;
-/** E_DECK with the position of the key at fault; E_DATA for a config.json. Warns of settings that change. */
+/** Every mistake that the shapes show, a line each with its place in the deck: E_DECK, and E_DATA or E_NOCKPT
+ *  where a model cannot be read. Warns of settings that change. `shaped` tells whether the target is known. */
 status shapes_read(struct shapes *, const struct deck *) MUST_USE;
 /** The same for weights that a checkpoint holds: its shape, with the deck's keys on top; model.like and start are
  *  not looked at. E_DECK. */

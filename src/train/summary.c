@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "weights/forms.h"
 
 /* Whole percents that add up to 100: each is the difference of two rounded sums, so none is negative.
  * Fetching tokens and reports are the rest. */
@@ -142,6 +143,16 @@ static void show_speed(const struct report *r, const struct trainer *t, const ch
             1e-12 * flops, share_text(share, flops, t->ceiling));
 }
 
+/* The export is named only if it will work. */
+static void show_next(const struct trainer *t)
+{
+    const struct form *form;
+    if (export_form(&form, &t->store->model->config, "auto") == OK)
+        log_say("next      coppice export %s", t->folder->dir);
+    else
+        log_say("next      no export: %s", status_text());
+}
+
 void summary_show(const struct report *r, const struct trainer *t, const char *word)
 {
     double all = clock_seconds() - r->started;
@@ -160,5 +171,5 @@ void summary_show(const struct report *r, const struct trainer *t, const char *w
     for (int i = 0; i < log_warnings(); i++)
         log_say("          %s", log_warning(i));
     if (!strcmp(word, "DONE"))
-        log_say("next      coppice export %s", t->folder->dir);
+        show_next(t);
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# input/README.md is what the table of keys says, and the deck that `deck new` writes is good.
+# input/README.md is what the table of keys says, and the deck that `deck new` writes says what to fill in.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 readme=${srcdir:-.}/input/README.md
@@ -24,9 +24,11 @@ echo 1..4
 "$COPPICE" deck keys --markdown > "$work/README.md"
 check "input/README.md is what coppice deck keys --markdown writes" diff -u "$readme" "$work/README.md"
 "$COPPICE" deck new > "$work/new.yaml"
-check "the deck of coppice deck new is good" "$COPPICE" deck check "$work/new.yaml"
+"$COPPICE" deck check "$work/new.yaml" > "$work/said" 2>&1
+check "the deck of coppice deck new lacks a model and data, and nothing else" \
+    test "$(grep -c . "$work/said") $(grep -c -e ':5:9: model.like: .*path/to/model' -e ':10:10: data.train: .*path/to/tokens' "$work/said")" = "2 2"
 "$COPPICE" deck show "$work/new.yaml" > "$work/shown.yaml"
-check "what coppice deck show prints is a good deck" "$COPPICE" deck check "$work/shown.yaml"
+check "what coppice deck show prints can be read again" "$COPPICE" deck show "$work/shown.yaml"
 echo 'run: {stepz: 1}' > "$work/bad.yaml"
 "$COPPICE" deck check "$work/new.yaml" "$work/bad.yaml" > "$work/bad.out" 2>&1
 check "a bad deck is refused with code 64 and its place" test "$? $(grep -c 'bad.yaml:1:7: run.stepz' "$work/bad.out")" = "64 1"

@@ -35,8 +35,10 @@ model() { # a model directory of a good config and no weights
 }
 
 for f in "$corpus"/deck/*; do
-    case $f in */good-*) code=0 ;; *) code=64 ;; esac
-    expect $code "$(basename "$f")" "deck $(basename "$f")" deck check "$f"
+    case $f in
+    */good-*) expect 0 "$(basename "$f")" "deck $(basename "$f")" deck show "$f" ;; # what it names is not there
+    *) expect 64 "$(basename "$f")" "deck $(basename "$f")" deck check "$f" ;;
+    esac
 done
 for f in "$corpus"/config/bad-*; do
     model

@@ -1,0 +1,173 @@
+/* Where in the decks the mistake of a later check stands, and what follows from a mistake that was told. */
+#include "deck/inside.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+
+/* ---- keys and paths in messages ---- */
+
+static bool word_goes_on(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* `path` as a whole key in a text, NULL if it is not there. A key below it counts with `below`. */
+static const char *named(const char *text, const char *path, bool below)
+{
+    size_t n = strlen(path);
+    for (const char *at = strstr(text, path); at; at = strstr(at + n, path)) {
+        bool begins = at == text || (!word_goes_on(at[-1]) && at[-1] != '.' && at[-1] != '/');
+        bool deeper = at[n] == '.' && isalnum((unsigned char)at[n + 1]);
+        if (begins && !word_goes_on(at[n]) && (below || !deeper))
+            return at;
+    }
+    return NULL;
+}
+
+const char *deck_where(const struct deck *d, const char *message)
+{
+    int n;
+    const struct key *key = deck_keys(&n);
+    const char *first = NULL, *where = NULL;
+    for (int i = 0; i < n; i++) {
+        const char *at = d->origin[i] ? named(message, key[i].path, false) : NULL;
+        if (at && (!first || at < first)) {
+            first = at;
+            where = value_origin(d, i);
+        }
+    }
+    return where;
+}
+
+/* How long a path is if the message names it or a file of that name with something behind it; else 0. */
+static size_t names_path(const char *message, const char *path)
+{
+    size_t n = path ? strlen(path) : 0;
+    const char *at = n > 1 ? strstr(message, path) : NULL;
+    return at && !word_goes_on(at[n]) ? n : 0;
+}
+
+/* The same for all paths that key i holds: the longest. */
+static size_t names_value(const struct deck *d, const struct key *key, int i, const char *message)
+{
+    const void *slot = value_slot(d, i);
+    const struct paths *paths = slot;
+    const struct data_items *items = slot;
+    size_t best = 0, n;
+    int count = key->type == K_PATH    ? 1
+                : key->type == K_PATHS ? paths->n
+                : key->type == K_ITEMS ? items->n
+                                       : 0;
+    for (int k = 0; k < count; k++) {
+        const char *path = key->type == K_PATH    ? *(char *const *)slot
+                           : key->type == K_PATHS ? paths->path[k]
+                                                  : items->item[k].path;
+        n = names_path(message, path);
+        best = n > best ? n : best;
+    }
+    return best;
+}
+
+/* The given key whose path the message names, -1 if there is none. */
+static int key_of_path(const struct deck *d, const char *message)
+{
+    int n, found = -1;
+    const struct key *key = deck_keys(&n);
+    size_t best = 0;
+    for (int i = 0; i < n; i++) {
+        size_t length = d->origin[i] ? names_value(d, &key[i], i, message) : 0;
+        if (length > best) {
+            best = length;
+            found = i;
+        }
+    }
+    return found;
+}
+
+/* ---- putting a place in front ---- */
+
+/* Does the message begin with the place of a value? */
+static bool is_placed(const struct deck *d, const char *message)
+{
+    int n;
+    deck_keys(&n);
+    for (int i = 0; i < n; i++) {
+        size_t length = d->origin[i] ? strlen(d->origin[i]) : 0;
+        if (length && !strncmp(message, d->origin[i], length) && message[length] == ':')
+            return true;
+    }
+    size_t length = d->file ? strlen(d->file) : 0;
+    return length && !strncmp(message, d->file, length) && message[length] == ':';
+}
+
+/* Caller frees. */
+static char *placed(const struct deck *d, const char *message, const char *otherwise)
+{
+    int n;
+    const char *where = deck_where(d, message);
+    if (is_placed(d, message))
+        return mem_text(message);
+    if (!where && otherwise)
+        where = deck_origin(d, otherwise);
+    if (where)
+        return mem_format("%s: %s", !strcmp(where, "default") && d->file ? d->file : where, message);
+    int key = key_of_path(d, message);
+    return key < 0 ? mem_text(message)
+                   : mem_format("%s: %s: %s", value_origin(d, key), deck_keys(&n)[key].path, message);
+}
+
+status deck_place(const struct deck *d, status code, const char *otherwise)
+{
+    struct errors lines = {0};
+    if (code == OK)
+        return OK;
+    char *text = mem_text(status_text());
+    for (const char *at = text; *at;) {
+        size_t n = strcspn(at, "\n");
+        char *line = mem_format("%.*s", (int)n, at),
+             *whole = placed(d, line, code == E_DECK ? otherwise : NULL);
+        errors_say(&lines, code, "%s", whole);
+        free(whole);
+        free(line);
+        at += n + (at[n] == '\n');
+    }
+    free(text);
+    return errors_end(&lines);
+}
+
+/* ---- mistakes that follow from others ---- */
+
+/* Does the message begin, behind its place, with a section that holds this key? */
+static bool about_section(const char *message, const char *path)
+{
+    bool about = false;
+    for (const char *dot = strchr(path, '.'); dot && !about; dot = strchr(dot + 1, '.')) {
+        char *section = mem_format(": %.*s: ", (int)(dot - path), path);
+        about = strstr(message, section) != NULL;
+        free(section);
+    }
+    return about;
+}
+
+bool deck_names_key(const char *message)
+{
+    int n;
+    const struct key *key = deck_keys(&n);
+    for (int i = 0; i < n; i++)
+        if (named(message, key[i].path, true) || about_section(message, key[i].path))
+            return true;
+    return strstr(message, ": unknown key") != NULL;
+}
+
+bool deck_follows(const char *message, const char *from)
+{
+    int n;
+    const struct key *key = deck_keys(&n);
+    for (int i = 0; i < n; i++)
+        if (named(message, key[i].path, true) &&
+            (named(from, key[i].path, true) || about_section(from, key[i].path)))
+            return true;
+    return false;
+}

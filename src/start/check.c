@@ -1,0 +1,379 @@
+#include "start/check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/errors.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "ckpt/ckpt.h"
+#include "data/batch.h"
+#include "device/dev.h"
+#include "weights/forms.h"
+
+struct check {
+    const struct deck *deck;
+    struct shapes shapes;
+    bool branches; /* off another run folder */
+    const struct start_ask *ask;
+    char *read; /* the mistakes of reading; others follow from them */
+    struct errors errors;
+};
+
+/* ---- mistakes that follow from others ---- */
+
+/* Is one of the lines of `told` about the same key as `line`? */
+static bool follows(const char *told, const char *line)
+{
+    bool does = false;
+    for (const char *at = told; at && *at && !does; at += strcspn(at, "\n"), at += *at == '\n') {
+        char *mistake = mem_format("%.*s", (int)strcspn(at, "\n"), at);
+        does = deck_follows(line, mistake);
+        free(mistake);
+    }
+    return does;
+}
+
+/* "FILE:LINE:COLUMN: KEY: " at the beginning of a line, 0 if there is none. */
+static size_t place_and_key(const char *line)
+{
+    const char *place = strstr(line, ": "), *key = place ? strstr(place + 2, ": ") : NULL;
+    return key ? (size_t)(key - line) + 2 : 0;
+}
+
+/* Was something told already about this key at this place? */
+static bool is_told(const char *told, const char *line)
+{
+    size_t n = place_and_key(line);
+    for (const char *at = told; at && *at && n > 0; at += strcspn(at, "\n"), at += *at == '\n')
+        if (!strncmp(at, line, n))
+            return true;
+    return false;
+}
+
+/* Take the mistakes of a call that failed, but for those that follow from mistakes of reading and, with
+ * `once`, those at a place where one is known. */
+static bool take(struct check *c, status code, bool once)
+{
+    char *before = once ? mem_text(c->errors.text) : NULL;
+    if (code == OK)
+        return true;
+    char *text = mem_text(status_text());
+    for (const char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n') {
+        char *line = mem_format("%.*s", (int)strcspn(at, "\n"), at);
+        if (!follows(c->read, line) && !is_told(before, line))
+            errors_say(&c->errors, code, "%s", line);
+        free(line);
+    }
+    free(before);
+    free(text);
+    return false;
+}
+
+/* The same of a call that knows nothing of the deck: its lines get their places. */
+static bool take_placed(struct check *c, status code)
+{
+    return take(c, deck_place(c->deck, code, NULL), false);
+}
+
+/* Does what was found while reading leave enough for more checks? */
+static bool goes_on(const char *read)
+{
+    bool does = true;
+    for (const char *at = read; at && *at && does; at += strcspn(at, "\n"), at += *at == '\n') {
+        char *mistake = mem_format("%.*s", (int)strcspn(at, "\n"), at);
+        does = deck_names_key(mistake);
+        free(mistake);
+    }
+    return does;
+}
+
+/* ---- layout and device ---- */
+
+static int64_t gcd(int64_t a, int64_t b)
+{
+    return b == 0 ? a : gcd(b, a % b);
+}
+
+/* All ranks that fit are multiples of this number. */
+static int64_t least_ranks(const struct parallel_section *p)
+{
+    int64_t experts = p->expert * p->expert_tensor;
+    return p->tensor / gcd(p->tensor, experts) * experts;
+}
+
+static char *layout_fails(const struct check *c, int ranks)
+{
+    const struct parallel_section *p = &c->deck->parallel;
+    struct layout_needs needs = config_needs(&c->shapes.target);
+    struct layout l;
+    return layout_make(&l, ranks, (int)p->tensor, (int)p->expert, (int)p->expert_tensor, &needs);
+}
+
+static void check_layout(struct check *c)
+{
+    const char *origin = deck_origin(c->deck, "parallel.tensor");
+    int64_t least = least_ranks(&c->deck->parallel);
+    char *why = layout_fails(c, c->ask->ranks > 0 ? c->ask->ranks : (int)(least < 1 << 20 ? least : 1 << 20));
+    if (why && !strcmp(origin, "default"))
+        origin = c->deck->file;
+    if (why && !follows(c->errors.text, why)) /* a divisor may be known already */
+        take_placed(c, fail(E_DECK, deck_where(c->deck, why) ? "%.0s%s" : "%s: %s", origin, why));
+    free(why);
+}
+
+char *start_ranks(const struct deck *deck)
+{
+    enum { SHOWN = 12 };
+    int64_t least = least_ranks(&deck->parallel), shown = 0;
+    int64_t micros = deck->batch.sequences / deck->batch.micro, most = micros * deck->parallel.tensor;
+    char *text = mem_text("");
+    for (int64_t n = least; n <= most && shown < SHOWN; n += least)
+        if (micros % (n / deck->parallel.tensor) == 0)
+            mem_append(&text, "%s%lld", shown++ ? ", " : "", (long long)n);
+    if (shown == 0)
+        mem_append(&text, "multiples of %lld", (long long)least);
+    mem_append(&text, " rank%s", shown == 1 && least == 1 ? "" : "s");
+    return text;
+}
+
+static void check_device(struct check *c)
+{
+    const char *type = c->deck->device.type;
+    if (!dev_is_known(type))
+        take_placed(c, fail(E_RESOURCE, "device.type: %s was not compiled into this program; use cpu", type));
+}
+
+/* ---- data ---- */
+
+/* One set alone, so that each is told of. NULL if it is not usable. */
+static struct data *check_set(struct check *c, const struct data_section *alone)
+{
+    struct data *data = NULL;
+    int64_t vocab = c->shapes.shaped ? c->shapes.target.vocab : INT32_MAX;
+    if (!take_placed(c, data_open(&data, alone, (uint64_t)c->deck->run.seed, vocab)))
+        return NULL;
+    take_placed(c, data_check(data));
+    return data;
+}
+
+static void check_sets(struct check *c, const struct data_items *items, bool train)
+{
+    const struct data_section *all = &c->deck->data;
+    bool cut = train && items->n == 1;
+    for (int i = 0; i < items->n; i++) {
+        struct data_section alone = {.sequence = all->sequence};
+        struct data_items one = {.n = 1, .item = &items->item[i]};
+        *(train ? &alone.train : &alone.valid) = one;
+        if (cut)
+            alone.split = all->split;
+        data_close(check_set(c, &alone));
+    }
+}
+
+/* A file of batches says how many sequences a step has, and how many steps there are. */
+static void check_batches(struct check *c)
+{
+    const struct deck *d = c->deck;
+    const struct data_section alone = {.sequence = d->data.sequence, .batches = d->data.batches};
+    struct data *data = check_set(c, &alone);
+    int64_t sequences, sequence, steps = deck_steps(d);
+    if (!data)
+        return;
+    data_file_shape(data, &sequences, &sequence);
+    if (sequences != d->batch.sequences)
+        take_placed(c, fail(E_DECK, "batch.sequences: %lld, but the batches of %s have %lld",
+                            (long long)d->batch.sequences, d->data.batches, (long long)sequences));
+    if (c->ask->folder && steps > data_file_steps(data))
+        take_placed(c, fail(E_DECK, "run.steps: %lld, but %s holds %lld batches", (long long)steps,
+                            d->data.batches, (long long)data_file_steps(data)));
+    data_close(data);
+}
+
+static void check_data(struct check *c)
+{
+    check_sets(c, &c->deck->data.train, true);
+    check_sets(c, &c->deck->data.valid, false);
+    if (c->deck->data.batches)
+        check_batches(c);
+}
+
+/* ---- weights ---- */
+
+/* Every array of a source: its bytes are there and are numbers. */
+static status read_source(struct source *s)
+{
+    int64_t bytes = 0;
+    status code = OK;
+    for (int i = 0; i < s->n && code == OK; i++) {
+        slab plane = {.n = {1, s->array[i].dim[1], s->array[i].dim[2]}};
+        float *out = mem_new(slab_size(&plane), sizeof *out);
+        for (; plane.lo[0] < s->array[i].dim[0] && code == OK; plane.lo[0]++)
+            code = source_read(s, i, plane, out, &bytes);
+        free(out);
+    }
+    return code;
+}
+
+static status read_plan(const struct fill_plan *plan)
+{
+    int64_t bytes = 0;
+    TRY(plan_check_heads(plan, 0, 1, &bytes));
+    for (int i = 0; i < PLAN_SOURCES; i++)
+        if (plan->source[i] && plan->source[i]->path)
+            TRY(read_source(plan->source[i]));
+    return OK;
+}
+
+/* Are all tensors of the model in the files, in sizes and types that fit? */
+static void check_weights(struct check *c)
+{
+    struct layout alone = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
+    struct model model;
+    struct fill_plan plan;
+    model_open(&model, &c->shapes.target, &alone);
+    if (take_placed(c, shapes_plan(&c->shapes, c->deck, &model, &plan))) {
+        if (c->ask->weights)
+            take_placed(c, read_plan(&plan));
+        plan_free(&plan);
+    }
+    model_close(&model);
+}
+
+/* ---- the run folder ---- */
+
+/* The nearest folder above that is there must be one that can be written. */
+static status can_be_made(const char *folder)
+{
+    char *at = *folder == '/' ? mem_text(folder) : mem_format("./%s", folder);
+    struct stat about;
+    status code = OK;
+    while (io_stat(at, &about) != 0 && errno == ENOENT && strrchr(at, '/') > at)
+        *strrchr(at, '/') = '\0';
+    errno = 0;
+    if (io_stat(at, &about) != 0 || (!S_ISDIR(about.st_mode) && (errno = ENOTDIR)))
+        code = fail(E_SPACE, "run.dir: %s cannot be made: %s: %s", folder, at, strerror(errno));
+    else if (access(at, W_OK | X_OK) != 0)
+        code = fail(E_SPACE, "run.dir: %s cannot be written: %s: %s", folder, at, strerror(errno));
+    free(at);
+    return code;
+}
+
+status start_continue(struct shapes *s, const struct deck *deck, const struct ckpt_index *index,
+                      const char *checkpoint)
+{
+    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
+    struct model m;
+    char is[96], wants[96];
+    TRY(shapes_continue(s, deck, &index->config));
+    model_open(&m, &s->target, &one);
+    status code = ckpt_fits(index, checkpoint, &m);
+    model_close(&m);
+    if (code == OK)
+        return OK;
+    return fail(
+        E_DECK,
+        "%s is of another model (%s) than the deck asks for (%s), and a run, or a branch of it, keeps its "
+        "model. To make the other one from it: a new run.dir with start.from: %s",
+        checkpoint, config_text(&index->config, is), config_text(&s->target, wants), checkpoint);
+}
+
+/* Which keys may change is only told to those whose model stays. */
+static status refuse_changes(const struct deck *deck, const struct ckpt_index *index, const char *checkpoint,
+                             const char *folder, const char *changes)
+{
+    struct shapes shapes = {0};
+    status code = start_continue(&shapes, deck, index, checkpoint);
+    shapes_free(&shapes);
+    TRY(code);
+    return fail(E_DECK,
+                "%s: keys that may not change on restart differ (--branch DIR goes on from here in "
+                "another folder, --fresh starts anew):\n%s",
+                folder, changes);
+}
+
+status start_continues(const struct deck *deck, const struct ckpt_index *index, const char *checkpoint,
+                       const char *folder)
+{
+    struct deck then;
+    const char *text = index->state.deck;
+    deck_init(&then);
+    status code = deck_parse(&then, checkpoint, text, (int64_t)strlen(text), "/");
+    char *changes = code == OK ? deck_restart_diff(deck, &then) : NULL;
+    if (changes)
+        code = refuse_changes(deck, index, checkpoint, folder, changes);
+    free(changes);
+    deck_free(&then);
+    return code;
+}
+
+/* *checkpoint: what train would continue or branch off, NULL if it would begin. */
+static void find_checkpoint(struct check *c, char **checkpoint)
+{
+    const char *folder = c->ask->folder;
+    *checkpoint = NULL;
+    if (!folder || !take_placed(c, can_be_made(folder)) || c->ask->fresh)
+        return;
+    bool found = take_placed(c, ckpt_newest(folder, checkpoint));
+    c->branches = found && !*checkpoint && c->ask->trunk;
+    if (c->branches)
+        take_placed(c, ckpt_newest(c->ask->trunk, checkpoint));
+}
+
+/* The shape of a run that goes on is the checkpoint's. */
+static bool continue_shape(struct check *c, const char *checkpoint)
+{
+    struct ckpt_index index;
+    if (!take_placed(c, ckpt_index_read(&index, checkpoint)))
+        return false;
+    bool good = c->branches || take(c, start_continues(c->deck, &index, checkpoint, c->ask->folder), false);
+    if (good)
+        good = take_placed(c, start_continue(&c->shapes, c->deck, &index, checkpoint));
+    c->shapes.shaped = good;
+    ckpt_index_free(&index);
+    return good;
+}
+
+/* ---- what can be trained, and not exported ---- */
+
+static void warn_export(const struct check *c)
+{
+    const struct form *form;
+    if (export_form(&form, &c->shapes.target, "auto") != OK && deck_place(c->deck, E_DATA, NULL) != OK)
+        log_warn("%s; training is possible, coppice export is not", status_text());
+}
+
+/* ---- the whole ---- */
+
+static void check_all(struct check *c)
+{
+    char *checkpoint;
+    take(c, deck_check(c->deck), false);
+    find_checkpoint(c, &checkpoint);
+    bool known = checkpoint ? continue_shape(c, checkpoint) : take(c, shapes_read(&c->shapes, c->deck), true);
+    if (c->shapes.shaped)
+        check_layout(c);
+    check_device(c);
+    check_data(c);
+    if (known && !checkpoint)
+        check_weights(c);
+    if (c->errors.n == 0)
+        warn_export(c);
+    free(checkpoint);
+}
+
+status start_check(const struct deck *deck, status read, const struct start_ask *ask)
+{
+    struct check c = {.deck = deck, .ask = ask, .shapes = {.key = "model.like"}};
+    errors_take(&c.errors, read);
+    c.read = mem_text(c.errors.text);
+    if (goes_on(c.read))
+        check_all(&c);
+    shapes_free(&c.shapes);
+    free(c.read);
+    return errors_end(&c.errors);
+}
