@@ -66,9 +66,20 @@ static status compare_tensor(const struct side *a, const struct side *b, int ta,
     return OK;
 }
 
+/* Settings that no tensor shows: equal weights may still be different models. */
+static int compare_settings(const struct side *a, const struct side *b)
+{
+    char *changes = config_changes(&a->model.config, &b->model.config);
+    if (changes)
+        log_say("settings, of the first (there) and the second (here): %s", changes);
+    bool differ = changes != NULL;
+    free(changes);
+    return differ;
+}
+
 static status compare(const struct side *a, const struct side *b)
 {
-    int different = 0;
+    int settings = compare_settings(a, b), different = 0;
     for (int i = 0; i < a->model.n_tensors; i++)
         TRY(compare_tensor(a, b, i, &different));
     for (int i = 0; i < b->model.n_tensors; i++) {
@@ -78,11 +89,13 @@ static status compare(const struct side *a, const struct side *b)
         log_say("%-32s only in the second", t->name);
         different++;
     }
-    if (different == 0)
+    if (different == 0 && settings)
+        log_say("DIFFERENT: settings; every bit of %d tensors is equal", a->model.n_tensors);
+    else if (different == 0)
         log_say("EQUAL: every bit of %d tensors", a->model.n_tensors);
     else
         log_say("DIFFERENT: %d tensors", different);
-    return different ? E_DIFFERENT : OK;
+    return different || settings ? E_DIFFERENT : OK;
 }
 
 static void side_close(struct side *s)

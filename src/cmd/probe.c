@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/errors.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/commands.h"
@@ -18,6 +19,9 @@ static const double LOGITS_BAR = 1e-5, GRADIENT_BAR = 1e-4, LOSS_BAR = 1e-5, CUR
 /* Rows of a training curve, each [steps]. */
 static const char *const curve_name[] = {"train.loss", "train.grad_norm", "train.lr"};
 enum { CURVES = sizeof curve_name / sizeof *curve_name };
+/* Losses of one batch, each [1]. */
+static const char *const scalar_name[] = {"loss", "cross_entropy", "aux_loss", "z_loss", "max_z_loss"};
+enum { SCALARS = sizeof scalar_name / sizeof *scalar_name };
 
 struct probe {
     struct session s;
@@ -61,16 +65,54 @@ static void compare_arrays(struct probe *p, struct comparison *c, const char *pr
     }
 }
 
-/* A number of the reference, if it is there. Local: all ranks read it. */
+/* A number of the reference. Local: all ranks read it. */
 static status expect_scalar(struct probe *p, const char *name, double value, double bar)
 {
-    int at = st_find(&p->expect, name);
     float expected;
-    if (at < 0)
-        return OK;
-    TRY(st_read_f32(&p->expect, at, 0, 1, &expected));
+    TRY(st_read_f32(&p->expect, st_find(&p->expect, name), 0, 1, &expected));
     row(p, name, value, (double)expected, relative(value, (double)expected), bar);
     return OK;
+}
+
+/* ---- what must be in a reference ---- */
+
+/* The domain of the losses of a router is the micro-batch, which only matters where they are in the total. */
+static bool counts(const struct probe *p, int scalar)
+{
+    const struct moe *m = &p->s.shapes.target.moe;
+    const double coefficient[SCALARS] = {1, 1, m->aux_coeff, m->z_coeff, m->max_z_coeff};
+    return coefficient[scalar] > 0;
+}
+
+/* Is the array there, in this shape? */
+static void need(const struct probe *p, struct errors *e, const char *name, int rank, const int64_t *shape)
+{
+    const struct st_file *f = &p->expect;
+    int at = st_find(f, name);
+    bool same = at >= 0 && f->tensor[at].rank == rank;
+    for (int i = 0; i < rank; i++)
+        same = same && f->tensor[at].shape[i] == shape[i];
+    if (at < 0)
+        errors_say(e, E_DATA, "%s: no %s in it, so it cannot be compared", f->path, name);
+    else if (!same)
+        errors_say(e, E_DATA, "%s: %s has another shape than this run gives", f->path, name);
+}
+
+/* A fixed list for each mode: what is missing would not be compared. */
+static status check_expected(const struct probe *p)
+{
+    struct errors e = {0};
+    int64_t one = 1, steps = deck_steps(&p->s.deck);
+    const int64_t logits[] = {p->batch.micros * p->batch.micro, p->batch.sequence, p->s.shapes.target.vocab};
+    for (int i = 0; i < CURVES && p->s.options.curve; i++)
+        need(p, &e, curve_name[i], 1, &steps);
+    if (p->s.options.curve)
+        return errors_end(&e);
+    need(p, &e, "logits", 3, logits);
+    for (int i = 0; i < SCALARS; i++)
+        if (counts(p, i))
+            need(p, &e, scalar_name[i], 1, &one);
+    return errors_end(&e);
 }
 
 /* ---- logits ---- */
@@ -121,8 +163,6 @@ static status logits_difference(struct probe *p, double out[2])
 static status expect_logits(struct probe *p)
 {
     double worst[2] = {0, 0};
-    if (st_find(&p->expect, "logits") < 0)
-        return OK;
     TRY(comm_agree(p->s.comm, logits_difference(p, worst)));
     comm_max_f64(p->s.comm, worst, 2);
     row(p, "logits (max|difference| / max|logit|)", worst[0], worst[1], worst[0] / worst[1], LOGITS_BAR);
@@ -138,17 +178,21 @@ static double total_loss(const struct probe *p)
     return r->loss + m->aux_coeff * r->aux + m->z_coeff * r->z + m->max_z_coeff * r->max_z;
 }
 
-static status expect_scalars(struct probe *p)
+static void scalars_of(const struct probe *p, double value[SCALARS])
 {
     const struct step_report *r = &p->stepper.report;
-    TRY(expect_scalar(p, "loss", total_loss(p), LOSS_BAR));
-    TRY(expect_scalar(p, "cross_entropy", r->loss, LOSS_BAR));
-    /* their domain is the micro-batch, which only matters where they are in the total */
-    if (p->s.shapes.target.moe.aux_coeff > 0)
-        TRY(expect_scalar(p, "aux_loss", r->aux, LOSS_BAR));
-    if (p->s.shapes.target.moe.z_coeff > 0)
-        TRY(expect_scalar(p, "z_loss", r->z, LOSS_BAR));
-    return p->s.shapes.target.moe.max_z_coeff > 0 ? expect_scalar(p, "max_z_loss", r->max_z, LOSS_BAR) : OK;
+    const double all[SCALARS] = {total_loss(p), r->loss, r->aux, r->z, r->max_z};
+    memcpy(value, all, sizeof all);
+}
+
+static status expect_scalars(struct probe *p)
+{
+    double value[SCALARS];
+    scalars_of(p, value);
+    for (int i = 0; i < SCALARS; i++)
+        if (counts(p, i))
+            TRY(expect_scalar(p, scalar_name[i], value[i], LOSS_BAR));
+    return OK;
 }
 
 static status expect_batch(struct probe *p)
@@ -185,15 +229,15 @@ static void declare_batch(struct declared *d, const struct probe *p)
     declare(d, "logits", ST_F32, 3, (int64_t[]){b, s, v});
     declare(d, "tokens", ST_I64, 2, (int64_t[]){b, s});
     declare(d, "targets", ST_I64, 2, (int64_t[]){b, s});
-    const char *scalar[] = {"loss", "cross_entropy", "aux_loss", "z_loss"};
-    for (int i = 0; i < 4; i++)
-        declare(d, scalar[i], ST_F32, 1, &one);
+    for (int i = 0; i < SCALARS; i++)
+        declare(d, scalar_name[i], ST_F32, 1, &one);
 }
 
 static void declare_curve(struct declared *d, const struct probe *p)
 {
+    int64_t steps = deck_steps(&p->s.deck);
     for (int i = 0; i < CURVES; i++)
-        declare(d, curve_name[i], ST_F32, 1, &p->s.deck.run.steps);
+        declare(d, curve_name[i], ST_F32, 1, &steps);
 }
 
 static void declare_arrays(struct declared *d, const char *prefix, const struct hf_name *names, int n)
@@ -231,9 +275,9 @@ static status write_tokens(struct probe *p, struct st_writer *w)
 /* Rank 0's part: the scalars and the tokens. */
 static status write_batch(struct probe *p, struct st_writer *w)
 {
-    const struct step_report *r = &p->stepper.report;
-    const double scalar[] = {total_loss(p), r->loss, r->aux, r->z};
-    for (int i = 0; i < 4; i++) {
+    double scalar[SCALARS];
+    scalars_of(p, scalar);
+    for (int i = 0; i < SCALARS; i++) {
         float x = (float)scalar[i];
         TRY(st_write_f32(w, 3 + i, 0, 1, &x));
     }
@@ -242,7 +286,7 @@ static status write_batch(struct probe *p, struct st_writer *w)
 
 static status write_curve(struct probe *p, struct st_writer *w)
 {
-    int64_t steps = p->s.deck.run.steps;
+    int64_t steps = deck_steps(&p->s.deck);
     for (int i = 0; i < CURVES; i++)
         TRY(st_write_f32(w, i, 0, steps, p->curve + i * steps));
     return OK;
@@ -290,7 +334,8 @@ static status write_out(struct probe *p)
     if (code == OK && !curve)
         code = write_logits(p, w);
     if (code == OK)
-        code = compare_write(p->s.comm, &p->s.store, curve ? MASTER : GRAD, names, n, w, curve ? CURVES : 7);
+        code = compare_write(p->s.comm, &p->s.store, curve ? MASTER : GRAD, names, n, w,
+                             curve ? CURVES : 3 + SCALARS);
     free(names);
     if (code != OK && w)
         st_abandon(w);
@@ -303,7 +348,7 @@ static status train_step(struct probe *p, int64_t step)
 {
     const struct optimizer_section *o = &p->s.deck.optimizer;
     const struct step_report *r = &p->stepper.report;
-    int64_t steps = p->s.deck.run.steps, horizon = o->horizon > 0 ? o->horizon : steps;
+    int64_t steps = deck_steps(&p->s.deck), horizon = o->horizon > 0 ? o->horizon : steps;
     TRY(comm_agree(p->s.comm, batch_fetch(&p->batch, p->s.data, step * p->batch.micros * p->batch.micro)));
     step_gradients(&p->stepper, &p->batch);
     step_update(&p->stepper, step + 1, schedule_rate(o, horizon, step + 1));
@@ -320,13 +365,11 @@ static status train_step(struct probe *p, int64_t step)
 
 static status compare_curve(struct probe *p)
 {
-    int64_t steps = p->s.deck.run.steps;
+    int64_t steps = deck_steps(&p->s.deck);
     for (int64_t step = 0; step < steps; step++)
         for (int i = 0; i < CURVES; i++) {
             int at = st_find(&p->expect, curve_name[i]);
             float expected;
-            if (at < 0)
-                return fail(E_DATA, "%s: no %s in it", p->expect.path, curve_name[i]);
             TRY(st_read_f32(&p->expect, at, step, 1, &expected));
             double a = (double)p->curve[i * steps + step], b = (double)expected;
             char *text = mem_format("%s[%lld]", curve_name[i], (long long)step);
@@ -350,8 +393,8 @@ static status expect_curve(struct probe *p)
 static status run_curve(struct probe *p)
 {
     double margin = (double)INFINITY;
-    p->curve = mem_new(mem_mul(CURVES, p->s.deck.run.steps), sizeof *p->curve);
-    for (int64_t step = 0; step < p->s.deck.run.steps; step++) {
+    p->curve = mem_new(mem_mul(CURVES, deck_steps(&p->s.deck)), sizeof *p->curve);
+    for (int64_t step = 0; step < deck_steps(&p->s.deck); step++) {
         TRY(train_step(p, step));
         margin = fmin(margin, p->stepper.report.margin);
     }
@@ -392,7 +435,7 @@ static status open_probe(struct probe *p, int argc, char **argv)
         return OK;
     status code = comm_agree(s->comm, st_open(&p->expect, s->options.expect));
     p->opened_expect = code == OK;
-    return code;
+    return code == OK ? comm_agree(s->comm, check_expected(p)) : code;
 }
 
 static status run_probe(struct probe *p, int argc, char **argv)

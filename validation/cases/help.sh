@@ -34,6 +34,13 @@ verdict $? "--help behind other arguments"
 ends 64 "$COPPICE" frobnicate --help && said 'no command frobnicate'
 verdict $? "--help of an unknown command: exit code 64"
 
+for script in quickstart validation/golden validation/layouts validation/mutation validation/science/run validation/bench/step \
+    validation/fuzz/run; do
+    ends 0 "$top/$script" --help && said "$script" && cp "$work/said" "$work/help" && ends 0 "$top/$script" -h &&
+        cmp "$work/help" "$work/said"
+    verdict $? "$script answers --help and -h"
+done
+
 # meant MESSAGE ARGUMENT...: exit code 64, one line, with the word that was meant
 meant() {
     message=$1
