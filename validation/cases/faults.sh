@@ -2,7 +2,8 @@
 # Every call on a file fails once (COPPICE_FAIL), while a run starts from a model directory and while one continues:
 # no crash, no hang, a documented exit code; no read error sets a checkpoint aside or changes the one before; and the
 # same command without the fault ends with the weights of an undisturbed run.
-# Some calls of each kind on one rank; CHECK_LEVEL=long (or full): every call, ranks 0 and 3 of 4 too, more errors.
+# Some calls of each kind on one rank; CHECK_LEVEL=long (or full): every call while a run continues, others by powers,
+# ranks 0 and 3 of 4 too, more errors.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 export OMP_NUM_THREADS=1
 tokens "$work/t"
@@ -109,19 +110,21 @@ verdict $? "an undisturbed run"
 if [ $level = quick ]; then
     sweep continue 0 "" 9 open pread pwrite fsync rename
 else
+    # shellcheck disable=SC2086
+    sweep begin 0 "" 3 $calls
+    # shellcheck disable=SC2086
+    sweep continue 0 "" 1 $calls
     for begins in begin continue; do
-        # shellcheck disable=SC2086
-        sweep $begins 0 "" 1 $calls
-        sweep $begins 0 :ENOSPC 1 open write pwrite fsync mkdir rename
-        sweep $begins 0 :SHORT 1 read pread write pwrite
-        sweep $begins 0 :EINTR 1 open read pread write pwrite fsync
-        sweep $begins 0 +:ESTALE 2 open pread stat
-        sweep $begins 0 +:ENOSPC 2 write pwrite mkdir
+        sweep $begins 0 :ENOSPC 3 open write pwrite fsync mkdir rename
+        sweep $begins 0 :SHORT 3 read pread write pwrite
+        sweep $begins 0 :EINTR 3 open read pread write pwrite fsync
+        sweep $begins 0 +:ESTALE 3 open pread stat
+        sweep $begins 0 +:ENOSPC 3 write pwrite mkdir
     done
     if test_ranks 4 1 && ranks=4 && prepare 4; then
         verdict 0 "an undisturbed run of 4 ranks"
         for rank in 0 3; do
-            sweep continue $rank "" 1 open pread pwrite fsync close write rename mkdir stat
+            sweep continue $rank "" 2 open pread pwrite fsync close write rename mkdir stat
             sweep begin $rank "" 3 open pread pwrite
         done
     fi
