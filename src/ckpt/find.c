@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/ckpt.h"
-#include "ckpt/folder.h"
+#include "ckpt/step_dir.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +63,7 @@ static status unreadable(void)
 static status newest(const char *run_dir, const int64_t *step, int n, char **path)
 {
     for (int i = 0; i < n; i++) {
-        char *dir = folder_path(run_dir, step[i], "");
+        char *dir = step_dir_path(run_dir, step[i], "");
         status s = usable(dir);
         if (s == OK) {
             *path = dir;
@@ -83,13 +83,13 @@ status ckpt_newest(const char *run_dir, char **path)
     int64_t *step, *aside;
     int n, bad = 0;
     *path = NULL;
-    status s = folder_steps(run_dir, "", &step, &n);
+    status s = step_dir_list(run_dir, "", &step, &n);
     if (s == OK)
         s = newest(run_dir, step, n, path);
     free(step);
     if (s != OK || *path)
         return s;
-    s = folder_steps(run_dir, ".bad", &aside, &bad);
+    s = step_dir_list(run_dir, ".bad", &aside, &bad);
     free(aside);
     TRY(s);
     return n + bad > 0 ? none_usable(run_dir, n + bad) : OK;
@@ -116,7 +116,7 @@ status ckpt_set_aside(struct comm *c, const char *dir)
 {
     if (comm_rank(c) == 0)
         log_warn("checkpoint not usable, set aside as %s.bad: %s", dir, status_text());
-    return comm_agree(c, comm_rank(c) == 0 ? folder_set_aside(dir) : OK);
+    return comm_agree(c, comm_rank(c) == 0 ? step_dir_set_aside(dir) : OK);
 }
 
 status ckpt_resolve(const char *path, char **dir)
@@ -137,9 +137,9 @@ static void prune(const char *run_dir, const int64_t *step, int n, int64_t keep,
 {
     int64_t good = 1;
     for (int i = 0; i < n; i++) {
-        char *dir = folder_path(run_dir, step[i], "");
+        char *dir = step_dir_path(run_dir, step[i], "");
         if (step[i] != made && good >= keep)
-            folder_remove(dir);
+            step_dir_remove(dir);
         else if (step[i] != made)
             good += usable(dir) == OK; /* a damaged one does not count as kept */
         free(dir);
@@ -150,13 +150,13 @@ void ckpt_prune(const char *run_dir, int64_t keep, int64_t made)
 {
     int64_t *step;
     int n;
-    if (folder_steps(run_dir, "", &step, &n) == OK)
+    if (step_dir_list(run_dir, "", &step, &n) == OK)
         prune(run_dir, step, n, keep, made);
     free(step);
-    folder_sweep(run_dir);
+    step_dir_sweep(run_dir);
 }
 
 void ckpt_sweep(const char *run_dir)
 {
-    folder_sweep(run_dir);
+    step_dir_sweep(run_dir);
 }

@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "ckpt/folder.h"
+#include "ckpt/step_dir.h"
 #include "ckpt/text.h"
 #include "format/h5.h"
 #include <stdlib.h>
@@ -371,7 +371,7 @@ static status load(const char *path, char **bytes, int64_t *n)
 static status check_name(const struct ckpt_index *x, const char *path)
 {
     char *dir = mem_format("%.*s", (int)(strrchr(path, '/') - path), path);
-    int64_t step = folder_step(dir);
+    int64_t step = step_dir_number(dir);
     free(dir);
     if (step < 0 || step == x->state.step)
         return OK;

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/extent.h"
-#include "ckpt/folder.h"
+#include "ckpt/step_dir.h"
 #include "format/h5.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -220,9 +220,9 @@ static status finish(struct comm *c, const struct plan *p, const struct ckpt_sta
         if (s == OK)
             s = lock_check(p->lock, true);
         if (s == OK)
-            s = folder_commit(run_dir, state->step);
+            s = step_dir_commit(run_dir, state->step);
         if (s == OK)
-            folder_latest(run_dir, state->step);
+            step_dir_latest(run_dir, state->step);
     }
     free(all);
     free(bytes_of);
@@ -261,7 +261,7 @@ static status begin(struct plan *p, const char *run_dir, int64_t step)
     TRY(lock_check(p->lock, true));
     ckpt_sweep(run_dir);
     TRY(ckpt_room(run_dir, ckpt_bytes(p->store->model), 1));
-    return folder_begin(run_dir, step);
+    return step_dir_begin(run_dir, step);
 }
 
 static status save(struct comm *c, struct plan *p, const struct ckpt_state *state, const char *run_dir,
@@ -278,7 +278,7 @@ status ckpt_save(struct comm *c, const struct store *store, const struct ckpt_st
 {
     struct plan p;
     struct extents mine = {0};
-    char *dir = folder_path(run_dir, state->step, ".tmp");
+    char *dir = step_dir_path(run_dir, state->step, ".tmp");
     plan_open(&p, c, store, lock, writers, dir);
     status s = save(c, &p, state, run_dir, dir, &mine);
     *bytes = 0;
@@ -286,7 +286,7 @@ status ckpt_save(struct comm *c, const struct store *store, const struct ckpt_st
         *bytes += mine.at[i].shard.part.n * (int64_t)sizeof(float);
     comm_sum_i64(c, bytes, 1);
     if (s != OK && comm_rank(c) == 0 && lock_check(lock, true) == OK)
-        folder_remove(dir);
+        step_dir_remove(dir);
     plan_close(&p);
     free(mine.at);
     free(dir);

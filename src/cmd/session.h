@@ -6,7 +6,7 @@
 #include "cmd/options.h"
 #include "start/check.h"
 #include "comm/group.h"
-#include "data/batch.h"
+#include "data/data.h"
 #include "model/net.h"
 #include "weights/fill.h"
 

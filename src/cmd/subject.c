@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "start/shape.h"
 #include "weights/planned.h"
-#include "weights/shape.h"
+#include "weights/config_hf.h"
 
 static status open_arrays(const struct subject *s, struct source **out)
 {
@@ -13,11 +13,10 @@ static status open_arrays(const struct subject *s, struct source **out)
 
 status subject_weights(const struct subject *s, struct model *m, struct source **out)
 {
-    const struct layout alone = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
     struct fill_plan plan;
     struct source *arrays;
     TRY(open_arrays(s, &arrays));
-    model_open(m, &s->config, &alone);
+    model_open(m, &s->config, &layout_alone);
     int64_t bytes = 0;
     status code = plan_same(&plan, m, arrays);
     if (code == OK) {

@@ -37,10 +37,9 @@ static status write_model(const struct shapes *s, const struct options *o, struc
 
 static status run_plan(const struct shapes *s, const struct deck *deck, const struct options *o)
 {
-    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
     struct model model;
     struct fill_plan plan;
-    model_open(&model, &s->target, &one);
+    model_open(&model, &s->target, &layout_alone);
     status code = shapes_plan(s, deck, &model, &plan);
     if (code == OK) {
         if (o->explain)

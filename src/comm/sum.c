@@ -192,7 +192,7 @@ static void all_reduce_small(struct group *g, view x)
 static void all_reduce_straight(struct group *g, view x)
 {
     int64_t total = view_size(x), size = dtype_size(x.type);
-    view all = view_shape(x, 1, 1, total), mine;
+    view all = view_reshape(x, 1, 1, total), mine;
 
     for (int r = 0; r < g->size; r++) {
         struct range part = block(total, g->size, r);
@@ -217,7 +217,7 @@ static void all_reduce_blocks(struct group *g, view x)
         return;
     view all = flat(g->scratch, x.type, part * g->size),
          mine = flat(g->scratch + g->rank * part, x.type, part);
-    view values = view_cols(all, 0, total), same = view_shape(x, 1, 1, total);
+    view values = view_cols(all, 0, total), same = view_reshape(x, 1, 1, total);
     dev_copy(g->dev, values, same);
     dev_fill(g->dev, flat(g->scratch + total * size, F32, part * g->size - total * size), 0); /* zero bits */
     group_start_clock(g);

@@ -33,7 +33,7 @@ view view_none(void);                                                 /* data NU
 view view_rows(view v, int64_t from, int64_t n);                      /* of a matrix */
 view view_cols(view v, int64_t from, int64_t n);                      /* of a matrix */
 view view_at(view v, int64_t i);                                      /* matrix i of a stack */
-view view_shape(view v, int64_t n0, int64_t n1, int64_t n2);          /* reshape a contiguous view */
+view view_reshape(view v, int64_t n0, int64_t n1, int64_t n2);          /* reshape a contiguous view */
 int64_t view_size(view v);                                            /* elements */
 /** Columns to allocate for n columns of F32 that GEMMs walk down: rows a multiple of 512 B apart fall into
  *  few cache sets. A weight gradient from rows of 12 KiB: 164 GFLOP/s, with a line more 184, on Zen 5; from rows of

@@ -9,7 +9,7 @@ enum { BLOCK = 1024 };
 /** The rows [from, from + n) of a vector [R]; none stays none. */
 static view part(view v, int64_t from, int64_t n)
 {
-    return view_is_none(v) ? v : view_cols(view_shape(v, 1, 1, view_size(v)), from, n);
+    return view_is_none(v) ? v : view_cols(view_reshape(v, 1, 1, view_size(v)), from, n);
 }
 
 static int64_t block_rows(int64_t from, int64_t end)

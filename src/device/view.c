@@ -87,11 +87,11 @@ view view_at(view v, int64_t i)
     return moved(v, i * v.n[1] * v.ld);
 }
 
-view view_shape(view v, int64_t n0, int64_t n1, int64_t n2)
+view view_reshape(view v, int64_t n0, int64_t n1, int64_t n2)
 {
     view shaped = view_of(v.data, v.type, n0, n1, n2);
     char was[96], now[96];
     if (!view_contiguous(v) || view_size(shaped) != view_size(v))
-        bug("view_shape: %s cannot become %s", view_text(was, v), view_text(now, shaped));
+        bug("view_reshape: %s cannot become %s", view_text(was, v), view_text(now, shaped));
     return shaped;
 }

@@ -2,7 +2,7 @@
 #ifndef EVAL_VALID_H
 #define EVAL_VALID_H
 #include "comm/comm.h"
-#include "data/batch.h"
+#include "data/data.h"
 #include "model/net.h"
 
 /** COLLECTIVE: mean loss per counted target of one validation set (set -1: the first training set).

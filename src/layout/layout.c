@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "base/status.h"
 
+const struct layout layout_alone = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
+
 static int64_t gcd(int64_t a, int64_t b)
 {
     while (b != 0) {

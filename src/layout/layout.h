@@ -7,11 +7,23 @@
 
 enum cut { WHOLE, BY_TP, BY_KV, BY_EP, BY_ETP }; /* which coordinate cuts a dimension, by block() */
 
-enum group_id { G_TP, G_DP, G_KVDP, G_EP, G_ETP, G_EDP, G_WORLD, GROUPS };
+enum group_id {
+    G_TP,
+    G_MB = G_TP, /* the ranks that share a micro-batch: today those that share its dense layers */
+    G_DP,
+    G_KVDP,
+    G_EP,
+    G_ETP,
+    G_EDP,
+    G_WORLD,
+    GROUPS
+};
 
 struct layout {
     int world, dp, tp, kv, edp, ep, etp; /* kv = min(tp, KV heads): parts that K and V are cut into */
 };
+
+extern const struct layout layout_alone; /* one rank, nothing cut */
 
 struct coords {
     int d, t, x, p, q;
@@ -22,8 +34,8 @@ struct layout_needs {
     int64_t heads, kv_heads, experts;
 };
 
-/** Fill *l. Returns NULL, or a static-free text (caller frees) that says which numbers would fit:
- *  world % tp, world % (ep*etp), tp | heads, tp | kv or kv | tp, ep | experts. */
+/** Fill *l. Returns NULL on success, else a message that names the sizes that would fit; the caller frees it.
+ *  Checked: world % tp, world % (ep*etp), tp | heads, tp | kv or kv | tp, ep | experts. */
 char *layout_make(struct layout *l, int world, int tp, int ep, int etp, const struct layout_needs *);
 /** The layout of the source model on the same ranks (D0): TP' = the largest divisor of tp that its
  *  heads allow, EP' = gcd(ep, its experts), ETP' = 1. */

@@ -11,12 +11,12 @@
 
 static struct pass pass_begin(struct net *net, const struct micro_batch *batch)
 {
-    struct pass p = {.n = batch->tokens, .batch = batch};
-    p.c = (p.n + net->layout.tp - 1) / net->layout.tp;
-    p.own = layout_tokens(&net->layout, p.n, net->at.t).n;
+    struct pass p = {.tokens = batch->tokens, .batch = batch};
+    p.rows = (p.tokens + net->layout.tp - 1) / net->layout.tp;
+    p.own = layout_tokens(&net->layout, p.tokens, net->at.t).n;
     arena_reset(&net->arena);
-    p.ids = arena_save(&net->arena, I32, 1, 1, p.n);
-    p.targets = arena_save(&net->arena, I32, 1, 1, p.n);
+    p.ids = arena_save(&net->arena, I32, 1, 1, p.tokens);
+    p.targets = arena_save(&net->arena, I32, 1, 1, p.tokens);
     if (batch->ids && !dev_is_dry(net->dev)) {
         dev_upload(net->dev, p.ids, batch->ids);
         if (batch->targets)
@@ -29,7 +29,7 @@ static struct pass pass_begin(struct net *net, const struct micro_batch *batch)
 
 static view stream_save(struct net *net, const struct pass *p)
 {
-    return arena_save(&net->arena, net->shape.activation, 1, p->c, net->config->hidden);
+    return arena_save(&net->arena, net->shape.activation, 1, p->rows, net->config->hidden);
 }
 
 static struct saved *saved_of(struct net *net, const struct pass *p, int layer)
@@ -52,7 +52,7 @@ static void give_stream(struct net *net, struct pass *p, int layer, view x, cons
 {
     if (!sink || !sink->stream)
         return;
-    float *host = mem_new(mem_mul(p->n, net->config->hidden), sizeof *host);
+    float *host = mem_new(mem_mul(p->tokens, net->config->hidden), sizeof *host);
     download_stream(net, p, x, host);
     sink->stream(sink->with, layer, host);
     free(host);
@@ -144,7 +144,7 @@ void net_ffn(struct net *net, int layer, int64_t tokens, const float *x, float *
     p.alone = true;
     s->x2 = stream_save(net, &p);
     dev_fill(net->dev, s->x2, 0);
-    dev_upload(net->dev, view_rows(s->x2, 0, p.own), x + p.c * net->at.t * net->config->hidden);
+    dev_upload(net->dev, view_rows(s->x2, 0, p.own), x + p.rows * net->at.t * net->config->hidden);
     feed_forward(net, &p, layer, s, y_rows);
     download_stream(net, &p, y_rows, y);
 }

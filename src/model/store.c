@@ -119,7 +119,7 @@ view store_view(const struct store *s, int tensor, enum kind kind)
     slab box = model_slab(s->model, &s->layout, s->rank, tensor);
     view flat = buffer(&s->bucket[s->model->bucket_of[tensor]], kind,
                        model_tensor_at(s->model, &s->layout, s->rank, tensor), slab_size(&box));
-    return view_shape(flat, box.n[0], box.n[1], box.n[2]);
+    return view_reshape(flat, box.n[0], box.n[1], box.n[2]);
 }
 
 view store_shard(const struct store *s, const struct shard *shard)
@@ -223,7 +223,7 @@ uint64_t store_hash(const struct store *s, enum kind kind)
 /* One ZeRO-1 part a row: what the bucket collectives move. */
 static view bucket_view(const struct bucket *b, enum kind kind, int64_t parts)
 {
-    return view_shape(buffer(b, kind, 0, parts * b->part), 1, parts, b->part);
+    return view_reshape(buffer(b, kind, 0, parts * b->part), 1, parts, b->part);
 }
 
 void store_gather_weights(const struct store *s, struct group *const group[GROUPS])

@@ -11,7 +11,7 @@
 #include "format/companions.h"
 #include "format/hf_config.h"
 #include "format/hf_folder.h"
-#include "weights/shape.h"
+#include "weights/config_hf.h"
 
 static bool exists(const char *dir, const char *name)
 {
@@ -427,7 +427,6 @@ status shapes_source(const struct shapes *s, const struct deck *deck, struct sou
 static status plan_derived(const struct shapes *s, const struct deck *deck, const struct model *target,
                            struct source *first, struct fill_plan *plan)
 {
-    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
     struct source *source[1 + PARENTS_MOST] = {first};
     struct model from;
     status code = OK;
@@ -438,7 +437,7 @@ static status plan_derived(const struct shapes *s, const struct deck *deck, cons
             source_close(source[i]);
         return code;
     }
-    model_open(&from, &s->source, &one);
+    model_open(&from, &s->source, &layout_alone);
     code = plan_upcycle(plan, target, &from, source, &s->grow, &s->upcycle, (uint64_t)deck->run.seed);
     model_close(&from);
     return code;

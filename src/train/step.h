@@ -2,27 +2,9 @@
 #ifndef TRAIN_STEP_H
 #define TRAIN_STEP_H
 #include "comm/comm.h"
-#include "data/batch.h"
 #include "model/net.h"
+#include "train/batch.h"
 #include "train/optim.h"
-
-/* This rank's micro-batches of one global batch: block(M, DP, d) of them. */
-struct batch {
-    int64_t micros, rounds;  /* M, ceil(M/DP) */
-    struct range mine;       /* my micro-batches */
-    int64_t micro, sequence; /* m, S */
-    int64_t first;           /* number of its first sample */
-    int64_t counted;         /* C of the global batch */
-    int32_t *ids, *targets;  /* [mine.n, m*S] */
-};
-
-void batch_open(struct batch *, const struct layout *, int rank, int64_t sequences, int64_t micro,
-                int64_t sequence);
-void batch_close(struct batch *);
-/** Local: fetch samples [first, first+B) of the global batch that are mine, and count all targets. */
-status batch_fetch(struct batch *, struct data *, int64_t first) MUST_USE;
-/** Micro-batch of round r; a rank without one gets zero tokens. */
-struct micro_batch batch_round(const struct batch *, int64_t round);
 
 /* What a step's time goes to. EXCHANGE: in groups within forward and backward, which NET does not count. */
 enum phase { PHASE_NET, PHASE_EXCHANGE, PHASE_REDUCE, PHASE_NORM, PHASE_OPTIMIZER, PHASE_GATHER, PHASES };

@@ -10,7 +10,7 @@
 #include "format/outdir.h"
 #include "format/safetensors.h"
 #include "weights/forms.h"
-#include "weights/shape.h"
+#include "weights/config_hf.h"
 
 enum { CHUNK = 1 << 18, FILE_NAME = 40 }; /* floats in memory at a time: 1 MiB */
 
@@ -228,8 +228,7 @@ status export_hf(struct source *source, const struct config *c, const char *out_
     struct outdir out;
     TRY(parse_dtype(&e));
     TRY(export_form(&e.form, c, o->as));
-    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
-    model_open(&e.model, c, &one);
+    model_open(&e.model, c, &layout_alone);
     plan_files(&e, o->shard_bytes);
     status s = find_arrays(&e);
     if (s == OK)

@@ -124,8 +124,8 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* The k largest of the softmax of logit [X], which are sorted. */
-static double largest(double *logit, int64_t x, int64_t k)
+/* The sum of the k largest of softmax(logit [X]). Sorts logit. */
+static double mass_of_largest(double *logit, int64_t x, int64_t k)
 {
     double chosen = 0, all = 0;
     qsort(logit, (size_t)x, sizeof *logit, descending);
@@ -150,7 +150,7 @@ static double chosen_weight(const struct config *c, const float *x, const float 
     for (int64_t e = 0; e < c->moe.experts; e++)
         for (int64_t i = 0; i < c->hidden; i++)
             logit[e] += factor * (double)x[i] * (double)norm[i] * (double)router[e * c->hidden + i];
-    double w = largest(logit, c->moe.experts, c->moe.top_k);
+    double w = mass_of_largest(logit, c->moe.experts, c->moe.top_k);
     free(logit);
     return w;
 }

@@ -226,11 +226,10 @@ static void plan_derived(struct fill_plan *p, const struct model *target, const 
                          const struct map *names, const struct grow *grow, const struct upcycle *up,
                          uint64_t seed)
 {
-    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
     struct config trunk = grow_trunk(&target->config, &from->config);
     struct drawing d = {0};
     struct model grown;
-    model_open(&grown, &trunk, &one);
+    model_open(&grown, &trunk, &layout_alone);
     int models = 1 + up->parents, n = grown.n_tensors;
     struct map *maps = mem_new(mem_mul(models, n), sizeof *maps);
     for (int i = 0; i < models * n; i++)

@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "model/store.h"
 #include "weights/fill.h"
-#include "weights/shape.h"
+#include "weights/config_hf.h"
 
 enum { ROUNDS_MOST = 99, CHUNK = 1 << 20 };
 
@@ -74,7 +74,6 @@ struct bench {
 
 static void bench_open(struct bench *b, const char *dir, int64_t experts)
 {
-    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
     struct dev_options options = {.threads = omp_get_max_threads()};
     struct upcycle up = {.router_std = 0.02};
     struct grow none = {0};
@@ -86,15 +85,15 @@ static void bench_open(struct bench *b, const char *dir, int64_t experts)
     need(hf_config_read(&hf, dir, NULL, 0));
     need(config_from_hf(&c, &hf));
     hf_config_free(&hf);
-    model_open(&b->dense, &c, &one);
+    model_open(&b->dense, &c, &layout_alone);
     c.moe = (struct moe){.experts = experts, .top_k = 2, .granularity = 1};
     for (int64_t l = 0; l < c.layers; l++)
         c.moe.layer[l] = true;
-    model_open(&b->target, &c, &one);
+    model_open(&b->target, &c, &layout_alone);
     need(upcycle_scales(&c, "auto", &up));
     need(source_open_hf(&source, dir));
     need(plan_upcycle(&b->plan, &b->target, &b->dense, &source, &none, &up, 1));
-    need(store_open(&b->store, &b->target, &one, 0, b->dev, false));
+    need(store_open(&b->store, &b->target, &layout_alone, 0, b->dev, false));
     char *path = mem_format("%s/model.safetensors", dir);
     b->fd = open(path, O_RDONLY | O_CLOEXEC);
     free(path);

@@ -18,7 +18,7 @@
 #include "base/rng.h"
 #include "format/safetensors.h"
 #include "weights/names.h"
-#include "weights/shape.h"
+#include "weights/config_hf.h"
 
 enum { MOST = 4096 };
 
@@ -87,7 +87,6 @@ static struct extra *find(struct maker *m, const char *name)
 /* Those of the plain model of that family and tying. */
 static void list_arrays(struct maker *m, bool tied)
 {
-    const struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
     struct hf_config hf = {.hidden = 32,
                            .intermediate = 48,
                            .layers = 2,
@@ -108,7 +107,7 @@ static void list_arrays(struct maker *m, bool tied)
         hf.experts = 4, hf.top_k = 2;
     if (config_from_hf(&config, &hf) != OK)
         stop(m->family);
-    model_open(&model, &config, &one);
+    model_open(&model, &config, &layout_alone);
     m->n = names_list(&model, HF_OLD, &name);
     for (int i = 0; i < m->n; i++) {
         struct extra *a = &m->array[i];

@@ -10,7 +10,7 @@
 #include "format/safetensors.h"
 #include "tap_ranks.h"
 #include "weights/fill.h"
-#include "weights/shape.h"
+#include "weights/config_hf.h"
 
 enum { SEED = 41 };
 static const double ROUTER_STD = 0.02;

@@ -8,7 +8,7 @@
 #include "model/store.h"
 #include "tap_ranks.h"
 #include "weights/fill.h"
-#include "weights/shape.h"
+#include "weights/config_hf.h"
 
 enum { SEED = 41 };
 static const struct layout one = {1, 1, 1, 1, 1, 1, 1};

@@ -92,13 +92,12 @@ static void test_table(void)
 {
     static const enum kind none[] = {GRAD, MOMENT1, MOMENT2};
     struct config c = config_of();
-    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
     struct model m;
     struct shard shard[64];
     bool trained = true;
-    model_open(&m, &c, &one);
+    model_open(&m, &c, &layout_alone);
     for (int k = 0; k < 3; k++)
-        for (int i = model_shards(&m, &one, 0, none[k], shard, 64) - 1; i >= 0; i--)
+        for (int i = model_shards(&m, &layout_alone, 0, none[k], shard, 64) - 1; i >= 0; i--)
             trained = trained && m.tensor[shard[i].tensor].trained;
     ok(trained, "routing state has no gradient and no moments");
     ok(model_find(&m, "layers.0.router_bias") >= 0 && model_find(&m, "layers.2.router_load") >= 0 &&
@@ -106,7 +105,7 @@ static void test_table(void)
     model_close(&m);
     c.moe.bias_rate = 0;
     c.moe.aux_domain = AUX_SEQUENCE;
-    model_open(&m, &c, &one);
+    model_open(&m, &c, &layout_alone);
     ok(model_find(&m, "layers.0.router_bias") < 0 && model_find(&m, "layers.0.router_load") < 0,
        "without bias and global loss there is no routing state");
     model_close(&m);
@@ -115,12 +114,11 @@ static void test_table(void)
 static void test_nothing_routed(struct dev *dev)
 {
     struct config c = config_of();
-    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
     struct model m;
     struct store s;
     double counts[MOE * X] = {0};
-    model_open(&m, &c, &one);
-    bool good = store_open(&s, &m, &one, 0, dev, true) == OK;
+    model_open(&m, &c, &layout_alone);
+    bool good = store_open(&s, &m, &layout_alone, 0, dev, true) == OK;
     balance_update(&s, view_of(counts, F64, 1, 1, MOE * X), view_of(go, F32, 1, 1, 2));
     const float *bias = store_view(&s, model_find(&m, "layers.0.router_bias"), WEIGHT).data;
     const float *load = store_view(&s, model_find(&m, "layers.0.router_load"), WEIGHT).data;

@@ -55,7 +55,7 @@ static void check(struct dev *dev, const struct test *t)
             .experts = EXPERTS, .top_k = K, .capacity_ppm = t->capacity_ppm, .capacity_policy = t->policy}};
     struct net net = {.config = &config, .dev = dev, .layout = {.world = 1, .tp = 1, .ep = 1, .etp = 1}};
     double tally[TALLY_LOADS] = {[TALLY_MARGIN] = INFINITY};
-    struct pass p = {.n = TOKENS, .c = TOKENS, .own = TOKENS, .training = true, .batch = &batch};
+    struct pass p = {.tokens = TOKENS, .rows = TOKENS, .own = TOKENS, .training = true, .batch = &batch};
     int32_t idx[CHOICES], kept[CHOICES];
     float gate[CHOICES];
     memcpy(idx, t->idx, sizeof idx);

@@ -2,7 +2,7 @@
  * that count up through all documents, so an id tells where in its set it was read. */
 #include <inttypes.h>
 #include "base/mem.h"
-#include "data/batch.h"
+#include "data/data.h"
 #include "data/blend.h"
 #include "format/tokens.h"
 #include "scratch.h"

@@ -267,7 +267,7 @@ static void test_views(void)
     ok(m.data == a + 12 && m.n[0] == 1 && m.n[1] == 3 && m.n[2] == 4, "matrix of a stack");
     view part = view_cols(view_rows(m, 1, 2), 2, 2);
     ok(part.data == a + 12 + 4 + 2 && part.ld == 4 && view_size(part) == 4, "rows and columns");
-    view flat = view_shape(s, 1, 1, 24);
+    view flat = view_reshape(s, 1, 1, 24);
     ok(flat.data == a && flat.ld == 24, "reshape");
     ok(view_is_none(view_none()) && !view_is_none(view_of(NULL, F32, 1, 0, 4)),
        "none is not an empty matrix");

@@ -14,9 +14,8 @@
 #include "tap.h"
 #include "weights/export.h"
 #include "weights/names.h"
-#include "weights/shape.h"
+#include "weights/config_hf.h"
 
-static const struct layout alone = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
 static char folder[] = "/tmp/t_export.XXXXXX";
 static const int64_t ONE_FILE = INT64_C(1) << 40;
 
@@ -123,7 +122,7 @@ static int differing(const char *dir, const struct config *c, struct source *wan
 {
     struct source *have = NULL;
     struct model m;
-    model_open(&m, c, &alone);
+    model_open(&m, c, &layout_alone);
     struct map *map = mem_new(m.n_tensors, sizeof *map);
     int bad = source_open_hf(&have, dir) == OK && names_maps(&m, have, map) == OK ? 0 : -1;
     for (int i = 0; i < m.n_tensors && bad >= 0; i++) {
@@ -218,7 +217,7 @@ static void test_family(const struct family *k, const char *type, int64_t shard_
 {
     struct config c = config_of(k);
     struct model m;
-    model_open(&m, &c, &alone);
+    model_open(&m, &c, &layout_alone);
     struct source *source = random_source(&m);
     char *dir = inside("out");
     status s = export_as(source, &c, dir, k->as, type, shard_bytes);
@@ -257,7 +256,7 @@ static void test_literal(void)
     struct model m;
     struct source *have = NULL;
     char *dir = inside("out");
-    model_open(&m, &c, &alone);
+    model_open(&m, &c, &layout_alone);
     struct source *source = random_source(&m);
     if (!ok(export_as(source, &c, dir, NULL, "float32", ONE_FILE) == OK && source_open_hf(&have, dir) == OK,
             "an export to look into"))
@@ -281,7 +280,7 @@ static json_t *exported_config(const struct config *c, const char *as)
     struct model m;
     json_t *config = NULL;
     char *dir = inside("out"), *path = inside("out/config.json");
-    model_open(&m, c, &alone);
+    model_open(&m, c, &layout_alone);
     struct source *source = random_source(&m);
     if (export_as(source, c, dir, as, "float32", ONE_FILE) != OK ||
         json_read_file(&config, path, 1 << 20) != OK)
@@ -465,7 +464,7 @@ static void test_failures(void)
     struct config c = config_of(&families[3]);
     struct model m;
     char *dir = inside("out");
-    model_open(&m, &c, &alone);
+    model_open(&m, &c, &layout_alone);
     struct source *source = random_source(&m);
     test_partial(source, &c);
     test_out(source, &c);

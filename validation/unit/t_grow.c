@@ -9,7 +9,6 @@
 #include "weights/grow.h"
 #include "weights/upcycle.h"
 
-static const struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
 
 /* ---- a source whose elements all differ: 4096 * array + index, exact in float ---- */
 
@@ -233,8 +232,8 @@ static void test_elements(const struct growing *g)
     struct config from = config_of(&g->from), to = config_of(&g->to);
     struct grow grow = grow_of(g);
     struct model dense, grown;
-    model_open(&dense, &from, &one);
-    model_open(&grown, &to, &one);
+    model_open(&dense, &from, &layout_alone);
+    model_open(&grown, &to, &layout_alone);
     struct source *source = source_of(&dense);
     struct oracle o = oracle_of(g, &dense);
     int bad = 0, tensors = 0;
@@ -264,9 +263,9 @@ static void test_composed(const struct growing *g, const char *kind)
     struct grow grow = grow_of(g);
     struct upcycle up = {.scale_gate_up = 1.25, .scale_down = 3};
     struct model dense, grown, target;
-    model_open(&dense, &from, &one);
-    model_open(&grown, &trunk, &one);
-    model_open(&target, &to, &one);
+    model_open(&dense, &from, &layout_alone);
+    model_open(&grown, &trunk, &layout_alone);
+    model_open(&target, &to, &layout_alone);
     struct source *source = source_of(&dense);
     struct oracle o = oracle_of(g, &dense);
     struct map *inner = mem_new(grown.n_tensors, sizeof *inner);

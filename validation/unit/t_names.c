@@ -9,9 +9,8 @@
 #include "format/safetensors.h"
 #include "tap.h"
 #include "weights/names.h"
-#include "weights/shape.h"
+#include "weights/config_hf.h"
 
-static const struct layout alone = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
 
 /* ---- golden models ---- */
 
@@ -110,7 +109,7 @@ static void test_golden(const char *folder, const char *name)
     if (ok(read && config_from_hf(&c, &h) == OK && config_check(&c) == OK, "%s: config.json gives a shape %s",
            name, status_text())) {
         ok(shape_returns(&c, &h), "%s: the shape survives a round trip", name);
-        model_open(&m, &c, &alone);
+        model_open(&m, &c, &layout_alone);
         bool open = source_open_hf(&source, dir) == OK && st_open(&file, path) == OK;
         bad = open ? bad_tensors(&m, source, &file, &bytes_off) : -1;
         ok(bad == 0 && bytes_off == 0, "%s: %d tensors read (%d bad) %s", name, m.n_tensors, bad,
@@ -200,7 +199,7 @@ static status open_fused(const char *dir, const struct config *c, float *gate_up
 {
     struct model m;
     struct source *source = NULL;
-    model_open(&m, c, &alone);
+    model_open(&m, c, &layout_alone);
     struct map *map = mem_new(m.n_tensors, sizeof *map);
     status s = source_open_hf(&source, dir);
     if (s == OK)

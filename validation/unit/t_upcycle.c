@@ -11,7 +11,6 @@
 #include "weights/fill.h"
 
 enum { SEED = 5, HIDDEN = 6, FFN = 16, EXPERTS = 8 };
-static const struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
 static const double STD = 0.25;
 
 /* ---- models in memory: all elements differ and are exact in float ---- */
@@ -87,8 +86,8 @@ static status make(struct made *m, const struct config *from, const struct confi
 {
     struct source *source[1 + PARENTS_MOST];
     m->up = up;
-    model_open(&m->from, from, &one);
-    model_open(&m->target, to, &one);
+    model_open(&m->from, from, &layout_alone);
+    model_open(&m->target, to, &layout_alone);
     for (int i = 0; i <= up->parents; i++)
         source[i] = memory_open(&m->from, i);
     return plan_upcycle(&m->plan, &m->target, &m->from, source, &(struct grow){0}, up, SEED);

@@ -99,9 +99,9 @@ void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, 
 {
     struct attn_shape a = shape_of(net);
     int64_t width = (a.heads + 2 * a.kv_heads) * a.head_dim;
-    s->qkv = arena_save(&net->arena, net->shape.activation, 1, p->n, width);
-    s->o = arena_save(&net->arena, net->shape.activation, 1, p->n, a.heads * a.head_dim);
-    s->lse = arena_save(&net->arena, F32, 1, p->n, a.heads);
+    s->qkv = arena_save(&net->arena, net->shape.activation, 1, p->tokens, width);
+    s->o = arena_save(&net->arena, net->shape.activation, 1, p->tokens, a.heads * a.head_dim);
+    s->lse = arena_save(&net->arena, F32, 1, p->tokens, a.heads);
 
     int64_t mark = arena_mark(&net->arena);
     view h = live(p, seq_gather(net, p, norm_fwd(net, p, layer, T_ATTN_NORM, s->x, NULL)));
@@ -117,11 +117,11 @@ void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, 
 void attention_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_x)
 {
     int64_t mark = arena_mark(&net->arena), width = s->qkv.n[2];
-    view d_qkv = arena_scratch_pitched(&net->arena, net->shape.activation, p->n, width);
+    view d_qkv = arena_scratch_pitched(&net->arena, net->shape.activation, p->tokens, width);
     int64_t inner = arena_mark(&net->arena);
 
     view d_y = live(p, seq_gather(net, p, d_x));
-    view d_o = arena_scratch(&net->arena, net->shape.activation, 1, p->n, s->o.n[2]);
+    view d_o = arena_scratch(&net->arena, net->shape.activation, 1, p->tokens, s->o.n[2]);
     dev_gemm(net->dev, false, false, d_y, weight(net, layer, T_O), false, d_o);
     dev_gemm(net->dev, true, false, d_y, s->o, p->acc, gradient(net, layer, T_O));
     struct columns c = columns_of(net, s->qkv), d = columns_of(net, d_qkv);
@@ -134,7 +134,7 @@ void attention_bwd(struct net *net, struct pass *p, int layer, struct saved *s, 
     project_bwd(net, p, layer, live(p, part), d_qkv, live(p, seq_gather(net, p, h)));
     view d_h = part;
     if (net->layout.tp > 1)
-        seq_reduce(net, p, d_h = arena_scratch(&net->arena, F32, 1, p->c, d_x.n[2]), part, false);
+        seq_reduce(net, p, d_h = arena_scratch(&net->arena, F32, 1, p->rows, d_x.n[2]), part, false);
     norm_bwd(net, p, layer, T_ATTN_NORM, true, d_x, d_h, s->x, rstd);
     arena_release(&net->arena, mark);
 }

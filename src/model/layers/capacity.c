@@ -6,8 +6,8 @@
 /* Rows of all TP ranks [TP*c, k], as in seq_gather. */
 static view gather_choice(struct net *net, const struct pass *p, view x)
 {
-    view mine = arena_scratch(&net->arena, x.type, 1, p->c, x.n[2]);
-    view dead = view_rows(mine, p->own, p->c - p->own);
+    view mine = arena_scratch(&net->arena, x.type, 1, p->rows, x.n[2]);
+    view dead = view_rows(mine, p->own, p->rows - p->own);
     dead.type = F32; /* zero bits either way */
     dev_copy(net->dev, view_rows(mine, 0, p->own), x);
     dev_fill(net->dev, dead, 0);
@@ -20,8 +20,8 @@ void capacity_keep(struct net *net, struct pass *p, view kept, view idx, view ga
     int64_t mark = arena_mark(&net->arena);
     view all_idx = live(p, gather_choice(net, p, idx)), all_gate = live(p, gather_choice(net, p, gate));
     struct capacity capacity = {.experts = c->moe.experts,
-                                .most = config_capacity(c, p->n),
-                                .first = p->own > 0 ? p->c * net->at.t : 0,
+                                .most = config_capacity(c, p->tokens),
+                                .first = p->own > 0 ? p->rows * net->at.t : 0,
                                 .by_gate = c->moe.capacity_policy == BY_PROBABILITY};
     dev_capacity(net->dev, capacity, kept, tally(net, TALLY_DROPPED, 1), tally(net, TALLY_MARGIN, 1), all_idx,
                  all_gate);

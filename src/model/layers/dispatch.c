@@ -38,16 +38,16 @@ static void assume_counts(const struct net *net, struct exchange *x)
     int64_t rows = layout_tokens(&net->layout, net->shape.micro * net->shape.sequence, net->at.t).n;
     int64_t balanced = rows * k, worst = ep * rows * (k < here ? k : here);
     double planned = ep == 1 ? (double)balanced : net->shape.imbalance * (double)balanced;
-    x->middle = planned < (double)worst ? (int64_t)planned : worst;
-    x->rows = x->middle * etp;
+    x->received = planned < (double)worst ? (int64_t)planned : worst;
+    x->rows = x->received * etp;
     x->kept = balanced;
     int64_t self = block(x->kept, ep, net->at.p).n, others = 0; /* what stays here goes out and comes in */
     for (int64_t i = 0; i < ep; i++) {
         x->send[i] = block(x->kept, ep, i).n;
-        x->recv[i] = i == net->at.p ? self : block(x->middle - self, ep - 1, others++).n;
+        x->recv[i] = i == net->at.p ? self : block(x->received - self, ep - 1, others++).n;
     }
     for (int64_t i = 0; i < etp; i++)
-        x->shares[i] = x->middle;
+        x->shares[i] = x->received;
     for (int64_t e = 0; e <= here; e++)
         x->offs[e] = x->rows * e / here;
 }
@@ -69,7 +69,7 @@ static void place_rows(struct net *net, struct exchange *x, const int32_t *cnt)
     }
     for (int64_t e = 0; e < here; e++)
         x->offs[e + 1] += x->offs[e];
-    x->middle = x->shares[net->at.q];
+    x->received = x->shares[net->at.q];
     x->rows = x->offs[here];
 }
 
@@ -129,12 +129,12 @@ view exchange_send(struct net *net, struct exchange *x, struct region *out, view
     dev_gather_rows(net->dev, sorted, rows, x->pick, per_row);
     if (!moves(net))
         return to;
-    view middle = region_take(&net->tmp[TMP_MIDDLE], rows.type, 1, x->middle, n);
-    group_all_to_all(net->group[G_EP], COMPUTE, middle, x->recv, sorted, x->send);
-    view all = middle;
+    view received = region_take(&net->tmp[TMP_RECEIVED], rows.type, 1, x->received, n);
+    group_all_to_all(net->group[G_EP], COMPUTE, received, x->recv, sorted, x->send);
+    view all = received;
     if (net->layout.etp > 1) {
         all = region_take(&net->tmp[TMP_GATHERED], rows.type, 1, x->rows, n);
-        group_all_gather_v(net->group[G_ETP], COMPUTE, all, x->shares, middle);
+        group_all_gather_v(net->group[G_ETP], COMPUTE, all, x->shares, received);
     }
     dev_gather_rows(net->dev, to, all, region_view(&x->order, I32, 1, 1, x->rows), 1);
     arena_release(&net->arena, mark);
@@ -148,12 +148,12 @@ view exchange_return(struct net *net, struct exchange *x, view rows)
     int64_t n = rows.n[2];
     view all = region_take(&net->tmp[TMP_GATHERED], rows.type, 1, x->rows, n);
     dev_gather_rows(net->dev, all, rows, region_view(&x->back, I32, 1, 1, x->rows), 1);
-    view middle = all;
+    view received = all;
     if (net->layout.etp > 1) {
-        middle = region_take(&net->tmp[TMP_MIDDLE], rows.type, 1, x->middle, n);
-        group_reduce_scatter_v(net->group[G_ETP], COMPUTE, middle, all, x->shares);
+        received = region_take(&net->tmp[TMP_RECEIVED], rows.type, 1, x->received, n);
+        group_reduce_scatter_v(net->group[G_ETP], COMPUTE, received, all, x->shares);
     }
     view home = arena_scratch(&net->arena, rows.type, 1, x->kept, n);
-    group_all_to_all(net->group[G_EP], COMPUTE, home, x->send, middle, x->recv);
+    group_all_to_all(net->group[G_EP], COMPUTE, home, x->send, received, x->recv);
     return home;
 }

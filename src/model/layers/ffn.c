@@ -6,18 +6,18 @@
 static view gate_up_of(const struct net *net, struct ffn f, enum kind kind)
 {
     view v = store_view(net->store, net->model->layer[f.layer].tensor[f.gate_up], kind);
-    return view_shape(v, 1, v.n[0] * v.n[1], v.n[2]);
+    return view_reshape(v, 1, v.n[0] * v.n[1], v.n[2]);
 }
 
 view gate_up_save(struct net *net, const struct pass *p, int64_t n)
 {
-    return view_cols(arena_save(&net->arena, net->shape.activation, 1, p->n, view_pitch(n)), 0, n);
+    return view_cols(arena_save(&net->arena, net->shape.activation, 1, p->tokens, view_pitch(n)), 0, n);
 }
 
 void swiglu_fwd(struct net *net, struct pass *p, struct ffn f, view x_out, view gate_up, view h,
                 view weight_n)
 {
-    int64_t mark = arena_mark(&net->arena), offs[2] = {0, p->n};
+    int64_t mark = arena_mark(&net->arena), offs[2] = {0, p->tokens};
     bool alone = net->layout.tp == 1; /* then down adds into the residual itself */
     view all = live(p, seq_gather(net, p, h));
     view y = alone ? x_out : seq_partial(net, p, net->config->hidden);
@@ -31,10 +31,10 @@ void swiglu_fwd(struct net *net, struct pass *p, struct ffn f, view x_out, view 
 view swiglu_bwd(struct net *net, struct pass *p, struct ffn f, view d_x, view gate_up, view h, view weight_n,
                 view d_weight)
 {
-    int64_t offs[2] = {0, p->n};
+    int64_t offs[2] = {0, p->tokens};
     view part = seq_partial(net, p, h.n[2]), d_h = part;
     if (net->layout.tp > 1)
-        d_h = arena_scratch(&net->arena, F32, 1, p->c, h.n[2]);
+        d_h = arena_scratch(&net->arena, F32, 1, p->rows, h.n[2]);
     int64_t mark = arena_mark(&net->arena);
     dev_expert_ffn_bwd(net->dev, &net->arena, live(p, part), gate_up_of(net, f, GRAD),
                        gradient(net, f.layer, f.down), d_weight, 1, offs, live(p, seq_gather(net, p, d_x)),

@@ -37,9 +37,9 @@ static void chunk_stats(struct net *net, view lse, view nll, view logits, view t
     view all = mine;
     if (tp > 1) {
         all = arena_scratch(&net->arena, F32, 1, tp, 3 * t);
-        group_all_gather(net->group[G_TP], COMPUTE, all, view_shape(mine, 1, 1, 3 * t));
+        group_all_gather(net->group[G_TP], COMPUTE, all, view_reshape(mine, 1, 1, 3 * t));
     }
-    dev_ce_merge(net->dev, lse, nll, view_shape(all, tp, 3, t), target);
+    dev_ce_merge(net->dev, lse, nll, view_reshape(all, tp, 3, t), target);
 }
 
 /* Every TP rank knows every nll; t = 0 reports it. */
@@ -68,18 +68,18 @@ static void chunk_train(struct net *net, struct pass *p, int64_t from, int64_t r
 
 void head_train(struct net *net, struct pass *p, view x, view d_x)
 {
-    int64_t mark = arena_mark(&net->arena), step = chunk_rows(net, p->n);
+    int64_t mark = arena_mark(&net->arena), step = chunk_rows(net, p->tokens);
     view rstd, mine = norm_fwd(net, p, head_layer(net), T_NORM, x, &rstd);
     view h = live(p, seq_gather(net, p, mine)), part = seq_partial(net, p, x.n[2]);
     int64_t from = 0;
     do { /* once even without tokens: gradients are written, not assumed zero */
-        int64_t rows = p->n - from < step ? p->n - from : step;
+        int64_t rows = p->tokens - from < step ? p->tokens - from : step;
         chunk_train(net, p, from, rows, h, live(p, part), p->acc || from > 0);
         from += rows;
-    } while (from < p->n);
+    } while (from < p->tokens);
     view d_h = part;
     if (net->layout.tp > 1)
-        seq_reduce(net, p, d_h = arena_scratch(&net->arena, F32, 1, p->c, x.n[2]), part, false);
+        seq_reduce(net, p, d_h = arena_scratch(&net->arena, F32, 1, p->rows, x.n[2]), part, false);
     norm_bwd(net, p, head_layer(net), T_NORM, false, d_x, d_h, x, rstd);
     arena_release(&net->arena, mark);
 }
@@ -118,9 +118,9 @@ static void chunk_eval(struct net *net, struct pass *p, int64_t from, int64_t ro
 
 void head_eval(struct net *net, struct pass *p, view x, const struct logits_sink *sink)
 {
-    int64_t mark = arena_mark(&net->arena), step = chunk_rows(net, p->n);
+    int64_t mark = arena_mark(&net->arena), step = chunk_rows(net, p->tokens);
     view h = live(p, seq_gather(net, p, norm_fwd(net, p, head_layer(net), T_NORM, x, NULL)));
-    for (int64_t from = 0; from < p->n; from += step)
-        chunk_eval(net, p, from, p->n - from < step ? p->n - from : step, h, sink);
+    for (int64_t from = 0; from < p->tokens; from += step)
+        chunk_eval(net, p, from, p->tokens - from < step ? p->tokens - from : step, h, sink);
     arena_release(&net->arena, mark);
 }

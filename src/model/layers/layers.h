@@ -11,10 +11,10 @@
 /* What routing decides, and how rows travel from their tokens to their experts and back (D5). */
 struct exchange {
     int64_t kept;         /* assignments of my tokens that travel: rows in source order */
-    int64_t middle;       /* rows received over EP */
-    int64_t rows;         /* R: rows of my experts (middle of all ETP ranks) */
+    int64_t received;       /* rows received over EP */
+    int64_t rows;         /* R: rows of my experts: `received` of all ETP ranks */
     int64_t *send, *recv; /* [EP] rows to and from each member */
-    int64_t *shares;      /* [ETP] middle of each member */
+    int64_t *shares;      /* [ETP] rows that each member received */
     int64_t *offs;        /* [experts here + 1] rows of each expert, in expert order */
     view slot, pick;      /* I32 [own, k], [kept]: see dev_route_plan */
     struct region order;  /* I32 [R]: gathered position of expert-ordered row r */
@@ -27,8 +27,8 @@ struct saved {
     view qkv, o, lse;          /* [N, (heads + 2 kv) hd], [N, heads hd], [N, heads], local heads */
     view x2;                   /* [c, H] between attention and FFN */
     view gate_up;              /* [N, 2F] dense or shared */
-    view shared;               /* [N] weight of the shared experts, none without a gate */
-    view shared_mine;          /* [c] of my tokens */
+    view shared_gate;          /* [N] weight of the shared experts; none without a gate */
+    view shared_gate_mine;     /* [c] that of my tokens */
     view logits, idx, gate;    /* [own, X], I32 [own, k], [own, k] */
     view aux;                  /* [domains, X] gradient of the aux loss by every token's softmax */
     struct exchange exchange;  /* MoE */
@@ -36,7 +36,7 @@ struct saved {
 };
 
 /* Buffers whose size a routing decides, shared by all layers. */
-enum temporary { TMP_MIDDLE, TMP_GATHERED, TMP_Y, TMP_DX, TMP_DWEIGHT, TEMPORARIES };
+enum temporary { TMP_RECEIVED, TMP_GATHERED, TMP_Y, TMP_DX, TMP_DWEIGHT, TEMPORARIES };
 
 struct net {
     const struct store *store;
@@ -70,9 +70,10 @@ enum {
 
 /* One pass over a micro-batch. */
 struct pass {
-    int64_t n, c, own; /* N, rows a rank, live rows here */
+    int64_t tokens;    /* N of the micro-batch */
+    int64_t rows, own; /* c: rows of every rank, dead ones too; live rows of this rank */
     bool keep;         /* what backward needs */
-    bool alone;        /* net_ffn: a layer adds to nothing instead of to the residual stream */
+    bool alone;        /* net_ffn: write the layer's output alone, without the residual */
     bool training;     /* training mode: capacity, jitter and domains apply */
     bool acc;          /* weight gradients: add */
     const struct micro_batch *batch;

@@ -10,16 +10,16 @@ view seq_gather(struct net *net, const struct pass *p, view x)
 {
     if (net->layout.tp == 1)
         return x;
-    view all = arena_scratch(&net->arena, x.type, 1, p->c * net->layout.tp, x.n[2]);
+    view all = arena_scratch(&net->arena, x.type, 1, p->rows * net->layout.tp, x.n[2]);
     group_all_gather(tp(net), COMPUTE, all, x);
     return all;
 }
 
 view seq_partial(struct net *net, const struct pass *p, int64_t n)
 {
-    int64_t rows = p->c * net->layout.tp;
+    int64_t rows = p->rows * net->layout.tp;
     view all = arena_scratch(&net->arena, F32, 1, rows, n);
-    dev_fill(net->dev, view_rows(all, p->n, rows - p->n), 0);
+    dev_fill(net->dev, view_rows(all, p->tokens, rows - p->tokens), 0);
     return all;
 }
 
@@ -33,7 +33,7 @@ void seq_reduce(struct net *net, const struct pass *p, view out, view partial, b
     bool direct = !acc && out.type == partial.type;
     view mine = partial;
     if (net->layout.tp > 1) {
-        mine = direct ? out : arena_scratch(&net->arena, partial.type, 1, p->c, out.n[2]);
+        mine = direct ? out : arena_scratch(&net->arena, partial.type, 1, p->rows, out.n[2]);
         group_reduce_scatter(tp(net), COMPUTE, mine, partial);
     }
     if (acc)
@@ -63,7 +63,7 @@ view tally(const struct net *net, int64_t from, int64_t n)
 
 view live(const struct pass *p, view gathered)
 {
-    return view_rows(gathered, 0, p->n);
+    return view_rows(gathered, 0, p->tokens);
 }
 
 view weight(const struct net *net, int layer, enum slot slot)
@@ -78,8 +78,8 @@ view gradient(const struct net *net, int layer, enum slot slot)
 
 view norm_fwd(struct net *net, const struct pass *p, int layer, enum slot slot, view x, view *rstd)
 {
-    view r = arena_scratch(&net->arena, F32, 1, 1, p->c);
-    view h = arena_scratch(&net->arena, net->shape.activation, 1, p->c, x.n[2]);
+    view r = arena_scratch(&net->arena, F32, 1, 1, p->rows);
+    view h = arena_scratch(&net->arena, net->shape.activation, 1, p->rows, x.n[2]);
     dev_rmsnorm_fwd(net->dev, h, r, x, weight(net, layer, slot), (float)net->config->norm_eps);
     if (rstd)
         *rstd = r;

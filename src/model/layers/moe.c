@@ -6,7 +6,7 @@
 /* Local experts as stacks [E, 2F, H] and [E, H, F]. */
 static view stack_gate_up(view v)
 {
-    return view_shape(v, v.n[0] / 2, 2 * v.n[1], v.n[2]);
+    return view_reshape(v, v.n[0] / 2, 2 * v.n[1], v.n[2]);
 }
 
 static int64_t experts_here(const struct net *net)
@@ -21,14 +21,14 @@ void moe_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
     view mine = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL), h = view_rows(mine, 0, p->own);
     exchange_plan(net, p, x, router_fwd(net, p, layer, s, h));
     view xe = exchange_send(net, x, &s->xe, h, net->config->moe.top_k);
-    view we = exchange_send(net, x, &s->we, view_shape(s->gate, 1, view_size(s->gate), 1), 1);
+    view we = exchange_send(net, x, &s->we, view_reshape(s->gate, 1, view_size(s->gate), 1), 1);
 
     view w_gu = stack_gate_up(weight(net, layer, T_GATE_UP)), w_d = weight(net, layer, T_DOWN);
     view gu = region_take(&s->gue, net->shape.activation, 1, x->rows,
                           view_pitch(w_gu.n[1])); /* gate|up of the rows here */
     view y = region_take(&net->tmp[TMP_Y], partial_type(net, net->layout.etp), 1, x->rows, h.n[2]);
     dev_expert_ffn_fwd(net->dev, &net->arena, y, view_cols(gu, 0, w_gu.n[1]), experts_here(net), x->offs, xe,
-                       w_gu, w_d, view_shape(we, 1, 1, x->rows), false);
+                       w_gu, w_d, view_reshape(we, 1, 1, x->rows), false);
     view home = exchange_return(net, x, y);
 
     residual(net, p, x_out, s->x2);
@@ -66,9 +66,9 @@ void moe_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d
     view d_h = arena_scratch(&net->arena, F32, 1, p->own, d_x.n[2]);
     dev_combine(net->dev, d_h, exchange_return(net, x, d_xe), x->slot, false);
     view d_gate = arena_scratch(&net->arena, F32, 1, p->own, k);
-    view d_rows = exchange_return(net, x, view_shape(d_weight, 1, x->rows, 1));
-    dev_gather_rows(net->dev, view_shape(d_gate, 1, p->own * k, 1), d_rows,
-                    view_shape(x->slot, 1, 1, p->own * k), 1);
+    view d_rows = exchange_return(net, x, view_reshape(d_weight, 1, x->rows, 1));
+    dev_gather_rows(net->dev, view_reshape(d_gate, 1, p->own * k, 1), d_rows,
+                    view_reshape(x->slot, 1, 1, p->own * k), 1);
 
     view rstd, h = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, &rstd);
     router_bwd(net, p, layer, s, d_h, view_rows(h, 0, p->own), d_gate);

@@ -13,13 +13,13 @@ static struct route route_of(const struct net *net)
 
 static int64_t domains(const struct net *net, const struct pass *p)
 {
-    return p->training && net->config->moe.aux_domain == AUX_SEQUENCE ? p->n / net->shape.sequence : 1;
+    return p->training && net->config->moe.aux_domain == AUX_SEQUENCE ? p->tokens / net->shape.sequence : 1;
 }
 
 /* My tokens of domain i, counted from my first. */
 static struct range domain_rows(const struct net *net, const struct pass *p, int64_t i)
 {
-    int64_t size = p->n / domains(net, p), first = p->c * net->at.t;
+    int64_t size = p->tokens / domains(net, p), first = p->rows * net->at.t;
     int64_t lo = i * size - first, end = lo + size;
     lo = lo < 0 ? 0 : lo > p->own ? p->own : lo;
     end = end < lo ? lo : end > p->own ? p->own : end;
@@ -34,9 +34,9 @@ static void losses(struct net *net, struct pass *p, struct saved *s, int layer, 
 {
     const struct moe *m = &net->config->moe;
     struct router_losses l = {.top_k = m->top_k,
-                              .n = p->n > 0 ? (double)(p->n / domains(net, p)) : 1,
+                              .n = p->tokens > 0 ? (double)(p->tokens / domains(net, p)) : 1,
                               .coeff = m->aux_coeff / (double)net->shape.micros,
-                              .told = net->at.t == 0 && p->n > 0};
+                              .told = net->at.t == 0 && p->tokens > 0};
     view load = m->aux_domain == AUX_GLOBAL ? weight(net, layer, T_ROUTER_LOAD) : view_none();
     dev_router_losses(net->dev, l, s->aux, tally(net, TALLY_LOSSES, 3),
                       tally(net, TALLY_LOADS + p->moe * m->experts, m->experts), counts, stats, load);
@@ -58,7 +58,7 @@ static void jitter(struct net *net, const struct pass *p, int layer, bool acc, v
 {
     char purpose[40];
     snprintf(purpose, sizeof purpose, "jitter of layer %d", layer - 1);
-    int64_t first = p->batch->sample * net->shape.sequence + p->c * net->at.t;
+    int64_t first = p->batch->sample * net->shape.sequence + p->rows * net->at.t;
     dev_jitter(net->dev, acc, y, x, (float)net->config->moe.jitter,
                rng_mix(net->shape.seed) ^ rng_name(purpose), first);
 }
@@ -92,8 +92,8 @@ static void choose(struct net *net, struct pass *p, int layer, struct saved *s)
     }
     if (!p->training)
         return;
-    group_all_reduce(net->group[G_TP], COMPUTE, counts);
-    group_all_reduce(net->group[G_TP], COMPUTE, stats);
+    group_all_reduce(net->group[G_MB], COMPUTE, counts);
+    group_all_reduce(net->group[G_MB], COMPUTE, stats);
     losses(net, p, s, layer, counts, stats);
 }
 
@@ -119,7 +119,7 @@ view router_fwd(struct net *net, struct pass *p, int layer, struct saved *s, vie
 static void logits_bwd(struct net *net, struct pass *p, struct saved *s, view d_logits, view d_gate)
 {
     const struct moe *m = &net->config->moe;
-    double two = p->n > 0 ? 2 / ((double)net->shape.micros * (double)p->n) : 0;
+    double two = p->tokens > 0 ? 2 / ((double)net->shape.micros * (double)p->tokens) : 0;
     for (int64_t i = 0; i < s->aux.n[1]; i++) {
         struct range r = domain_rows(net, p, i);
         dev_router_bwd(net->dev, route_of(net), view_rows(d_logits, r.lo, r.n),

@@ -11,13 +11,14 @@ static struct ffn shared(int layer)
 /* Gate of my tokens, and of all of them for the FFN's rank. */
 static void gate_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view h)
 {
-    s->shared_mine = arena_save(&net->arena, F32, 1, p->c, 1);
-    s->shared = arena_save(&net->arena, F32, 1, 1, p->n);
+    s->shared_gate_mine = arena_save(&net->arena, F32, 1, p->rows, 1);
+    s->shared_gate = arena_save(&net->arena, F32, 1, 1, p->tokens);
     int64_t mark = arena_mark(&net->arena);
-    view logit = arena_scratch(&net->arena, F32, 1, p->c, 1);
+    view logit = arena_scratch(&net->arena, F32, 1, p->rows, 1);
     dev_router_logits(net->dev, logit, h, weight(net, layer, T_SHARED_GATE));
-    dev_sigmoid_fwd(net->dev, s->shared_mine, logit);
-    dev_copy(net->dev, s->shared, view_shape(live(p, seq_gather(net, p, s->shared_mine)), 1, 1, p->n));
+    dev_sigmoid_fwd(net->dev, s->shared_gate_mine, logit);
+    dev_copy(net->dev, s->shared_gate,
+             view_reshape(live(p, seq_gather(net, p, s->shared_gate_mine)), 1, 1, p->tokens));
     arena_release(&net->arena, mark);
 }
 
@@ -25,19 +26,19 @@ void shared_fwd(struct net *net, struct pass *p, int layer, struct saved *s, vie
 {
     view w = weight(net, layer, T_SHARED_GATE_UP);
     s->gate_up = gate_up_save(net, p, w.n[0] * w.n[1]);
-    s->shared = view_none();
+    s->shared_gate = view_none();
     if (net->config->moe.shared_gate)
         gate_fwd(net, p, layer, s, h);
-    swiglu_fwd(net, p, shared(layer), x_out, s->gate_up, h, s->shared);
+    swiglu_fwd(net, p, shared(layer), x_out, s->gate_up, h, s->shared_gate);
 }
 
 /* d_weight [TP*c, 1]: my share of the gradient by every token's weight. */
 static void gate_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_weight, view h,
                      view d_h)
 {
-    view d_mine = arena_scratch(&net->arena, F32, 1, p->c, 1);
+    view d_mine = arena_scratch(&net->arena, F32, 1, p->rows, 1);
     seq_reduce(net, p, d_mine, d_weight, false);
-    dev_sigmoid_bwd(net->dev, d_mine, d_mine, s->shared_mine);
+    dev_sigmoid_bwd(net->dev, d_mine, d_mine, s->shared_gate_mine);
     view d_logit = view_rows(d_mine, 0, p->own), mine = view_rows(h, 0, p->own);
     dev_gemm(net->dev, true, false, d_logit, mine, p->acc, gradient(net, layer, T_SHARED_GATE));
     dev_gemm(net->dev, false, false, d_logit, weight(net, layer, T_SHARED_GATE), true, d_h);
@@ -48,8 +49,8 @@ void shared_bwd(struct net *net, struct pass *p, int layer, struct saved *s, vie
     int64_t mark = arena_mark(&net->arena);
     bool gated = net->config->moe.shared_gate;
     view d_weight = gated ? seq_partial(net, p, 1) : view_none();
-    view d_all = gated ? view_shape(live(p, d_weight), 1, 1, p->n) : d_weight;
-    view d = swiglu_bwd(net, p, shared(layer), d_x, s->gate_up, h, s->shared, d_all);
+    view d_all = gated ? view_reshape(live(p, d_weight), 1, 1, p->tokens) : d_weight;
+    view d = swiglu_bwd(net, p, shared(layer), d_x, s->gate_up, h, s->shared_gate, d_all);
     dev_add(net->dev, d_h, view_rows(d, 0, p->own));
     if (gated)
         gate_bwd(net, p, layer, s, d_weight, h, d_h);

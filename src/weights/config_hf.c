@@ -1,4 +1,4 @@
-#include "weights/shape.h"
+#include "weights/config_hf.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The folders of checkpoints: made, committed by rename, listed, removed. */
-#include "ckpt/folder.h"
+#include "ckpt/step_dir.h"
 
 #include "base/file.h"
 #include "base/io.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *folder_path(const char *run_dir, int64_t step, const char *suffix)
+char *step_dir_path(const char *run_dir, int64_t step, const char *suffix)
 {
     return mem_format("%s/ckpt/step_%08" PRId64 "%s", run_dir, step, suffix);
 }
@@ -34,7 +34,7 @@ static status sync_folder(const char *path)
     return io_sync_folder(path) ? OK : cannot("sync", path);
 }
 
-void folder_remove(const char *path)
+void step_dir_remove(const char *path)
 {
     DIR *dir = io_opendir(path);
     if (!dir)
@@ -49,12 +49,12 @@ void folder_remove(const char *path)
     io_rmdir(path);
 }
 
-status folder_begin(const char *run_dir, int64_t step)
+status step_dir_begin(const char *run_dir, int64_t step)
 {
-    char *ckpt = mem_format("%s/ckpt", run_dir), *tmp = folder_path(run_dir, step, ".tmp");
+    char *ckpt = mem_format("%s/ckpt", run_dir), *tmp = step_dir_path(run_dir, step, ".tmp");
     status s = make(ckpt);
     if (s == OK) {
-        folder_remove(tmp);
+        step_dir_remove(tmp);
         s = io_mkdir(tmp, 0777) == 0 ? OK : cannot("make the folder", tmp);
     }
     free(ckpt);
@@ -66,7 +66,7 @@ status folder_begin(const char *run_dir, int64_t step)
  */
 static status replace(const char *tmp, const char *final, const char *old)
 {
-    folder_remove(old);
+    step_dir_remove(old);
     bool aside = io_rename(final, old) == 0;
     if (!aside && errno != ENOENT)
         return cannot("rename", final);
@@ -78,17 +78,17 @@ static status replace(const char *tmp, const char *final, const char *old)
     return s;
 }
 
-status folder_commit(const char *run_dir, int64_t step)
+status step_dir_commit(const char *run_dir, int64_t step)
 {
-    char *ckpt = mem_format("%s/ckpt", run_dir), *final = folder_path(run_dir, step, "");
-    char *tmp = folder_path(run_dir, step, ".tmp"), *old = folder_path(run_dir, step, ".old");
+    char *ckpt = mem_format("%s/ckpt", run_dir), *final = step_dir_path(run_dir, step, "");
+    char *tmp = step_dir_path(run_dir, step, ".tmp"), *old = step_dir_path(run_dir, step, ".old");
     status s = sync_folder(tmp);
     if (s == OK)
         s = replace(tmp, final, old);
     if (s == OK)
         s = sync_folder(ckpt);
     if (s == OK)
-        folder_remove(old);
+        step_dir_remove(old);
     free(ckpt);
     free(final);
     free(tmp);
@@ -96,7 +96,7 @@ status folder_commit(const char *run_dir, int64_t step)
     return s;
 }
 
-void folder_latest(const char *run_dir, int64_t step)
+void step_dir_latest(const char *run_dir, int64_t step)
 {
     char *latest = mem_format("%s/ckpt/latest", run_dir);
     char *text = mem_format("step_%08" PRId64 "\n", step);
@@ -117,7 +117,7 @@ static int64_t step_of(const char *name, const char *suffix)
     return strcmp(name, again) == 0 ? step : -1;
 }
 
-int64_t folder_step(const char *dir)
+int64_t step_dir_number(const char *dir)
 {
     const char *slash = strrchr(dir, '/');
     return step_of(slash ? slash + 1 : dir, "");
@@ -136,7 +136,7 @@ static const struct dirent *next(DIR *dir)
     return readdir(dir);
 }
 
-status folder_steps(const char *run_dir, const char *suffix, int64_t **step, int *n)
+status step_dir_list(const char *run_dir, const char *suffix, int64_t **step, int *n)
 {
     char *ckpt = mem_format("%s/ckpt", run_dir);
     DIR *dir = io_opendir(ckpt);
@@ -159,10 +159,10 @@ status folder_steps(const char *run_dir, const char *suffix, int64_t **step, int
     return s;
 }
 
-status folder_set_aside(const char *dir)
+status step_dir_set_aside(const char *dir)
 {
     char *bad = mem_format("%s.bad", dir);
-    folder_remove(bad); /* of an earlier time */
+    step_dir_remove(bad); /* of an earlier time */
     status s = io_rename(dir, bad) == 0 ? OK : cannot("rename", dir);
     free(bad);
     return s;
@@ -173,7 +173,7 @@ static void each(const char *run_dir, const char *suffix, void (*with)(const cha
 {
     int64_t *step;
     int n;
-    if (folder_steps(run_dir, suffix, &step, &n) == OK)
+    if (step_dir_list(run_dir, suffix, &step, &n) == OK)
         for (int i = 0; i < n; i++)
             with(run_dir, step[i]);
     free(step);
@@ -181,25 +181,26 @@ static void each(const char *run_dir, const char *suffix, void (*with)(const cha
 
 static void remove_draft(const char *run_dir, int64_t step)
 {
-    char *tmp = folder_path(run_dir, step, ".tmp");
-    folder_remove(tmp);
+    char *tmp = step_dir_path(run_dir, step, ".tmp");
+    step_dir_remove(tmp);
     free(tmp);
 }
 
-/* A crash between the two renames of folder_commit leaves the older checkpoint of a step without its name. */
+/* A crash between the two renames of step_dir_commit leaves the older checkpoint of a step without its name.
+ */
 static void remove_old(const char *run_dir, int64_t step)
 {
-    char *old = folder_path(run_dir, step, ".old"), *final = folder_path(run_dir, step, "");
+    char *old = step_dir_path(run_dir, step, ".old"), *final = step_dir_path(run_dir, step, "");
     struct stat about;
     if (io_stat(final, &about) == 0)
-        folder_remove(old);
+        step_dir_remove(old);
     else if (io_absent(errno) && io_rename(old, final) != 0)
         log_warn("%s: this checkpoint cannot get its name back: %s", old, strerror(errno));
     free(old);
     free(final);
 }
 
-void folder_sweep(const char *run_dir)
+void step_dir_sweep(const char *run_dir)
 {
     each(run_dir, ".old", remove_old);
     each(run_dir, ".tmp", remove_draft);

@@ -1,4 +1,4 @@
-#include "data/batch.h"
+#include "data/data.h"
 
 #include <inttypes.h>
 #include <math.h>

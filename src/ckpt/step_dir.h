@@ -1,29 +1,29 @@
 /* Inside ckpt/: the folders of checkpoints under RUN/ckpt. Not collective; rank 0 only. */
-#ifndef CKPT_FOLDER_H
-#define CKPT_FOLDER_H
+#ifndef CKPT_STEP_DIR_H
+#define CKPT_STEP_DIR_H
 #include <stdint.h>
 #include "base/status.h"
 
 /** RUN/ckpt/step_00000100<suffix>; caller frees. */
-char *folder_path(const char *run_dir, int64_t step, const char *suffix);
+char *step_dir_path(const char *run_dir, int64_t step, const char *suffix);
 /** Steps that have a folder with this suffix ("": committed), newest first; caller frees *step, also after a
  * failure. E_IO: they cannot be listed. */
-status folder_steps(const char *run_dir, const char *suffix, int64_t **step, int *n) MUST_USE;
+status step_dir_list(const char *run_dir, const char *suffix, int64_t **step, int *n) MUST_USE;
 /** The step that a committed folder has by its name; -1 for another name. */
-int64_t folder_step(const char *dir);
+int64_t step_dir_number(const char *dir);
 /** Rename a checkpoint's folder to NAME.bad, so that it is not found again; an older one is removed. E_SPACE.
  */
-status folder_set_aside(const char *dir) MUST_USE;
+status step_dir_set_aside(const char *dir) MUST_USE;
 /** Make RUN/ckpt and an empty step_N.tmp; what an earlier try left is removed. E_SPACE. */
-status folder_begin(const char *run_dir, int64_t step) MUST_USE;
+status step_dir_begin(const char *run_dir, int64_t step) MUST_USE;
 /** Sync step_N.tmp, rename it to step_N in the place of an older one, sync RUN/ckpt. E_SPACE. */
-status folder_commit(const char *run_dir, int64_t step) MUST_USE;
+status step_dir_commit(const char *run_dir, int64_t step) MUST_USE;
 /** Rewrite RUN/ckpt/latest; only a hint, so a failure is a warning. */
-void folder_latest(const char *run_dir, int64_t step);
+void step_dir_latest(const char *run_dir, int64_t step);
 /** Remove a folder of plain files; best effort, silent. */
-void folder_remove(const char *path);
+void step_dir_remove(const char *path);
 /** Remove folders that a save left unfinished (.tmp, .old); a checkpoint that only has the name .old gets its
  * own back. Best effort. */
-void folder_sweep(const char *run_dir);
+void step_dir_sweep(const char *run_dir);
 
 #endif

@@ -1,6 +1,6 @@
 /* config.json's view of a model's shape <-> ours. Pure. */
-#ifndef WEIGHTS_SHAPE_H
-#define WEIGHTS_SHAPE_H
+#ifndef WEIGHTS_CONFIG_HF_H
+#define WEIGHTS_CONFIG_HF_H
 #include "format/hf_config.h"
 #include "model/config.h"
 #include "weights/forms.h"

@@ -2,8 +2,8 @@
  * one keyed permutation per epoch, blending by Megatron's rule; or batches from a safetensors file.
  * sample = f(seed, samples consumed so far + position), so a changed batch size repeats nothing.
  * Local: every rank may fetch any sample; the caller agrees. One thread at a time. */
-#ifndef DATA_BATCH_H
-#define DATA_BATCH_H
+#ifndef DATA_DATA_H
+#define DATA_DATA_H
 #include "base/status.h"
 #include "deck/deck.h"
 
