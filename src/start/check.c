@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/ckpt.h"
-#include "data/batch.h"
+#include "data/data.h"
 #include "device/dev.h"
 #include "weights/forms.h"
 
