@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/printable.h"
 
 static struct {
     bool silent, quiet; /* zero: speak, so that a program that never calls log_open is heard */
@@ -91,15 +92,18 @@ static char *wrapped(const char *text)
     }
 }
 
-/* One line to the file always, to `stream` unless it is NULL. A message may hold several lines. */
+/* One line to the file always, to `stream` unless it is NULL. A message may hold several lines, and names from
+ * files and command lines, which may hold anything. */
 static void put(FILE *stream, const char *prefix, const char *text)
 {
     if (out.silent)
         return;
+    char *shown = text_mask(mem_text(text));
     if (stream)
-        fprintf(stream, "%s%s\n", prefix, text);
+        fprintf(stream, "%s%s\n", prefix, shown);
     if (out.path)
-        put_file(prefix, text);
+        put_file(prefix, shown);
+    free(shown);
 }
 
 void log_say(const char *format, ...)

@@ -60,6 +60,8 @@ status ckpt_set_aside(struct comm *, const char *dir) MUST_USE;
 /** Local: a checkpoint's folder from its own path or that of a run folder (its newest usable one).
  *  E_NOCKPT. *dir caller frees. */
 status ckpt_resolve(const char *path, char **dir) MUST_USE;
+/** Local: is its index good, are its files there and long enough? Digests are verified by loading. E_NOCKPT, E_IO. */
+status ckpt_usable(const char *dir) MUST_USE;
 /** Local: read index.h5 of a checkpoint folder. */
 status ckpt_index_read(struct ckpt_index *, const char *dir) MUST_USE;
 /** COLLECTIVE: the same; rank 0 reads the file, all ranks get its bytes. */

@@ -33,7 +33,7 @@ static status check_files(const struct ckpt_index *x, const char *dir)
     return s;
 }
 
-static status usable(const char *dir)
+status ckpt_usable(const char *dir)
 {
     struct ckpt_index index;
     TRY(ckpt_index_read(&index, dir));
@@ -64,7 +64,7 @@ static status newest(const char *run_dir, const int64_t *step, int n, char **pat
 {
     for (int i = 0; i < n; i++) {
         char *dir = step_dir_path(run_dir, step[i], "");
-        status s = usable(dir);
+        status s = ckpt_usable(dir);
         if (s == OK) {
             *path = dir;
             return OK;
@@ -141,7 +141,7 @@ static void prune(const char *run_dir, const int64_t *step, int n, int64_t keep,
         if (step[i] != made && good >= keep)
             step_dir_remove(dir);
         else if (step[i] != made)
-            good += usable(dir) == OK; /* a damaged one does not count as kept */
+            good += ckpt_usable(dir) == OK; /* a damaged one does not count as kept */
         free(dir);
     }
 }

@@ -1,13 +1,16 @@
-/* coppice inspect PATH [--json] [--diff PATH] [--set model.ignore=[KEY]]: what a Hugging Face directory or a
- * checkpoint is, and whether it can be trained; or what is different in another one. No MPI. */
+/* coppice inspect PATH [--all] [--json] [--diff PATH] [--set model.ignore=[KEY]]: whether a Hugging Face
+ * directory, a checkpoint or a token set can be trained or continued, and what it is; or what is different in
+ * another model. No MPI. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/printable.h"
 #include "ckpt/text.h"
 #include "cmd/commands.h"
+#include "cmd/inspect.h"
 #include "cmd/options.h"
 #include "cmd/subject.h"
 
@@ -30,7 +33,7 @@ static void show_config(const struct config *c)
                 (long long)c->moe.top_k, (long long)config_moe_layers(c), (long long)c->layers);
 }
 
-static char *shape_text(char out[96], const struct array *a)
+char *shape_text(char out[96], const struct array *a)
 {
     int n = a->dim[0] > 1 ? snprintf(out, 96, "%lld x ", (long long)a->dim[0]) : 0;
     if (a->dim[0] > 1 || a->dim[1] > 1)
@@ -39,7 +42,7 @@ static char *shape_text(char out[96], const struct array *a)
     return out;
 }
 
-static const char *type_of(const struct array *a)
+const char *type_text(const struct array *a)
 {
     return a->type_name ? a->type_name : "F32";
 }
@@ -50,7 +53,7 @@ static void show_arrays(const struct source *s)
     for (int i = 0; i < s->n; i++) {
         const struct array *a = &s->array[i];
         char shape[96];
-        log_say("%-64s %-5s %s", a->name, type_of(a), shape_text(shape, a));
+        log_say("%-64s %-5s %s", a->name, type_text(a), shape_text(shape, a));
     }
 }
 
@@ -61,27 +64,71 @@ static void show_directory(const struct subject *s)
         log_say("note        %s", s->hf.notes[i]);
 }
 
+/* Of all arrays, as they are stored. */
+static double stored_bytes(const struct source *s)
+{
+    double sum = 0;
+    for (int i = 0; i < s->n; i++)
+        sum += (double)s->array[i].dim[0] * (double)s->array[i].dim[1] * (double)s->array[i].dim[2] *
+               (double)s->array[i].element_bytes;
+    return sum;
+}
+
+/* Of weights and moments. */
+static double saved_bytes(const struct ckpt_index *x)
+{
+    double sum = 0;
+    for (int i = 0; i < x->n_extents; i++)
+        sum += (double)x->extent[i].shard.part.n * sizeof(float);
+    return sum;
+}
+
 static void show_checkpoint(const struct subject *s)
 {
     const struct ckpt_index *x = &s->index;
+    char bytes[32];
     log_say("checkpoint  %s", s->path);
     log_say("state       step %lld, %lld samples, %lld tokens, leg %lld", (long long)x->state.step,
             (long long)x->state.samples, (long long)x->state.tokens, (long long)x->state.leg);
-    log_say("files       %d, %d extents", x->n_files, x->n_extents);
+    log_say("files       %d, %d extents, %s with its moments", x->n_files, x->n_extents,
+            text_bytes(bytes, saved_bytes(x)));
     log_say("hashes      weights %016llx  moments %016llx %016llx", (unsigned long long)x->hash[MASTER],
             (unsigned long long)x->hash[MOMENT1], (unsigned long long)x->hash[MOMENT2]);
 }
 
-static void show(const struct subject *s, status code)
+/* Is it a checkpoint, or a run folder that has none to use? What is nothing at all counts as a model. */
+static bool is_checkpoint(const struct subject *s, status code)
 {
+    return (s->checkpoint && s->path) || code == E_NOCKPT;
+}
+
+/* Can it be trained, or continued? */
+static void show_verdict(const struct subject *s, status code)
+{
+    bool checkpoint = is_checkpoint(s, code);
+    const char *verdict = checkpoint ? "continues  " : "trainable  ";
+    if (code != OK)
+        log_say("%s no, because %s", verdict, status_text());
+    else if (checkpoint)
+        log_say("%s yes, from step %lld on, with any number of ranks", verdict,
+                (long long)s->index.state.step);
+    else
+        log_say("%s yes", verdict);
+}
+
+static void show(const struct subject *s, status code, bool all)
+{
+    char text[48], bytes[32];
+    show_verdict(s, code);
     if (s->described)
         (s->checkpoint ? show_checkpoint : show_directory)(s);
     if (s->shaped)
         show_config(&s->config);
-    if (s->arrays)
-        show_arrays(s->arrays);
-    if (!s->checkpoint)
-        log_say(code == OK ? "trainable   yes" : "trainable   no, because %s", status_text());
+    if (!s->arrays)
+        return;
+    log_say("tensors     %s, %s%s", text_n(text, s->arrays->n, "tensor"),
+            text_bytes(bytes, stored_bytes(s->arrays)), all ? "" : " (--all: a line for each)");
+    (all ? show_arrays : kinds_show)(s->arrays);
 }
 
 /* ---- for programs ---- */
@@ -92,7 +139,7 @@ static json_t *arrays_json(const struct source *s)
     for (int i = 0; i < s->n; i++) {
         const struct array *a = &s->array[i];
         json_array_append_new(list,
-                              json_pack("{sssss[III]}", "name", a->name, "type", type_of(a), "shape",
+                              json_pack("{sssss[III]}", "name", a->name, "type", type_text(a), "shape",
                                         (json_int_t)a->dim[0], (json_int_t)a->dim[1], (json_int_t)a->dim[2]));
     }
     return list;
@@ -118,11 +165,27 @@ static json_t *state_json(const struct ckpt_index *x)
                      (json_int_t)x->state.leg, "hashes", hash[0], hash[1], hash[2]);
 }
 
-static void print_json(const struct subject *s, status code)
+json_t *json_clean(const char *text)
 {
-    json_t *all =
-        json_pack("{s:s?,s:s,s:b,s:s?}", "path", s->path, "kind", s->checkpoint ? "checkpoint" : "model",
-                  "good", code == OK, "error", code == OK ? NULL : status_text());
+    char *clean = text_mask(mem_text(text));
+    json_t *value = json_string(clean);
+    free(clean);
+    return value;
+}
+
+void print_json(json_t *value)
+{
+    char *text = json_text(value, JSON_INDENT(1));
+    puts(text);
+    free(text);
+    json_decref(value);
+}
+
+static void show_json(const struct subject *s, const char *path, status code)
+{
+    json_t *all = json_pack("{soss sb so}", "path", json_clean(s->path ? s->path : path), "kind",
+                            is_checkpoint(s, code) ? "checkpoint" : "model", "good", code == OK, "error",
+                            code == OK ? json_null() : json_clean(status_text()));
     if (s->checkpoint && s->described)
         json_object_set_new(all, "state", state_json(&s->index));
     if (s->shaped) {
@@ -132,10 +195,7 @@ static void print_json(const struct subject *s, status code)
     }
     if (s->arrays)
         json_object_set_new(all, "tensors", arrays_json(s->arrays));
-    char *text = json_text(all, JSON_INDENT(1));
-    puts(text);
-    free(text);
-    json_decref(all);
+    print_json(all);
 }
 
 /* ---- the command ---- */
@@ -143,8 +203,13 @@ static void print_json(const struct subject *s, status code)
 static status inspect(const struct options *o, const struct paths *ignore)
 {
     struct subject s;
+    if (inspect_names_tokens(o->files[0]))
+        return inspect_tokens(o->files[0], o->json);
     status code = subject_open(&s, o->files[0], ignore);
-    (o->json ? print_json : show)(&s, code);
+    if (o->json)
+        show_json(&s, o->files[0], code);
+    else
+        show(&s, code, o->all);
     subject_close(&s);
     return code;
 }
@@ -171,7 +236,8 @@ int cmd_inspect(int argc, char **argv)
     status code = options_parse(&o, argc, argv);
     log_open(true, o.quiet);
     if (code == OK && o.n_files != 1)
-        code = fail(E_DECK, "coppice inspect needs one Hugging Face directory, run folder or checkpoint");
+        code = fail(E_DECK,
+                    "coppice inspect needs one Hugging Face directory, run folder, checkpoint or token set");
     if (code == OK)
         code = deck_read(&deck, 0, NULL, o.n_set, o.set);
     if (code == OK)

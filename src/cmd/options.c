@@ -31,6 +31,7 @@ static const struct option {
     {"format", TEXT, AT(format), "FORM", "hf (default): a Hugging Face directory; checkpoint: a run folder at step 0"},
     {"explain", FLAG, AT(explain), NULL, "say which source values each tensor is made from"},
     {"ranks", NUMBER, AT(ranks), "N", "check the layout for N ranks (default: say which numbers of ranks fit)"},
+    {"all", FLAG, AT(all), NULL, "a line for each tensor, not for each kind of them"},
     {"json", FLAG, AT(json), NULL, "print JSON, for programs"},
     {"markdown", FLAG, AT(markdown), NULL, "print the page input/README.md"},
     {"quiet", FLAG, AT(quiet), NULL, "print nothing but errors"},

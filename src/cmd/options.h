@@ -10,7 +10,7 @@ struct options {
     char **files; /* arguments that are no options, borrowed from argv */
     int n_set;
     char **set; /* texts of --set a.b=c, borrowed */
-    bool json, quiet, fresh, curve, explain, markdown;
+    bool all, json, quiet, fresh, curve, explain, markdown;
     char *out, *expect, *as, *dtype, *diff, *branch, *format; /* borrowed; NULL if absent */
     int64_t ranks;                                            /* 0 if absent */
 };

@@ -70,7 +70,8 @@ static status open_checkpoint(struct subject *s)
     TRY(ckpt_index_read(&s->index, s->path));
     s->described = s->shaped = true;
     s->config = s->index.config;
-    return open_arrays(s, &s->arrays);
+    TRY(open_arrays(s, &s->arrays));
+    return ckpt_usable(s->path);
 }
 
 status subject_open(struct subject *s, const char *path, const struct paths *ignore)

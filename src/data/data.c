@@ -156,7 +156,7 @@ void data_close(struct data *d)
 status data_check(const struct data *d)
 {
     for (int i = 0; i < d->files; i++)
-        TRY(tokens_check(&d->file[i], d->vocab));
+        TRY(tokens_check(&d->file[i], d->vocab, 0, 1, 5, &(int64_t){0}));
     return OK;
 }
 

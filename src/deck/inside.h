@@ -54,8 +54,6 @@ void parse_text(struct deck *, const char *file, const char *text, int64_t size,
 void parse_value(struct deck *, int key, const char *text, struct errors *);
 
 /* ---- path.c ---- */
-/** Valid UTF-8 without control characters, line breaks and marks: what YAML reads back as it is. */
-bool text_clean(const char *text, size_t n);
 /** Absolute path of a path value: ${NAME} and ${NAME:-text} replaced, relative to at->folder.
  *  NULL with an error added. Caller frees. */
 char *path_resolve(const char *name, const struct scalar *at, struct errors *);

@@ -4,6 +4,7 @@
 #include "deck/inside.h"
 
 #include "base/mem.h"
+#include "base/printable.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

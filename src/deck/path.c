@@ -2,41 +2,13 @@
 #include "deck/inside.h"
 
 #include "base/mem.h"
+#include "base/printable.h"
 
 enum { PATH_BYTES = 4096 };
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The length of the UTF-8 sequence at t, of at most n bytes, and its code point; 0 if it is none. */
-static size_t utf8(const unsigned char *t, size_t n, unsigned *code)
-{
-    static const unsigned least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = *t < 0x80 ? 1 : *t >> 5 == 6 ? 2 : *t >> 4 == 14 ? 3 : *t >> 3 == 30 ? 4 : 0;
-    if (length == 0 || length > n)
-        return 0;
-    *code = length == 1 ? *t : *t & (0x7fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        if (t[i] >> 6 != 2)
-            return 0;
-        *code = *code << 6 | (t[i] & 0x3f);
-    }
-    return *code >= least[length] && *code <= 0x10ffff ? length : 0;
-}
-
-bool text_clean(const char *text, size_t n)
-{
-    const unsigned char *t = (const unsigned char *)text, *end = t + n;
-    unsigned c;
-    for (size_t length; t < end; t += length) {
-        length = utf8(t, (size_t)(end - t), &c);
-        if (length == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 ||
-            (c >= 0xd800 && c < 0xe000) || c == 0xfeff || (c & 0xfffe) == 0xfffe)
-            return false;
-    }
-    return true;
-}
 
 static void append(char **text, const char *more, size_t n)
 {

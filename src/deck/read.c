@@ -3,6 +3,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/printable.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -2,6 +2,7 @@
 #include "deck/inside.h"
 
 #include "base/mem.h"
+#include "base/printable.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -2,6 +2,7 @@
 #include "deck/inside.h"
 
 #include "base/mem.h"
+#include "base/printable.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>

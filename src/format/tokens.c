@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,7 +23,7 @@ _Static_assert(sizeof(struct idx_header) == 34, "the header of an .idx file has 
 
 static const char magic[9] = "MMIDIDX\0";
 
-enum { U8 = 1, I8, I16, I32, I64, F64, F32, U16, U32, U64, TYPES, CHUNK = 1 << 13, LOOKS = 512 };
+enum { U8 = 1, I8, I16, I32, I64, F64, F32, U16, U32, U64, TYPES, CHUNK = 1 << 13 };
 
 static const struct {
     const char *name;
@@ -239,7 +240,7 @@ union chunk {
     uint16_t u16[CHUNK];
     int32_t i32[CHUNK];
     uint32_t u32[CHUNK];
-    int64_t i64[CHUNK]; /* also u64: what does not fit is negative, thus no id */
+    int64_t i64[CHUNK]; /* also u64: what does not fit is negative, thus no id of ours */
 };
 
 static int64_t token_at(const union chunk *c, int type, int64_t i)
@@ -256,28 +257,19 @@ static int64_t token_at(const union chunk *c, int type, int64_t i)
 }
 
 /* At most CHUNK tokens of one sequence, from its token `skip`. */
-static status read_chunk(const struct tokens *t, int64_t sequence, int64_t skip, int64_t n, int64_t vocab,
-                         int32_t *out)
+static status read_chunk(const struct tokens *t, int64_t sequence, int64_t skip, int64_t n, int64_t *out)
 {
     union chunk chunk;
     int64_t size = types[t->type].size;
     TRY(file_read(t->fd, t->path, t->pointer[sequence] + skip * size, n * size, &chunk));
-    for (int64_t i = 0; i < n; i++) {
-        int64_t id = token_at(&chunk, t->type, i);
-        if (id < 0 || id >= vocab)
-            return fail(E_DATA,
-                        "%s.bin: document %lld holds token %lld; the vocabulary has %lld (was it made with "
-                        "another tokenizer?)",
-                        t->path, (long long)last_not_above(t->document, t->documents + 1, sequence),
-                        (long long)id, (long long)vocab);
-        out[i] = (int32_t)id;
-    }
+    for (int64_t i = 0; i < n; i++)
+        out[i] = token_at(&chunk, t->type, i);
     return OK;
 }
 
-status tokens_read(const struct tokens *t, int64_t from, int64_t n, int64_t vocab, int32_t *out)
+status tokens_read_raw(const struct tokens *t, int64_t from, int64_t n, int64_t *out)
 {
-    if (from < 0 || n < 0 || n > t->total - from || vocab > INT32_MAX)
+    if (from < 0 || n < 0 || n > t->total - from)
         bug("%s: tokens [%lld, +%lld) of %lld", t->path, (long long)from, (long long)n, (long long)t->total);
     int64_t sequence = last_not_above(t->start, t->sequences + 1, from);
     for (int64_t now; n > 0; from += now, out += now, n -= now) {
@@ -286,20 +278,55 @@ status tokens_read(const struct tokens *t, int64_t from, int64_t n, int64_t voca
         int64_t left = t->start[sequence + 1] - from;
         now = n < left ? n : left;
         now = now < CHUNK ? now : CHUNK;
-        TRY(read_chunk(t, sequence, from - t->start[sequence], now, vocab, out));
+        TRY(read_chunk(t, sequence, from - t->start[sequence], now, out));
     }
     return OK;
 }
 
-status tokens_check(const struct tokens *t, int64_t vocab)
+const char *tokens_type_name(const struct tokens *t)
 {
-    int32_t ids[CHUNK];
-    int64_t chunks = (t->total + CHUNK - 1) / CHUNK, looks = chunks < LOOKS ? chunks : LOOKS;
-    for (int64_t i = 0; i < looks; i++) {
-        /* the first and the last chunk are among them */
-        int64_t chunk = looks > 1 ? (int64_t)((double)i * (double)(chunks - 1) / (double)(looks - 1)) : 0;
-        int64_t from = chunk * CHUNK, left = t->total - from;
-        TRY(tokens_read(t, from, left < CHUNK ? left : CHUNK, vocab, ids));
+    return types[t->type].name;
+}
+
+char *tokens_id_text(const struct tokens *t, int64_t id, char out[24])
+{
+    if (t->type == U64)
+        snprintf(out, 24, "%llu", (unsigned long long)id);
+    else
+        snprintf(out, 24, "%lld", (long long)id);
+    return out;
+}
+
+bool tokens_id_less(const struct tokens *t, int64_t a, int64_t b)
+{
+    return t->type == U64 ? (uint64_t)a < (uint64_t)b : a < b;
+}
+
+/* The token at `at` of the set is none of the vocabulary. */
+static status bad_id(const struct tokens *t, int64_t at, int64_t id, int64_t vocab)
+{
+    char text[24];
+    int64_t sequence = last_not_above(t->start, t->sequences + 1, at);
+    return fail(E_DATA,
+                "%s.bin: document %lld holds token %s; the vocabulary has %lld (was it made with another "
+                "tokenizer?)",
+                t->path, (long long)last_not_above(t->document, t->documents + 1, sequence),
+                tokens_id_text(t, id, text), (long long)vocab);
+}
+
+status tokens_read(const struct tokens *t, int64_t from, int64_t n, int64_t vocab, int32_t *out)
+{
+    int64_t raw[CHUNK];
+    if (vocab > INT32_MAX)
+        bug("%s: a vocabulary of %lld", t->path, (long long)vocab);
+    for (int64_t now; n > 0; from += now, out += now, n -= now) {
+        now = n < CHUNK ? n : CHUNK;
+        TRY(tokens_read_raw(t, from, now, raw));
+        for (int64_t i = 0; i < now; i++) {
+            if (raw[i] < 0 || raw[i] >= vocab)
+                return bad_id(t, from + i, raw[i], vocab);
+            out[i] = (int32_t)raw[i];
+        }
     }
     return OK;
 }

@@ -2,6 +2,7 @@
  * read where they lie. Not collective. */
 #ifndef FORMAT_TOKENS_H
 #define FORMAT_TOKENS_H
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"
 
@@ -23,9 +24,28 @@ void tokens_close(struct tokens *);
 /** Tokens [from, from+n) of the concatenation of all documents. Ids outside [0, vocab) are E_DATA
  *  with file, document and id. */
 status tokens_read(const struct tokens *, int64_t from, int64_t n, int64_t vocab, int32_t *out) MUST_USE;
-/** Are the ids inside [0, vocab)? Reads all of a set of up to 4 Mi tokens, and 512 blocks of 8192 spread
- *  over a larger one, so that a start stays short; tokens_read looks at every token that is used. E_DATA. */
-status tokens_check(const struct tokens *, int64_t vocab) MUST_USE;
+/** The same as they are stored, whether they are ids of anything or not; u64 above INT64_MAX are negative. */
+status tokens_read_raw(const struct tokens *, int64_t from, int64_t n, int64_t *out) MUST_USE;
+/** Are the ids inside [0, vocab)? Looks at the blocks of one part of `parts` in an order that spreads them over
+ *  the set, until all are seen or `seconds` have passed (at least one); *looked += tokens seen. tokens_read
+ *  looks at every token that is used. E_DATA. */
+status tokens_check(const struct tokens *, int64_t vocab, int part, int parts, double seconds,
+                    int64_t *looked) MUST_USE;
+/** What a data set holds, for people. */
+struct tokens_survey {
+    int64_t shortest, median, longest, empty; /* documents: their tokens; how many have none */
+    int64_t looked;                           /* tokens whose ids were looked at */
+    int64_t least, largest;                   /* ids among them, as tokens_read_raw gives them */
+    int n;                                    /* first ids of the set */
+    int64_t first[16];
+};
+/** Looks at ids as tokens_check does. E_DATA, E_IO. */
+status tokens_survey(const struct tokens *, double seconds, struct tokens_survey *) MUST_USE;
+/** A raw id in digits; returns out. */
+char *tokens_id_text(const struct tokens *, int64_t id, char out[24]);
+bool tokens_id_less(const struct tokens *, int64_t a, int64_t b);
+/** "u16" */
+const char *tokens_type_name(const struct tokens *);
 /** What tells this data set from another one: the size of .bin, a digest of the whole index and one of blocks of
  *  .bin. E_IO, E_DATA. */
 status tokens_identity(const struct tokens *, int64_t *bytes, uint64_t *index, uint64_t *blocks) MUST_USE;

@@ -6,7 +6,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/printable.h"
 #include "base/rng.h"
+#include "base/spread.h"
 #include "base/status.h"
 #include "tap.h"
 
@@ -388,6 +390,38 @@ static void test_numbers(void)
     ok(strcmp(text_grouped(out, INT64_MIN), "-9,223,372,036,854,775,808") == 0, "to the smallest number");
 }
 
+/* All parts together visit each number once, and the first few of them lie apart. */
+static void test_spread(void)
+{
+    bool good = true;
+    for (int64_t n = 0; n < 60; n++)
+        for (int parts = 1; parts < 9; parts++) {
+            int seen[60] = {0};
+            for (int part = 0; part < parts; part++) {
+                struct spread s = spread_begin(n, part, parts);
+                for (int64_t i; (i = spread_next(&s)) >= 0;)
+                    good &= i < n && ++seen[i] == 1;
+            }
+            for (int64_t i = 0; i < n; i++)
+                good &= seen[i] == 1;
+        }
+    ok(good, "spread: each number once, over 1 to 8 parts");
+    struct spread s = spread_begin(1000, 0, 1);
+    int tenths[10] = {0};
+    for (int i = 0; i < 20; i++)
+        tenths[spread_next(&s) / 100]++;
+    for (int i = 0; i < 10; i++)
+        good &= tenths[i] > 0 && tenths[i] < 4;
+    ok(good, "spread: the first 20 of 1000 numbers lie in all tenths");
+}
+
+static void test_mask(void)
+{
+    char text[] = "a\033[31m\tb\xff\n\xc3\xa9\xc2\x9b\x7f", latin[] = "\xe9t\xe9";
+    ok(strcmp(text_mask(text), "a?[31m\tb?\n\xc3\xa9???") == 0, "what a terminal obeys is masked");
+    ok(strcmp(text_mask(latin), "?t?") == 0, "what is no UTF-8 is masked");
+}
+
 int main(void)
 {
     if (!mkdtemp(folder))
@@ -403,6 +437,8 @@ int main(void)
     test_json_reals();
     test_log();
     test_numbers();
+    test_spread();
+    test_mask();
     rmdir(folder);
     return tap_done();
 }
