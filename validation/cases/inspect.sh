@@ -23,6 +23,11 @@ mkdir m && cp "$mixtral/config.json" m/
 sed 's/layers\.0\.self_attn\.q_proj/layers.7.self_attn.q_proj/' "$mixtral/model.safetensors" > m/model.safetensors
 ends 65 "$COPPICE" inspect m && begins 'trainable *no, because .*self_attn.q_proj' && said '^layers 1,7  *self_attn.q_proj'
 verdict $? "a tensor that is elsewhere: no, because; and its kind shows where"
+sed 's/layers\.1\.self_attn\.q_/layers.1.self_attn.X_/;s/layers\.1\.self_attn\.o_/layers.1.self_attn.q_/;s/layers\.1\.self_attn\.X_/layers.1.self_attn.o_/' \
+    "$mixtral/model.safetensors" > m/model.safetensors
+ends 65 "$COPPICE" inspect m && begins 'trainable *no' && said '^layers 0  *self_attn.q_proj.weight  *F32  *48 x 36$' &&
+    said '^layers 1  *self_attn.q_proj.weight  *F32  *36 x 48$'
+verdict $? "a layer of another shape has a line of its own"
 # An escape sequence in a key, in a path, and bytes that are no UTF-8.
 mkdir "$(printf 'e\033[31m\377')" && sed 's/{/{"\\u001b[31mred": 1,/' m/config.json > "$(printf 'e\033[31m\377')/config.json"
 escapes() {
