@@ -13,7 +13,7 @@
 #define HUGE_PAGE ((int64_t)2 << 20)
 #define PAGE 4096
 
-_Bool mem_mul_fits(int64_t a, int64_t b, int64_t *out)
+bool mem_mul_fits(int64_t a, int64_t b, int64_t *out)
 {
     return a >= 0 && b >= 0 && !__builtin_mul_overflow(a, b, out);
 }

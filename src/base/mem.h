@@ -3,6 +3,7 @@
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,7 +11,7 @@
 int64_t mem_mul(int64_t a, int64_t b);
 int64_t mem_add(int64_t a, int64_t b);
 /** a*b into *out; false on overflow or a negative factor (for numbers that come from files). */
-_Bool mem_mul_fits(int64_t a, int64_t b, int64_t *out);
+bool mem_mul_fits(int64_t a, int64_t b, int64_t *out);
 /** Zeroed memory for n things of `size` bytes; n = 0 gives a pointer that may be freed. */
 void *mem_new(int64_t n, size_t size);
 /** Grow to n things of `size` bytes (new ones are not zeroed). */

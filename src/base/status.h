@@ -24,6 +24,7 @@ typedef enum {
     E_ASKED = 79     /* stopped by RUN/stop, checkpointed: the user wants no requeue */
 } status;
 
+#define NORETURN __attribute__((noreturn))
 #define MUST_USE __attribute__((warn_unused_result))
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
 
@@ -44,6 +45,6 @@ void status_set_text(const char *text);
 /** A short name for a code: "ok", "deck", "data" ... */
 const char *status_name(status code);
 /** Our mistake or a dead device: message, backtrace, exit code E_BUG at once. */
-_Noreturn void bug(const char *format, ...) PRINTF(1, 2);
+NORETURN void bug(const char *format, ...) PRINTF(1, 2);
 
 #endif

@@ -43,6 +43,6 @@ void comm_max_f64(struct comm *, double *x, int n);
 /** Sum modulo 2^64 (weight hash). */
 uint64_t comm_sum_u64(struct comm *, uint64_t x);
 /** End the whole job now with this exit code (not collective). */
-_Noreturn void comm_abort(struct comm *, int code);
+NORETURN void comm_abort(struct comm *, int code);
 
 #endif

@@ -38,7 +38,7 @@ static const struct block *block_at(const struct dev *dev, const char *address)
     return NULL;
 }
 
-static _Noreturn void tell_fault(const struct block *b, int64_t at)
+static NORETURN void tell_fault(const struct block *b, int64_t at)
 {
     char text[128] = "";
     if (b->tell && at >= 0 && at < b->bytes)

@@ -2,6 +2,7 @@
  * to be harmless, ignored with a line, or refused by name. Not collective. */
 #ifndef FORMAT_HF_CONFIG_H
 #define FORMAT_HF_CONFIG_H
+#include <stdbool.h>
 #include "base/status.h"
 
 /* This room knows no model (src/model), so the result is a plain record of what the file says. */
@@ -9,13 +10,13 @@ struct hf_config {
     char model_type[32]; /* llama, mistral, qwen2, mixtral; written: qwen2_moe too */
     long long hidden, intermediate, layers, heads, kv_heads, head_dim, vocab, max_positions;
     double norm_eps, rope_theta;
-    _Bool rope_llama3;
+    bool rope_llama3;
     double rope_factor, rope_low, rope_high, rope_original;
-    _Bool tied, qkv_bias;
+    bool tied, qkv_bias;
     long long sliding_window; /* 0 = none; else longer sequences must be refused by the caller */
     long long experts, top_k; /* mixtral and qwen2_moe; 0 otherwise */
     long long expert_width, shared_width; /* qwen2_moe */
-    _Bool renormalise;                    /* qwen2_moe: norm_topk_prob */
+    bool renormalise;                    /* qwen2_moe: norm_topk_prob */
     int n_moe_layers;         /* mlp_only_layers, coppice_moe_layers; -1 = all or none */
     int *moe_layers;          /* ascending; owned */
     char *carried;            /* a JSON object: the file's token ids and initializer_range; owned, NULL = none */
@@ -27,7 +28,7 @@ struct hf_config {
  *  says what the model is. E_DATA: "FILE: key "x": ...". On failure there is nothing to free. */
 status hf_config_read(struct hf_config *, const char *dir, char *const *ignore, int n) MUST_USE;
 /** Does a key change nothing, whatever its value? */
-_Bool hf_key_harmless(const char *name);
+bool hf_key_harmless(const char *name);
 void hf_config_free(struct hf_config *);
 /** Write config.json into dir for a model of this shape (old form keys, float32 or bfloat16).
  *  E_DATA if the model type cannot say it, E_SPACE if it cannot be written. */

@@ -36,7 +36,7 @@ static const char *const names[] = {
     "remove_invalid_values", "renormalize_logits", "exponential_decay_length_penalty", "suppress_tokens",
     "begin_suppress_tokens", "sequence_bias", "guidance_scale", "penalty_alpha"};
 
-_Bool hf_key_harmless(const char *name)
+bool hf_key_harmless(const char *name)
 {
     static const char id[] = "_token_id"; /* of every kind of token */
     size_t n = strlen(name);

@@ -70,7 +70,7 @@ status use_flag(struct reader *r, const struct key *k, json_t *value)
 {
     if (!json_is_boolean(value))
         return refuse(r, k->name, "must be true or false");
-    *(_Bool *)member(r, k) = json_is_true(value);
+    *(bool *)member(r, k) = json_is_true(value);
     return OK;
 }
 

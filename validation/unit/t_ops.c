@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "ops.h"
 #include "tap.h"
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -291,6 +292,74 @@ static bool same_bits(view a, view b)
     return !memcmp(a.data, b.data, (size_t)(a.n[1] * a.ld) * sizeof(float));
 }
 
+static void open_device(int threads, enum dev_check mode)
+{
+    dev_close(dev);
+    if (dev_open(&dev, "cpu", 0, &(struct dev_options){.threads = threads, .check = mode}) != OK)
+        bug("no device: %s", status_text());
+}
+
+/* The largest difference, in units of the largest value. */
+static double difference(view a, view b)
+{
+    double most = 0, value = 0;
+    for (int64_t i = 0; i < elements(a); i++) {
+        double x = (double)*at(a, i / a.n[2], i % a.n[2]), y = (double)*at(b, i / b.n[2], i % b.n[2]);
+        most = fmax(most, fabs(x - y));
+        value = fmax(value, fabs(x));
+    }
+    return most > 0 ? most / value : 0;
+}
+
+/* Gradients of attention by many threads against those by one: chunks of rows against whole heads. Sums of
+ * dk and dv take another order, rows of dq do not. Threads that share two cores come in any order. */
+static void test_attention_threads(const int64_t *n, int threads)
+{
+    struct run r = {.n = n};
+    view one[3];
+    double worst = 0;
+    bool again = true;
+    open_device(1, CHECK_VALUES);
+    make(&op_attention, &r);
+    op_attention.fwd(&r);
+    op_attention.bwd(&r);
+    for (int i = 0; i < 3; i++)
+        copy_rows(one[i] = matrix(F32, r.d_in[i].n[1], r.d_in[i].n[2]), r.d_in[i]);
+    bool rows = true;
+    open_device(threads, CHECK_VALUES);
+    for (int round = 0; round < 3; round++) {
+        view was[3];
+        for (int i = 0; i < 3; i++)
+            copy_rows(was[i] = matrix(F32, r.d_in[i].n[1], r.d_in[i].n[2]), r.d_in[i]);
+        op_attention.bwd(&r);
+        rows = rows && same_bits(one[0], r.d_in[0]);
+        for (int i = 0; i < 3; i++) {
+            worst = fmax(worst, difference(one[i], r.d_in[i]));
+            again = again && (round == 0 || same_bits(was[i], r.d_in[i]));
+        }
+    }
+    double unit = EPS * (8 + sqrt((double)op_attention.terms(n)));
+    ok(rows && again && worst < unit,
+       "attention of %d threads, %lld x %lld, heads %lld/%lld of %lld: %.2f of the tolerance from one "
+       "thread's",
+       threads, (long long)n[0], (long long)n[1], (long long)n[2], (long long)n[3], (long long)n[4],
+       worst / unit);
+    release();
+}
+
+static void test_threads(void)
+{
+    static const int64_t shape[][5] = {
+        {1, 1, 2, 1, 10}, {1, 65, 2, 1, 10}, {2, 200, 4, 2, 10}, {1, 700, 6, 2, 64}, {1, 1100, 3, 1, 32}};
+    char text[256];
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
+        test_attention_threads(shape[i], 5);
+        test_attention_threads(shape[i], 64);
+    }
+    ok(check(&op_attention, (int64_t[]){2, 200, 3, 1, 10}, 0, text), "64 threads: %s", text);
+    open_device(0, CHECK_VALUES);
+}
+
 static void test_no_weight(void)
 {
     enum { R = 5, F = 37 };
@@ -359,24 +428,68 @@ static void bench(const struct op *op, const int64_t *n, double fwd, double bwd,
     release();
 }
 
+/* Of all threads, which other work on the cores does not lengthen. */
+static double cpu_seconds(void (*call)(struct run *), struct run *r)
+{
+    struct timespec from, to;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+    call(r);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+    return (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
+}
+
+static void square_gemm(struct run *r)
+{
+    dev_gemm(dev, false, false, r->saved, r->saved, false, r->slot);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Attention as a share of a hot 1024^3 GEMM, by CPU time: the three take turns; medians of the ratios. */
+static void bench_attention(const int64_t *n)
+{
+    enum { TURNS = 7, N = 1024 };
+    struct run r = {.n = n};
+    double share[2][TURNS], causal = 2.0 * (double)(n[0] * n[1] * n[2] * n[4] * (n[1] + 1));
+    make(&op_attention, &r);
+    void *pages; /* huge ones, as in training */
+    if (dev_alloc(dev, "two squares", &pages, 2 * N * N * 4, FRESH_ZERO) != OK)
+        bug("%s", status_text());
+    r.saved = view_of(pages, F32, 1, N, N);
+    r.slot = view_of((float *)pages + N * N, F32, 1, N, N);
+    fill(r.saved, 1);
+    for (int i = 0; i < TURNS; i++) {
+        square_gemm(&r);
+        double gemm = 2.0 * N * N * N / cpu_seconds(square_gemm, &r);
+        share[0][i] = 2 * causal / cpu_seconds(op_attention.fwd, &r) / gemm;
+        share[1][i] = 5 * causal / cpu_seconds(op_attention.bwd, &r) / gemm;
+    }
+    for (int i = 0; i < 2; i++)
+        qsort(share[i], TURNS, sizeof *share[i], ascending);
+    printf("attention %lld x %lld, heads %lld/%lld of %lld: %.0f %% of a GEMM's speed, backward %.0f %%\n",
+           (long long)n[0], (long long)n[1], (long long)n[2], (long long)n[3], (long long)n[4],
+           100 * share[0][TURNS / 2], 100 * share[1][TURNS / 2]);
+    fflush(stdout);
+    dev_free(dev, pages, 2 * N * N * 4);
+    release();
+}
+
 static int bench_all(void)
 {
-    enum {
-        T = 4096,
-        H = 576,
-        F = 1536,
-        V = 49152,
-        S = 512,
-        HEADS = 9,
-        KV = 3,
-        HD = 64,
-        X = 8,
-        K = 2,
-        CE_T = 512
-    };
-    double causal = 2.0 * T * HEADS * HD * (S + 1), f = sizeof(float);
+    enum { T = 4096, H = 576, F = 1536, V = 49152, S = 512, HEADS = 9, HD = 64, X = 8, K = 2, CE_T = 512 };
+    double f = sizeof(float);
     printf("%s; GEMM ceiling %.0f GFLOP/s\n", dev_about(dev), dev_ceiling_sample(dev));
-    bench(&op_attention, (int64_t[]){T / S, S, HEADS, KV, HD}, 2 * causal, 5 * causal, "GFLOP/s");
+    static const int64_t attention[][5] = {{2, 512, 8, 2, 32},
+                                           {2, 512, 9, 3, 64},
+                                           {2, 512, 4, 1, 128},
+                                           {1, 2048, 8, 2, 32},
+                                           {1, 2048, 9, 3, 64}};
+    for (size_t i = 0; i < sizeof attention / sizeof *attention; i++)
+        bench_attention(attention[i]);
     bench(&op_router_logits, (int64_t[]){T, X, H}, 2.0 * T * X * H, 0, "GFLOP/s");
     bench(&op_norm, (int64_t[]){T, H}, 2 * f * T * H, 3 * f * T * H, "GB/s");
     bench(&op_rope, (int64_t[]){T, HEADS, HD, S}, 4 * f * T * H, 4 * f * T * H, "GB/s, with a copy");
@@ -415,6 +528,7 @@ int main(int argc, char **argv)
     test_alignment();
     test_no_weight();
     test_activations();
+    test_threads();
     dev_close(dev);
     return tap_done();
 }

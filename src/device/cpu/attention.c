@@ -1,19 +1,31 @@
-/* Causal attention by tiles of ROWS queries x KEYS keys (FlashAttention: Dao et al. 2022): scores exist
+/* Causal attention by tiles of queries x keys (FlashAttention: Dao et al. 2022): scores exist
  * for one tile at a time, forward keeps a running maximum and sum per row, backward computes the
  * scores again from lse. Tiles that lie wholly in the future are never touched; masked scores of the
  * tiles on the diagonal become 0.
  *
  * Tasks write disjoint outputs, so it does not matter for the bits which thread takes which: forward
  * (sequence, head, block of rows); backward (sequence, KV head), which owns that head's dk and dv and
- * adds to them over the query heads of its group in order. */
+ * adds to them over the query heads of its group in order. Where that makes fewer tasks than threads,
+ * backward takes (query head, chunk of rows) of one sequence after the other: a task owns its rows of dq
+ * and has a dk and a dv of its own, which are then added by head and chunk in order. */
 #include "device/cpu/vmath.h"
 #include "device/cpu/wide.h"
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
-enum { ROWS = 64, KEYS = 256 };
-_Static_assert(KEYS % ROWS == 0, "a block of rows never straddles the first key of a tile");
+/* By head dimension: products over few columns want larger tiles. keys % rows = 0: a block of rows never
+ * straddles the first key of a tile. */
+enum { MOST_ROWS = 128 };
+struct tiling {
+    int64_t rows, keys;
+};
+
+static struct tiling tiling_of(int64_t head_dim)
+{
+    static const struct tiling narrow = {MOST_ROWS, 512}, wide = {64, 256};
+    return head_dim <= 32 ? narrow : wide;
+}
 
 static int64_t min(int64_t a, int64_t b)
 {
@@ -27,15 +39,21 @@ static view head_of(view v, int64_t seq, int64_t b, int64_t h, int64_t columns)
 }
 
 /* The calling thread's n-th tile. */
-static view tile_of(float *scratch, int n, int64_t rows, int64_t keys)
+static view tile_of(float *scratch, struct tiling tile, int n, int64_t rows, int64_t keys)
 {
-    int64_t tile = omp_get_thread_num() * 2 + n;
-    return (view){scratch + tile * ROWS * KEYS, F32, {1, rows, keys}, KEYS};
+    int64_t at = omp_get_thread_num() * 2 + n;
+    return (view){scratch + at * tile.rows * tile.keys, F32, {1, rows, keys}, tile.keys};
 }
 
-static float *scratch_tiles(struct dev *dev)
+/* Floats of two tiles a thread. */
+static int64_t tiles_size(struct tiling tile)
 {
-    return cpu_scratch(dev, omp_get_max_threads() * (int64_t)(2 * ROWS * KEYS * sizeof(float)));
+    return omp_get_max_threads() * 2 * tile.rows * tile.keys;
+}
+
+static float *scratch_floats(struct dev *dev, int64_t n)
+{
+    return cpu_scratch(dev, n * (int64_t)sizeof(float));
 }
 
 static void gemm(bool ta, bool tb, view a, view b, float beta, view c)
@@ -70,17 +88,18 @@ KERNEL static void online_softmax(float *s, int64_t valid, int64_t n, float scal
 }
 
 /* Output and lse of the query rows q = r0 .. r0 + q.n[1] of one head, whose keys are k and v. */
-static void fwd_block(view o, view lse, view q, view k, view v, int64_t r0, float *scratch)
+static void fwd_block(struct tiling tile, view o, view lse, view q, view k, view v, int64_t r0,
+                      float *scratch)
 {
     int64_t rows = q.n[1], head_dim = q.n[2], end = r0 + rows;
-    float max[ROWS], sum[ROWS], scale = 1 / sqrtf((float)head_dim);
+    float max[MOST_ROWS], sum[MOST_ROWS], scale = 1 / sqrtf((float)head_dim);
     for (int64_t i = 0; i < rows; i++) {
         max[i] = -INFINITY;
         sum[i] = 0;
     }
-    for (int64_t k0 = 0; k0 < end; k0 += KEYS) {
-        int64_t keys = min(KEYS, end - k0);
-        view s = tile_of(scratch, 0, rows, keys);
+    for (int64_t k0 = 0; k0 < end; k0 += tile.keys) {
+        int64_t keys = min(tile.keys, end - k0);
+        view s = tile_of(scratch, tile, 0, rows, keys);
         gemm(false, true, q, view_rows(k, k0, keys), 0, s);
         for (int64_t i = 0; i < rows; i++)
             online_softmax(f32_row(s, i), min(keys, r0 + i + 1 - k0), keys, scale, &max[i], &sum[i],
@@ -97,14 +116,15 @@ static void fwd_block(view o, view lse, view q, view k, view v, int64_t r0, floa
 /* Late blocks see the most keys: they go first. */
 static void attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view q, view k, view v)
 {
-    int64_t blocks = (a.seq + ROWS - 1) / ROWS, per_kv = a.heads / a.kv_heads;
+    struct tiling tile = tiling_of(a.head_dim);
+    int64_t blocks = (a.seq + tile.rows - 1) / tile.rows, per_kv = a.heads / a.kv_heads;
     int64_t tasks = blocks ? q.n[1] / a.seq * a.heads * blocks : 0;
-    float *scratch = scratch_tiles(dev);
+    float *scratch = scratch_floats(dev, tiles_size(tile));
 #pragma omp parallel for schedule(dynamic)
     for (int64_t task = 0; task < tasks; task++) {
         int64_t b = task / blocks / a.heads, h = task / blocks % a.heads, d = a.head_dim;
-        int64_t r0 = (blocks - 1 - task % blocks) * ROWS, rows = min(ROWS, a.seq - r0);
-        fwd_block(view_rows(head_of(o, a.seq, b, h, d), r0, rows),
+        int64_t r0 = (blocks - 1 - task % blocks) * tile.rows, rows = min(tile.rows, a.seq - r0);
+        fwd_block(tile, view_rows(head_of(o, a.seq, b, h, d), r0, rows),
                   view_rows(head_of(lse, a.seq, b, h, 1), r0, rows),
                   view_rows(head_of(q, a.seq, b, h, d), r0, rows), head_of(k, a.seq, b, h / per_kv, d),
                   head_of(v, a.seq, b, h / per_kv, d), r0, scratch);
@@ -152,11 +172,11 @@ struct head {
 };
 
 /* Query rows r0 .. against the keys k0 .. that they see: dq (+)=, dk, dv +=. */
-static void bwd_tile(const struct head *h, int64_t r0, int64_t k0, float *scratch)
+static void bwd_tile(const struct head *h, struct tiling tile, int64_t r0, int64_t k0, float *scratch)
 {
-    int64_t rows = min(ROWS, h->q.n[1] - r0), keys = min(KEYS, r0 + rows - k0);
+    int64_t rows = min(tile.rows, h->q.n[1] - r0), keys = min(tile.keys, r0 + rows - k0);
     view q = view_rows(h->q, r0, rows), d_o = view_rows(h->d_o, r0, rows), k = view_rows(h->k, k0, keys);
-    view p = tile_of(scratch, 0, rows, keys), ds = tile_of(scratch, 1, rows, keys);
+    view p = tile_of(scratch, tile, 0, rows, keys), ds = tile_of(scratch, tile, 1, rows, keys);
     float scale = 1 / sqrtf((float)q.n[2]);
     gemm(false, true, q, k, 0, p);
     gemm(false, true, d_o, view_rows(h->v, k0, keys), 0, ds);
@@ -170,48 +190,166 @@ static void bwd_tile(const struct head *h, int64_t r0, int64_t k0, float *scratc
     gemm(false, false, ds, k, k0 > 0, view_rows(h->dq, r0, rows));
 }
 
+/* The rows from .. to against all keys that they see. */
+static void bwd_rows(const struct head *h, struct tiling tile, int64_t from, int64_t to, float *scratch)
+{
+    for (int64_t k0 = 0; k0 < to; k0 += tile.keys)
+        for (int64_t r0 = k0 > from ? k0 : from; r0 < to; r0 += tile.rows)
+            bwd_tile(h, tile, r0, k0, scratch);
+}
+
 static void zero(view v)
 {
     for (int64_t r = 0; r < v.n[1]; r++)
         memset(f32_row(v, r), 0, (size_t)v.n[2] * sizeof(float));
 }
 
-static void attn_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view dv, view d_o, view o,
-                     view lse, view q, view k, view v)
+/* The arguments of a call, all in fp32. */
+struct bwd {
+    struct attn_shape a;
+    struct tiling tile;
+    view dq, dk, dv, d_o, o, lse, q, k, v;
+};
+
+/* Query head i of sequence b, with the dk and dv of its KV head. */
+static struct head query_head(const struct bwd *x, int64_t b, int64_t i)
 {
-    int64_t per_kv = a.heads / a.kv_heads, tasks = a.seq ? q.n[1] / a.seq * a.kv_heads : 0;
-    float *scratch = scratch_tiles(dev);
+    int64_t s = x->a.seq, d = x->a.head_dim, kv = i / (x->a.heads / x->a.kv_heads);
+    return (struct head){.q = head_of(x->q, s, b, i, d),
+                         .k = head_of(x->k, s, b, kv, d),
+                         .v = head_of(x->v, s, b, kv, d),
+                         .o = head_of(x->o, s, b, i, d),
+                         .lse = head_of(x->lse, s, b, i, 1),
+                         .d_o = head_of(x->d_o, s, b, i, d),
+                         .dq = head_of(x->dq, s, b, i, d),
+                         .dk = head_of(x->dk, s, b, kv, d),
+                         .dv = head_of(x->dv, s, b, kv, d)};
+}
+
+static void bwd_by_kv_heads(struct dev *dev, const struct bwd *x, int64_t tasks)
+{
+    int64_t per_kv = x->a.heads / x->a.kv_heads;
+    float *scratch = scratch_floats(dev, tiles_size(x->tile));
 #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < tasks; task++) {
-        int64_t b = task / a.kv_heads, kv = task % a.kv_heads, d = a.head_dim, s = a.seq;
-        struct head h = {.k = head_of(k, s, b, kv, d),
-                         .v = head_of(v, s, b, kv, d),
-                         .dk = head_of(dk, s, b, kv, d),
-                         .dv = head_of(dv, s, b, kv, d)};
-        zero(h.dk);
-        zero(h.dv);
-        for (int64_t i = kv * per_kv; i < (kv + 1) * per_kv; i++) {
-            h.q = head_of(q, s, b, i, d);
-            h.o = head_of(o, s, b, i, d);
-            h.d_o = head_of(d_o, s, b, i, d);
-            h.dq = head_of(dq, s, b, i, d);
-            h.lse = head_of(lse, s, b, i, 1);
-            for (int64_t k0 = 0; k0 < s; k0 += KEYS)
-                for (int64_t r0 = k0; r0 < s; r0 += ROWS)
-                    bwd_tile(&h, r0, k0, scratch);
+        int64_t b = task / x->a.kv_heads, first = task % x->a.kv_heads * per_kv;
+        for (int64_t i = first; i < first + per_kv; i++) {
+            struct head h = query_head(x, b, i);
+            if (i == first) {
+                zero(h.dk);
+                zero(h.dv);
+            }
+            bwd_rows(&h, x->tile, 0, x->a.seq, scratch);
         }
     }
+}
+
+/* Chunks first .. first + n of a sequence's rows, by all query heads: a task has its part of dk and dv,
+ * [2, seq, head_dim], at part(head, chunk). */
+struct wave {
+    int64_t b, first, n, rows; /* rows of a chunk */
+    float *parts;
+};
+
+static view part_of(const struct bwd *x, const struct wave *w, int64_t head, int64_t chunk)
+{
+    int64_t seq = x->a.seq, d = x->a.head_dim;
+    return view_of(w->parts + (head * w->n + chunk) * 2 * seq * d, F32, 2, seq, d);
+}
+
+static int64_t end_of(const struct bwd *x, const struct wave *w, int64_t chunk)
+{
+    return min(x->a.seq, (w->first + chunk + 1) * w->rows);
+}
+
+/* Late chunks see the most keys: they go first. */
+static void wave_run(const struct bwd *x, const struct wave *w, float *scratch)
+{
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t task = 0; task < w->n * x->a.heads; task++) {
+        int64_t i = task % x->a.heads, chunk = w->n - 1 - task / x->a.heads, end = end_of(x, w, chunk);
+        view part = part_of(x, w, i, chunk);
+        struct head h = query_head(x, w->b, i);
+        h.dk = view_at(part, 0);
+        h.dv = view_at(part, 1);
+        zero(view_rows(h.dk, 0, end));
+        zero(view_rows(h.dv, 0, end));
+        bwd_rows(&h, x->tile, (w->first + chunk) * w->rows, end, scratch);
+    }
+}
+
+static void row_add(float *y, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] += x[i];
+}
+
+/* dk and dv of every KV head += the parts of its query heads, by head and chunk. */
+static void wave_add(const struct bwd *x, const struct wave *w)
+{
+    int64_t seq = x->a.seq, d = x->a.head_dim, per_kv = x->a.heads / x->a.kv_heads;
+#pragma omp parallel for schedule(static)
+    for (int64_t row = 0; row < x->a.kv_heads * seq; row++) {
+        int64_t kv = row / seq, r = row % seq;
+        float *dk = f32_row(x->dk, w->b * seq + r) + kv * d, *dv = f32_row(x->dv, w->b * seq + r) + kv * d;
+        for (int64_t task = kv * per_kv * w->n; task < (kv + 1) * per_kv * w->n; task++) {
+            if (r >= end_of(x, w, task % w->n))
+                continue;
+            view part = part_of(x, w, task / w->n, task % w->n);
+            row_add(dk, f32_row(part, r), d);
+            row_add(dv, f32_row(part, seq + r), d);
+        }
+    }
+}
+
+/* Enough chunks for the threads to share them evenly though late ones are long; as many at a time as PARTS
+ * bytes hold, at least a task a thread. */
+static void bwd_by_chunks(struct dev *dev, const struct bwd *x)
+{
+    enum { TASKS = 3, PARTS = 512 << 20 };
+    int64_t threads = omp_get_max_threads(), seq = x->a.seq, heads = x->a.heads, rows = x->tile.rows;
+    int64_t blocks = (seq + rows - 1) / rows, wanted = (TASKS * threads + heads - 1) / heads;
+    struct wave w = {.rows = wanted < blocks ? blocks / wanted * rows : rows};
+    int64_t chunks = (seq + w.rows - 1) / w.rows, size = heads * 2 * seq * x->a.head_dim;
+    int64_t fit = PARTS / (size * (int64_t)sizeof(float)), least = (threads + heads - 1) / heads;
+    int64_t most = min(chunks, fit > least ? fit : least);
+    float *scratch = scratch_floats(dev, tiles_size(x->tile) + most * size);
+    w.parts = scratch + tiles_size(x->tile);
+    zero(x->dk);
+    zero(x->dv);
+    for (w.b = 0; w.b < x->q.n[1] / seq; w.b++)
+        for (w.first = 0; w.first < chunks; w.first += w.n) {
+            w.n = min(most, chunks - w.first);
+            wave_run(x, &w, scratch);
+            wave_add(x, &w);
+        }
+}
+
+static void attn_bwd(struct dev *dev, const struct bwd *x)
+{
+    int64_t tasks = x->a.seq ? x->q.n[1] / x->a.seq * x->a.kv_heads : 0;
+    if (tasks == 0 || tasks >= omp_get_max_threads())
+        bwd_by_kv_heads(dev, x, tasks);
+    else
+        bwd_by_chunks(dev, x);
 }
 
 void cpu_attn_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view dv, view d_o, view o, view lse,
                   view q, view k, view v)
 {
-    view wq = wide_view(dev, WIDE_DQ, dq, false), wk = wide_view(dev, WIDE_DK, dk, false),
-         wv = wide_view(dev, WIDE_DV, dv, false);
-    attn_bwd(dev, a, wq, wk, wv, wide_view(dev, WIDE_D_O, d_o, true), wide_view(dev, WIDE_O, o, true), lse,
-             wide_view(dev, WIDE_Q, q, true), wide_view(dev, WIDE_K, k, true),
-             wide_view(dev, WIDE_V, v, true));
-    wide_view_store(dq, wq);
-    wide_view_store(dk, wk);
-    wide_view_store(dv, wv);
+    struct bwd x = {.a = a,
+                    .tile = tiling_of(a.head_dim),
+                    .dq = wide_view(dev, WIDE_DQ, dq, false),
+                    .dk = wide_view(dev, WIDE_DK, dk, false),
+                    .dv = wide_view(dev, WIDE_DV, dv, false),
+                    .d_o = wide_view(dev, WIDE_D_O, d_o, true),
+                    .o = wide_view(dev, WIDE_O, o, true),
+                    .lse = lse,
+                    .q = wide_view(dev, WIDE_Q, q, true),
+                    .k = wide_view(dev, WIDE_K, k, true),
+                    .v = wide_view(dev, WIDE_V, v, true)};
+    attn_bwd(dev, &x);
+    wide_view_store(dq, x.dq);
+    wide_view_store(dk, x.dk);
+    wide_view_store(dv, x.dv);
 }
