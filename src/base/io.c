@@ -1,4 +1,5 @@
 #include "base/io.h"
+#include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -269,4 +270,13 @@ bool io_sync_folder(const char *path)
     io_close(fd);
     errno = error;
     return good;
+}
+
+char *io_nearest(const char *path)
+{
+    char *at = *path == '/' ? mem_text(path) : mem_format("./%s", path);
+    struct stat about;
+    while (io_stat(at, &about) != 0 && io_absent(errno) && strrchr(at, '/') > at)
+        *strrchr(at, '/') = '\0';
+    return at;
 }

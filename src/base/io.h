@@ -47,6 +47,8 @@ int64_t io_read_all(int fd, void *to, int64_t n, int64_t at);
 bool io_write_all(int fd, const void *from, int64_t n, int64_t at);
 /** Make names in a folder durable. Some network file systems refuse to sync folders: that counts as done. */
 bool io_sync_folder(const char *path);
+/** A path, or the nearest folder above it that is there. Caller frees. */
+char *io_nearest(const char *path);
 /** The errno of a name that leads to nothing: ENOENT or ENOTDIR. */
 bool io_absent(int error);
 

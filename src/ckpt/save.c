@@ -245,7 +245,10 @@ status ckpt_room(const char *run_dir, int64_t bytes, int64_t n)
 {
     struct statvfs disk;
     char each[32], there[32];
-    if (statvfs(run_dir, &disk) != 0 || disk.f_blocks == 0)
+    char *at = io_nearest(run_dir);
+    bool known = statvfs(at, &disk) == 0 && disk.f_blocks > 0;
+    free(at);
+    if (!known)
         return OK;
     double room = (double)disk.f_bavail * (double)disk.f_frsize;
     if (room >= (double)bytes * (double)n)

@@ -256,7 +256,7 @@ static status check_deck(const struct options *o)
     struct deck d;
     deck_init(&d);
     status read = read_deck(&d, o);
-    const struct start_ask ask = {.ranks = (int)o->ranks, .folder = d.run.dir, .weights = true};
+    const struct start_ask ask = {.ranks = (int)o->ranks, .folder = d.run.dir, .alone = true};
     status code = o->n_files == 0 ? read : start_check(&d, read, &ask);
     if (o->json) {
         print_json(verdict_json(&d, code));

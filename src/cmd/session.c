@@ -201,7 +201,6 @@ status session_open_net(struct session *s, bool training)
     const struct batch_section *b = &s->deck.batch;
     struct net_shape shape = {.sequence = s->deck.data.sequence,
                               .micro = b->micro,
-                              .micros = b->sequences / b->micro,
                               .imbalance = s->deck.model.moe.imbalance,
                               .training = training,
                               .seed = (uint64_t)s->deck.run.seed,

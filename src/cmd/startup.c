@@ -206,7 +206,6 @@ static status open_forward(struct net **net, struct session *s, const struct sto
 {
     struct net_shape shape = {.sequence = sequence,
                               .micro = micro,
-                              .micros = 1,
                               .imbalance = s->deck.model.moe.imbalance,
                               .training = false,
                               .activation = activation};

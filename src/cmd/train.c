@@ -234,57 +234,11 @@ static status start_loss(struct job *j)
 
 /* ---- the command ---- */
 
-/* ---- data and disk ---- */
-
-static size_t line_of(const char *text)
-{
-    size_t n = strcspn(text, "\n");
-    return n + (text[n] == '\n');
-}
-
-/* The first lines that differ. */
-static status other_data(const struct job *j, const char *then, const char *now)
-{
-    size_t n = line_of(then), m = line_of(now);
-    while (n && n == m && !strncmp(then, now, n)) {
-        then += n;
-        now += m;
-        n = line_of(then);
-        m = line_of(now);
-    }
-    status code =
-        fail(E_DATA,
-             "the data are not those that %s was trained on, so samples would repeat or be left out.\n"
-             "  then: %.*s  now:  %.*sRestore them, or --branch DIR goes on with the new ones in another "
-             "folder",
-             j->checkpoint, (int)n, n ? then : "none\n", (int)m, m ? now : "none\n");
-    if (!j->branches && (!strncmp(then, "train", 5) || !strncmp(now, "train", 5)))
-        return code;
-    log_warn("%s", status_text());
-    return OK;
-}
-
 /* Rank 0. */
 static status check_data(struct job *j)
 {
-    char *now, *then = j->index.state.data;
-    TRY(data_identity(j->s.data, &now));
-    j->trainer.state.data = now;
-    return then && *then && strcmp(then, now) != 0 ? other_data(j, then, now) : OK;
-}
-
-/* Rank 0: a disk that does not hold one checkpoint is told before the work, not after it. */
-static status check_room(const struct job *j)
-{
-    const struct checkpoint_section *c = &j->s.deck.checkpoint;
-    int64_t bytes = ckpt_bytes(&j->s.model);
-    if (!c->final && c->every.steps <= 0 && c->every.seconds <= 0)
-        return OK;
-    TRY(ckpt_room(j->s.deck.run.dir, bytes, 1));
-    if (!j->checkpoint && ckpt_room(j->s.deck.run.dir, bytes, c->keep + 1) != OK)
-        log_warn("%s, as checkpoint.keep %lld needs while it writes the next", status_text(),
-                 (long long)c->keep);
-    return OK;
+    const struct ckpt_index *from = j->checkpoint ? &j->index : NULL;
+    return start_same_data(j->s.data, from, j->checkpoint, j->branches, &j->trainer.state.data);
 }
 
 static status prepare(struct job *j, int argc, char **argv)
@@ -334,7 +288,7 @@ static status run_job(struct job *j, int argc, char **argv)
         TRY(startup_source(s, &j->origin)); /* frees the source model before the target is made */
     TRY(given_up(j));
     TRY(session_open_store(s, true));
-    TRY(comm_agree(s->comm, s->rank == 0 ? check_room(j) : OK));
+    TRY(comm_agree(s->comm, s->rank == 0 ? start_room(&s->deck, &s->model, !j->checkpoint) : OK));
     TRY(j->checkpoint ? continue_run(j) : begin_run(j));
     TRY(session_open_net(s, true));
     j->trainer.net = s->net;

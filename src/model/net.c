@@ -232,7 +232,7 @@ static status open_rope(struct net *net)
 /* A dry pass through every path tells the arena's size and what groups and regions need. */
 static status measure_and_open(struct net *net)
 {
-    struct micro_batch full = {.tokens = mem_mul(net->shape.micro, net->shape.sequence)};
+    struct micro_batch full = {.tokens = mem_mul(net->shape.micro, net->shape.sequence), .micros = 1};
     struct logits_sink nowhere = {NULL};
     dev_set_dry(net->dev, true);
     net->arena = (struct arena){.dev = net->dev};

@@ -12,7 +12,6 @@ struct net;
 struct net_shape {
     int64_t sequence; /* S */
     int64_t micro;    /* m: sequences in a micro-batch; N = m*S */
-    int64_t micros;   /* M: micro-batches in the global batch (divides aux and z) */
     double imbalance; /* rows at an expert's rank that are planned for, over the balanced number */
     bool training;    /* room for backward */
     uint64_t seed;    /* of the jitter */
@@ -25,6 +24,7 @@ struct micro_batch {
     const int32_t *ids;     /* [N] */
     const int32_t *targets; /* [N], -1 = not counted; NULL: none */
     double inv_counted;     /* 1/C of the global batch; 0 if C = 0 */
+    int64_t micros;         /* M: micro-batches in the global batch (divides aux and z) */
     int64_t sample;         /* number of its first sequence, counted from the run's beginning (D8) */
 };
 

@@ -202,6 +202,22 @@ static void check_data(struct check *c)
         check_batches(c);
 }
 
+/* Would samples repeat or be left out after this checkpoint? */
+static void check_same_data(struct check *c, const char *checkpoint)
+{
+    struct ckpt_index index;
+    struct data *data;
+    char *identity = NULL;
+    if (ckpt_index_read(&index, checkpoint) != OK)
+        return;
+    if (data_open(&data, &c->deck->data, (uint64_t)c->deck->run.seed, c->shapes.target.vocab) == OK) {
+        take(c, start_same_data(data, &index, checkpoint, c->branches, &identity), false);
+        data_close(data);
+    }
+    free(identity);
+    ckpt_index_free(&index);
+}
+
 /* ---- weights ---- */
 
 /* Every array of a source: its bytes are there and are numbers. */
@@ -232,12 +248,11 @@ static status read_plan(const struct fill_plan *plan)
 /* Are all tensors of the model in the files, in sizes and types that fit? */
 static void check_weights(struct check *c)
 {
-    struct layout alone = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
     struct model model;
     struct fill_plan plan;
-    model_open(&model, &c->shapes.target, &alone);
+    model_open(&model, &c->shapes.target, &layout_alone);
     if (take_placed(c, shapes_plan(&c->shapes, c->deck, &model, &plan))) {
-        if (c->ask->weights)
+        if (c->ask->alone)
             take_placed(c, read_plan(&plan));
         plan_free(&plan);
     }
@@ -246,68 +261,27 @@ static void check_weights(struct check *c)
 
 /* ---- the run folder ---- */
 
+/* Does a checkpoint of this model fit on the disk? */
+static void check_room(struct check *c, bool begins)
+{
+    struct model model;
+    model_open(&model, &c->shapes.target, &layout_alone);
+    take_placed(c, start_room(c->deck, &model, begins));
+    model_close(&model);
+}
+
 /* The nearest folder above that is there must be one that can be written. */
 static status can_be_made(const char *folder)
 {
-    char *at = *folder == '/' ? mem_text(folder) : mem_format("./%s", folder);
+    char *at = io_nearest(folder);
     struct stat about;
     status code = OK;
-    while (io_stat(at, &about) != 0 && errno == ENOENT && strrchr(at, '/') > at)
-        *strrchr(at, '/') = '\0';
     errno = 0;
     if (io_stat(at, &about) != 0 || (!S_ISDIR(about.st_mode) && (errno = ENOTDIR)))
         code = fail(E_SPACE, "run.dir: %s cannot be made: %s: %s", folder, at, strerror(errno));
     else if (access(at, W_OK | X_OK) != 0)
         code = fail(E_SPACE, "run.dir: %s cannot be written: %s: %s", folder, at, strerror(errno));
     free(at);
-    return code;
-}
-
-status start_continue(struct shapes *s, const struct deck *deck, const struct ckpt_index *index,
-                      const char *checkpoint)
-{
-    struct layout one = {.world = 1, .dp = 1, .tp = 1, .kv = 1, .edp = 1, .ep = 1, .etp = 1};
-    struct model m;
-    char is[96], wants[96];
-    TRY(shapes_continue(s, deck, &index->config));
-    model_open(&m, &s->target, &one);
-    status code = ckpt_fits(index, checkpoint, &m);
-    model_close(&m);
-    if (code == OK)
-        return OK;
-    return fail(
-        E_DECK,
-        "%s is of another model (%s) than the deck asks for (%s), and a run, or a branch of it, keeps its "
-        "model. To make the other one from it: a new run.dir with start.from: %s",
-        checkpoint, config_text(&index->config, is), config_text(&s->target, wants), checkpoint);
-}
-
-/* Which keys may change is only told to those whose model stays. */
-static status refuse_changes(const struct deck *deck, const struct ckpt_index *index, const char *checkpoint,
-                             const char *folder, const char *changes)
-{
-    struct shapes shapes = {0};
-    status code = start_continue(&shapes, deck, index, checkpoint);
-    shapes_free(&shapes);
-    TRY(code);
-    return fail(E_DECK,
-                "%s: keys that may not change on restart differ (--branch DIR goes on from here in "
-                "another folder, --fresh starts anew):\n%s",
-                folder, changes);
-}
-
-status start_continues(const struct deck *deck, const struct ckpt_index *index, const char *checkpoint,
-                       const char *folder)
-{
-    struct deck then;
-    const char *text = index->state.deck;
-    deck_init(&then);
-    status code = deck_parse(&then, checkpoint, text, (int64_t)strlen(text), "/");
-    char *changes = code == OK ? deck_restart_diff(deck, &then) : NULL;
-    if (changes)
-        code = refuse_changes(deck, index, checkpoint, folder, changes);
-    free(changes);
-    deck_free(&then);
     return code;
 }
 
@@ -361,6 +335,10 @@ static void check_all(struct check *c)
     check_data(c);
     if (known && !checkpoint)
         check_weights(c);
+    if (known && checkpoint && c->ask->alone && c->errors.n == 0)
+        check_same_data(c, checkpoint);
+    if (known && c->ask->alone && c->ask->folder)
+        check_room(c, !checkpoint);
     if (c->errors.n == 0)
         warn_export(c);
     free(checkpoint);

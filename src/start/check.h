@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "ckpt/ckpt.h"
+#include "data/data.h"
 #include "start/shape.h"
 
 struct start_ask {
@@ -12,7 +13,7 @@ struct start_ask {
     const char *folder; /* the run folder that train would begin or continue; NULL: the command has none */
     const char *trunk;  /* the folder that it would branch off, or NULL */
     bool fresh;         /* what is in the folder will be moved aside */
-    bool weights;       /* read all weights too: train does so anyway when it fills the model */
+    bool alone;         /* train does not follow: read all weights too, and look for room on the disk */
 };
 
 /** `read` is what deck_read returned for the deck. OK, or the code of the first mistake, and all of them in
@@ -28,6 +29,14 @@ status start_continue(struct shapes *, const struct deck *, const struct ckpt_in
  *  restart do, a line each. */
 status start_continues(const struct deck *, const struct ckpt_index *, const char *checkpoint,
                        const char *folder) MUST_USE;
+/** Are the data those that the checkpoint was trained on (index NULL: there is none)? *identity is what the
+ * next checkpoint keeps; the caller frees it. E_DATA with the first difference; of a branch, or of validation
+ *  sets, it is a warning. */
+status start_same_data(struct data *, const struct ckpt_index *, const char *checkpoint, bool branches,
+                       char **identity) MUST_USE;
+/** Is there room on the disk for a checkpoint? A warning if not for all that checkpoint.keep asks for. What a
+ *  broken save left is freed by train before it asks. E_SPACE. */
+status start_room(const struct deck *, const struct model *, bool begins) MUST_USE;
 /** "1, 2, 4 ranks": which numbers of ranks fit and leave none idle. Of a deck that was found good. Caller
  * frees. */
 char *start_ranks(const struct deck *);

@@ -17,6 +17,8 @@ struct batch {
 
 void batch_open(struct batch *, const struct layout *, int rank, int64_t sequences, int64_t micro,
                 int64_t sequence);
+/** The next step takes so many sequences: a multiple of micro, at most as many as batch_open had. */
+void batch_size(struct batch *, const struct layout *, int rank, int64_t sequences);
 void batch_close(struct batch *);
 /** Local: fetch samples [first, first+B) of the global batch that are mine, and count all targets. */
 status batch_fetch(struct batch *, struct data *, int64_t first) MUST_USE;

@@ -135,9 +135,20 @@ static status try_save(struct trainer *t, struct report *r)
 
 /* ---- one step and what follows it ---- */
 
+/* run.tokens is met, not passed: the last step is cut to the micro-batches that reach it. */
+static int64_t sequences_left(const struct trainer *t)
+{
+    int64_t all = t->batch->sequences, micro = t->batch->micro * t->sequence;
+    double left = t->run->tokens - (double)t->state.tokens;
+    int64_t micros = (int64_t)ceil(left / (double)micro);
+    return t->run->tokens > 0 && micros * t->batch->micro < all ? micros * t->batch->micro : all;
+}
+
 static status one_step(struct trainer *t, struct report *r)
 {
     double start = clock_seconds();
+    int64_t sequences = sequences_left(t);
+    batch_size(&t->fetched, &t->store->layout, t->store->rank, sequences);
     TRY(comm_agree(t->comm, batch_fetch(&t->fetched, t->data, t->state.samples)));
     clock_lap(&start);
     profile_step_begin(&r->profile, t->dev);
@@ -157,8 +168,8 @@ static status one_step(struct trainer *t, struct report *r)
                                "are as before this step",
                                (long long)update, t->stepper.report.loss, t->stepper.report.grad_norm));
     t->state.step = update;
-    t->state.samples += t->batch->sequences;
-    t->state.tokens += t->batch->sequences * t->sequence;
+    t->state.samples += sequences;
+    t->state.tokens += sequences * t->sequence;
     return OK;
 }
 
@@ -166,8 +177,8 @@ static status one_step(struct trainer *t, struct report *r)
  * and only rises. Rank 0's clock decides. COLLECTIVE. */
 static void raise_ceiling(struct trainer *t, const struct report *r)
 {
-    int64_t low =
-        comm_rank(t->comm) == 0 && isnan(ceiling_share(report_flops(t, r->step_seconds), t->ceiling));
+    int64_t low = comm_rank(t->comm) == 0 &&
+                  isnan(ceiling_share(report_flops(t, report_tokens(t), r->step_seconds), t->ceiling));
     comm_max_i64(t->comm, &low, 1);
     if (low)
         t->ceiling = fmax(t->ceiling, ceiling_sample(t->comm, t->dev));

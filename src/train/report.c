@@ -37,19 +37,24 @@ static bool writes(const struct trainer *t)
     return comm_rank(t->comm) == 0;
 }
 
+double report_tokens(const struct trainer *t)
+{
+    return (double)(t->fetched.micros * t->fetched.micro * t->sequence);
+}
+
 double report_step_tokens(const struct trainer *t)
 {
     return (double)(t->batch->sequences * t->sequence);
 }
 
-double report_flops(const struct trainer *t, double seconds)
+double report_flops(const struct trainer *t, double tokens, double seconds)
 {
-    return config_flops_per_token(&t->store->model->config, t->sequence) * report_step_tokens(t) / seconds;
+    return config_flops_per_token(&t->store->model->config, t->sequence) * tokens / seconds;
 }
 
 static double share(const struct report *r, const struct trainer *t)
 {
-    return ceiling_share(report_flops(t, r->step_seconds), t->ceiling);
+    return ceiling_share(report_flops(t, report_tokens(t), r->step_seconds), t->ceiling);
 }
 
 /* Aux loss over its smallest value (1 at perfect balance), mean over layers. */
@@ -114,7 +119,7 @@ static void show_row(struct report *r, const struct trainer *t)
         show_header(r, moe);
     r->rows++;
     text_count(tokens, (double)t->state.tokens);
-    text_grouped(rate, (int64_t)(report_step_tokens(t) / r->step_seconds));
+    text_grouped(rate, (int64_t)(report_tokens(t) / r->step_seconds));
     text_time(left, mean_step(r, t) * (double)(t->steps - t->state.step));
     if (isfinite(share(r, t)))
         snprintf(peak, sizeof peak, "%.0f", 100 * share(r, t));
@@ -152,9 +157,9 @@ static void write_metrics(const struct report *r, const struct trainer *t)
         {"max_z_loss", s->max_z},
         {"grad_norm", s->grad_norm},
         {"lr", s->rate},
-        {"tokens_per_s", report_step_tokens(t) / r->step_seconds},
+        {"tokens_per_s", report_tokens(t) / r->step_seconds},
         {"step_ms", 1e3 * r->step_seconds},
-        {"model_tflops", 1e-12 * report_flops(t, r->step_seconds)},
+        {"model_tflops", 1e-12 * report_flops(t, report_tokens(t), r->step_seconds)},
         {"mfu", share(r, t)},
         {"dropped_fraction", s->dropped_fraction},
         {"load_max_over_mean", s->load_max_over_mean},

@@ -35,6 +35,9 @@ void report_event(const struct trainer *, const char *kind, json_t *more);
 void report_status(const struct report *, const struct trainer *, const char *state);
 /** Tokens of a step; model FLOP/s of a step that takes so many seconds. */
 double report_step_tokens(const struct trainer *);
-double report_flops(const struct trainer *, double seconds);
+/** Tokens of the last step, which run.tokens may have cut. */
+double report_tokens(const struct trainer *);
+/** Model FLOP/s of so many tokens in that time. */
+double report_flops(const struct trainer *, double tokens, double seconds);
 
 #endif

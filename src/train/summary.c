@@ -111,7 +111,7 @@ static void show_profile(const struct report *r, const struct trainer *t)
     if (!p->on || p->steps < 2)
         return;
     double step = profile_median_step(p), ceiling = profile_ceiling(p, t->comm), n = (double)(p->steps - 1);
-    double flops = report_flops(t, step);
+    double flops = report_flops(t, report_step_tokens(t), step);
     char steps[48], share[32];
     json_t *ops = json_array();
     log_say(
@@ -135,7 +135,7 @@ static void show_speed(const struct report *r, const struct trainer *t, const ch
                        double all)
 {
     char steps_text[48], tokens[48], took[32], rate[32], share[32];
-    double step = r->stepping / (double)steps, flops = report_flops(t, step);
+    double step = r->stepping / (double)steps, flops = report_flops(t, report_step_tokens(t), step);
     text_grouped(rate, (int64_t)(report_step_tokens(t) / step));
     log_say("%-9s %s, %s in %s | %s tokens/s | %.3f model TFLOP/s | of the GEMM ceiling: %s", word,
             text_n(steps_text, steps, "step"),

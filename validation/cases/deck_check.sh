@@ -42,7 +42,7 @@ tells "eight mistakes of every kind in one go" 64 'deck.yaml:5:13: optimizer.lrr
     'deck.yaml:1:49: model.moe.top_k: 9 is more than' 'deck.yaml:4:30: batch.micro: 3 does not divide' \
     'deck.yaml:1:15: model.like: .*nowhere: there is no such folder' 'deck.yaml:6:16: device.type: cuda' \
     'deck.yaml:2:29: data.train: .*no.bin' 'deck.yaml:2:45: data.valid: .*neither.bin' \
-    'deck.yaml:3:22: run.dir: .*file/x: Not a directory'
+    'deck.yaml:3:22: run.dir: .*file/x cannot be made: .*file: Not a directory'
 deck "like: m, moe: {experts: 6, top_k: 3, granularity: 4}, max_positions: 8" "$data" "$run" "$batch"
 tells "mistakes of the shape together" 64 'deck.yaml:2:18: data.sequence: 16 is more than' \
     'deck.yaml:1:59: model.moe.granularity: 4 does not divide'

@@ -16,6 +16,12 @@ train() { "$COPPICE" train "$work/deck.yaml" "$@"; }
 
 ends 0 train --set run.tokens=512 && ends 0 train --set batch.sequences=8 && said 'step 8 of 12' && said ' 1.02 k '
 verdict $? "run.tokens with a larger batch ends at the tokens, not at the steps"
+
+# 512 tokens are 8 steps of 4 x 16; the next leg takes 16 x 16 = 256 a step, and its last one is cut to 64
+ends 0 train --set "run.dir=$work/cut" --set run.tokens=512 &&
+    ends 0 train --set "run.dir=$work/cut" --set run.tokens=832 --set batch.sequences=16 &&
+    grep -q '"tokens": 832' "$work/cut/status.json" && said 'step 8 of 10'
+verdict $? "the last step is cut to meet run.tokens"
 ends 0 train --set batch.sequences=2 && said 'nothing to do: step 12'
 verdict $? "and with a smaller one there is nothing to do"
 

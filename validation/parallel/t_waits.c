@@ -56,7 +56,7 @@ static status open_all(struct store *s, struct group **group, struct net **net, 
                        const struct layout *l)
 {
     struct net_shape shape = {
-        .sequence = SEQUENCE, .micro = MICRO, .micros = MICROS, .imbalance = 2, .training = true};
+        .sequence = SEQUENCE, .micro = MICRO, .imbalance = 2, .training = true};
     struct fill_plan plan;
     int64_t bytes;
     TRY(groups_open(group, comm, dev, l));

@@ -35,7 +35,7 @@ static void losses(struct net *net, struct pass *p, struct saved *s, int layer, 
     const struct moe *m = &net->config->moe;
     struct router_losses l = {.top_k = m->top_k,
                               .n = p->tokens > 0 ? (double)(p->tokens / domains(net, p)) : 1,
-                              .coeff = m->aux_coeff / (double)net->shape.micros,
+                              .coeff = m->aux_coeff / (double)p->batch->micros,
                               .told = net->at.t == 0 && p->tokens > 0};
     view load = m->aux_domain == AUX_GLOBAL ? weight(net, layer, T_ROUTER_LOAD) : view_none();
     dev_router_losses(net->dev, l, s->aux, tally(net, TALLY_LOSSES, 3),
@@ -119,7 +119,7 @@ view router_fwd(struct net *net, struct pass *p, int layer, struct saved *s, vie
 static void logits_bwd(struct net *net, struct pass *p, struct saved *s, view d_logits, view d_gate)
 {
     const struct moe *m = &net->config->moe;
-    double two = p->tokens > 0 ? 2 / ((double)net->shape.micros * (double)p->tokens) : 0;
+    double two = p->tokens > 0 ? 2 / ((double)p->batch->micros * (double)p->tokens) : 0;
     for (int64_t i = 0; i < s->aux.n[1]; i++) {
         struct range r = domain_rows(net, p, i);
         dev_router_bwd(net->dev, route_of(net), view_rows(d_logits, r.lo, r.n),
