@@ -17,6 +17,7 @@
 #include "deck/deck.h"
 #include "device/dev.h"
 #include "format/h5.h"
+#include "text/libraries.h"
 
 /* clang's __VERSION__ names it, GCC's is a number. */
 #ifdef __clang__
@@ -77,9 +78,11 @@ static void show_system(void)
 static void show_libraries(void)
 {
     unsigned xxhash = XXH_versionNumber();
-    log_say("libraries   %s, HDF5 %s, jansson %s, libyaml %s, xxHash %u.%u.%u", comm_mpi_library(),
+    char *text = text_libraries();
+    log_say("libraries   %s, HDF5 %s, jansson %s, libyaml %s, xxHash %u.%u.%u, %s", comm_mpi_library(),
             h5_version(), jansson_version_str(), deck_parser_version(), xxhash / 10000, xxhash / 100 % 100,
-            xxhash % 100);
+            xxhash % 100, text);
+    free(text);
 }
 
 int cmd_env(int argc, char **argv)

@@ -3,7 +3,7 @@
 # jansson and CUDA stand only where the facade for them is.
 src=${srcdir:-.}/src
 [ -e "$src/base/status.h" ] || { echo "Bail out! no sources in $src"; exit 1; }
-order="base layout deck device comm format model weights data eval ckpt start train cmd"
+order="base layout deck device comm format text model weights data eval ckpt start train cmd"
 
 # wrong_rooms SRC: includes of a room that stands below, of no room, or without a room
 wrong_rooms() {
@@ -40,7 +40,7 @@ expect_some() {
     [ -n "$2" ] && report ok "$1" || report "not ok" "$1"
 }
 
-echo 1..8
+echo 1..9
 expect_none "every include follows the order of rooms" "$(wrong_rooms "$src")"
 while read -r header allowed; do
     expect_none "$header only in ${allowed:-no file of src}" \
@@ -50,6 +50,7 @@ mpi\.h comm/mpi\.c
 hdf5.*\.h format/h5\.c
 yaml\.h deck/[a-z_]*\.c
 jansson\.h base/json\.h
+(pcre2|utf8proc)\.h text/[a-z_0-9]*\.c
 (cuda|cublas|cudnn|nccl).*\.h
 TABLE
 
