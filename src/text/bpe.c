@@ -257,7 +257,7 @@ static int32_t whole(const struct bpe *b, const char *word, int64_t n)
     if (!b->bytes)
         return vocab_find(b->vocab, word, n);
     for (int64_t i = 0; i < n; i++) {
-        char c[4];
+        char c[4] = {0};
         bytes_add(&text, c, utf8_put(c, bpe_character_of((unsigned char)word[i])));
     }
     int32_t id = vocab_find(b->vocab, text.at, text.n);

@@ -20,7 +20,7 @@ static inline void bytes_room(struct bytes *b, int64_t n)
 {
     if (b->n + n > b->room) {
         b->room = 2 * (b->n + n) + 64;
-        b->at = mem_grow(b->at, b->room, 1);
+        b->at = (char *)mem_grow(b->at, b->room, 1);
     }
 }
 
@@ -36,7 +36,7 @@ static inline void ids_add(struct ids *x, const int32_t *from, int64_t n)
 {
     if (x->n + n > x->room) {
         x->room = 2 * (x->n + n) + 64;
-        x->at = mem_grow(x->at, x->room, sizeof *x->at);
+        x->at = (int32_t *)mem_grow(x->at, x->room, sizeof *x->at);
     }
     if (n)
         memcpy(x->at + x->n, from, (size_t)n * sizeof *from);

@@ -8,29 +8,33 @@
 #include "text/buffer.h"
 #include "text/regex.h"
 
+enum step_kind {
+    /* normalizer */
+    STEP_PREPEND, /* text */
+    STEP_REPLACE, /* regex, text; also a decoder */
+    STEP_FORM,    /* form */
+    STEP_STRIP,   /* left, right: white space at the ends */
+    /* pre_tokenizer */
+    STEP_SPLIT,  /* regex, rule, invert */
+    STEP_SPACES, /* text instead of each space, and before the piece by `when` unless it is there */
+    /* decoder */
+    STEP_BYTES,         /* ByteLevel's characters are bytes */
+    STEP_BYTE_FALLBACK, /* <0xNN> are bytes */
+    STEP_FUSE,          /* one piece */
+    STEP_TRIM,          /* text, at most left times at the begin and right times at the end of each piece */
+    STEP_UNSPACE,       /* text is a space; the first piece's is left out, unless when = NEVER */
+};
+enum split_rule { REMOVED, ISOLATED, WITH_PREVIOUS, WITH_NEXT, CONTIGUOUS };
+enum when { NEVER, FIRST, ALWAYS }; /* FIRST: only at the begin of the whole text */
+
 /* One struct for all kinds: each uses what its comment names. */
 struct step {
-    enum step_kind {
-        /* normalizer */
-        STEP_PREPEND, /* text */
-        STEP_REPLACE, /* regex, text; also a decoder */
-        STEP_FORM,    /* form */
-        STEP_STRIP,   /* left, right: white space at the ends */
-        /* pre_tokenizer */
-        STEP_SPLIT,  /* regex, rule, invert */
-        STEP_SPACES, /* text instead of each space, and before the piece by `when` unless it is there */
-        /* decoder */
-        STEP_BYTES,         /* ByteLevel's characters are bytes */
-        STEP_BYTE_FALLBACK, /* <0xNN> are bytes */
-        STEP_FUSE,          /* one piece */
-        STEP_TRIM,    /* text, at most left times at the begin and right times at the end of each piece */
-        STEP_UNSPACE, /* text is a space; the first piece's is left out, unless when = NEVER */
-    } kind;
+    enum step_kind kind;
     struct regex *regex;
     struct bytes text;
-    enum split_rule { REMOVED, ISOLATED, WITH_PREVIOUS, WITH_NEXT, CONTIGUOUS } rule;
-    enum when { NEVER, FIRST, ALWAYS } when; /* FIRST: only at the begin of the whole text */
-    int form, left, right;                   /* form: options of utf8proc */
+    enum split_rule rule;
+    enum when when;
+    int form, left, right; /* form: options of utf8proc */
     bool invert;
 };
 
