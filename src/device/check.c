@@ -44,15 +44,6 @@ double op_begin(struct dev *dev, enum dev_op op)
     return dev->profiling ? omp_get_wtime() : 0;
 }
 
-static void count(struct dev *dev, enum dev_op op, double begin, double flops, double bytes)
-{
-    struct dev_profile_row *row = &dev->profile[op];
-    row->seconds += omp_get_wtime() - begin;
-    row->calls++;
-    row->flops += flops;
-    row->bytes += bytes;
-}
-
 static void check_outputs(struct dev *dev, const char *op, const view *outputs, int n)
 {
     char text[96];
@@ -63,12 +54,12 @@ static void check_outputs(struct dev *dev, const char *op, const view *outputs, 
     guards_verify(dev, op);
 }
 
-void op_end(struct dev *dev, enum dev_op op, double begin, double flops, double in, const view *outputs,
-            int n)
+void op_end(struct dev *dev, enum dev_op op, view shape, double begin, double flops, double in,
+            const view *outputs, int n)
 {
     dev->flops += flops;
     if (dev->profiling)
-        count(dev, op, begin, flops, in + views_bytes(outputs, n));
+        profile_count(dev, op, shape, begin, flops, in + views_bytes(outputs, n));
     if (dev->check != CHECK_NONE)
         check_outputs(dev, dev_op_name(op), outputs, n);
     dev->last = dev->running;

@@ -1,4 +1,5 @@
-/* The facade: opening, modes, profile. Memory is in memory.c, the ops themselves in op.c and ffn.c. */
+/* The facade: opening and modes. Memory is in memory.c, the profile in profile.c, the ops themselves in op.c and
+ * ffn.c. */
 #include "base/mem.h"
 #include "device/ops.h"
 #include <stdlib.h>
@@ -50,6 +51,7 @@ void dev_close(struct dev *dev)
         return;
     memory_unwatch(dev);
     dev->ops->close(dev);
+    profile_free(&dev->profile);
     free(dev);
 }
 
@@ -95,35 +97,6 @@ void dev_sync(struct dev *dev)
         return;
     dev->waits++;
     dev->ops->sync(dev);
-}
-
-/* ---- profile ---- */
-void dev_profile(struct dev *dev, bool on)
-{
-    dev->profiling = on;
-    memset(dev->profile, 0, sizeof dev->profile);
-    for (int op = 0; op < OP_COUNT; op++)
-        dev->profile[op].op = dev_op_name((enum dev_op)op);
-}
-
-static int by_time(const void *a, const void *b)
-{
-    const struct dev_profile_row *x = a, *y = b;
-    return (x->seconds < y->seconds) - (x->seconds > y->seconds);
-}
-
-int dev_profile_rows(struct dev *dev, struct dev_profile_row *rows, int max)
-{
-    struct dev_profile_row used[OP_COUNT];
-    int n = 0;
-    for (int op = 0; op < OP_COUNT; op++)
-        if (dev->profile[op].calls > 0)
-            used[n++] = dev->profile[op];
-    qsort(used, (size_t)n, sizeof *used, by_time);
-    if (n > max)
-        n = max;
-    memcpy(rows, used, (size_t)n * sizeof *used);
-    return n;
 }
 
 double dev_flops(const struct dev *dev)

@@ -89,10 +89,14 @@ void dev_download(struct dev *, void *dst, view src);       /* device -> host; w
 /** How often the host waited for the device since it was opened: downloads, sums, dev_sync. */
 int64_t dev_waits(const struct dev *);
 
-/** Time and FLOPs by op since the last reset, for run.profile. Rows sorted by time. */
-struct dev_profile_row { const char *op; int64_t calls; double seconds, flops, bytes; };
-void dev_profile(struct dev *, bool on);
-int dev_profile_rows(struct dev *, struct dev_profile_row *rows, int max);
+/** Time and FLOPs by op and shape, for run.profile: m rows of n columns of its first output (of the input where a
+ *  sum makes it small), k multiply-adds for each; all 0: shapes that found no room since dev_profile(true), which
+ *  makes room. */
+struct dev_profile_row { const char *op; int64_t m, n, k, calls; double seconds, flops, bytes; };
+enum dev_profile_by { BY_SHAPE, BY_OP }; /* BY_OP: sums over an op's shapes */
+void dev_profile(struct dev *, bool on); /* what was counted stays */
+/** Rows sorted by time, slowest first, into *out, which the caller frees; returns how many. */
+int dev_profile_rows(struct dev *, enum dev_profile_by, struct dev_profile_row **out);
 /** FLOPs executed by all ops since open (GEMM and attention). */
 double dev_flops(const struct dev *);
 

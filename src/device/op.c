@@ -47,21 +47,21 @@ void dev_colsum(struct dev *dev, view x, bool acc, view y)
 {
     WANT_FLOAT(x, x.n[1], x.n[2]);
     WANT_VECTOR(y, F32, x.n[2]);
-    RUN(colsum, (dev, x, acc, y), 0, BYTES(x), y);
+    RUN_OVER(x, colsum, (dev, x, acc, y), 0, BYTES(x), y);
 }
 
 void dev_sum(struct dev *dev, view total, view x)
 {
     WANT_VECTOR(total, F64, 1);
     WANT_ALIKE(x, x, F32);
-    RUN(sum, (dev, total, x), 0, BYTES(x), total);
+    RUN_OVER(x, sum, (dev, total, x), 0, BYTES(x), total);
 }
 
 void dev_sumsq(struct dev *dev, view total, view x)
 {
     WANT_VECTOR(total, F64, 1);
     WANT_ALIKE(x, x, F32);
-    RUN(sumsq, (dev, total, x), 0, BYTES(x), total);
+    RUN_OVER(x, sumsq, (dev, total, x), 0, BYTES(x), total);
 }
 
 bool dev_finite(struct dev *dev, view x)
@@ -70,7 +70,7 @@ bool dev_finite(struct dev *dev, view x)
     NEED(is_float(x));
     WANT_ALIKE(x, x, x.type);
     dev->waits += !dev->dry;
-    RUN_INTO(good =, finite, (dev, x), 0, BYTES(x), view_none());
+    RUN_INTO(good =, x, finite, (dev, x), 0, BYTES(x), view_none());
     return good;
 }
 
@@ -82,7 +82,7 @@ void dev_sum_parts(struct dev *dev, view out, view parts, int64_t own, view mine
     WANT_VECTOR(mine, out.type, n);
     WANT(parts, out.type, parts.n[1], n);
     NEED(own >= 0 && own < parts.n[1]);
-    RUN(sum_parts, (dev, out, parts, own, mine), 0, BYTES(parts), out);
+    RUN_OVER(parts, sum_parts, (dev, out, parts, own, mine), 0, BYTES(parts), out);
 }
 
 /* ---- embedding ---- */

@@ -84,6 +84,12 @@ struct dev_ops {
 
 enum { MAX_ARENAS = 8 };
 
+struct profile_table {
+    struct dev_profile_row *row; /* [room], by hash; op NULL: free */
+    int64_t room, used;
+    struct dev_profile_row rest[OP_COUNT]; /* of shapes that found no room */
+};
+
 struct dev {
     const struct dev_ops *ops;
     char about[160];
@@ -95,7 +101,7 @@ struct dev {
     int shown;                                /* how many ops and links are at work */
     const char *running, *last;               /* ops, for the message of a fault */
     double flops;                             /* since open */
-    struct dev_profile_row profile[OP_COUNT]; /* since dev_profile(true), by enum dev_op */
+    struct profile_table profile;             /* profile.c */
     struct arena *arenas[MAX_ARENAS];         /* open ones, whose guards the check modes look at */
     struct region *regions;                   /* alike */
     void *own;                                /* the device's: made by its open, freed by its close */
@@ -103,6 +109,9 @@ struct dev {
 
 /** "gemm" for OP_gemm. */
 const char *dev_op_name(enum dev_op);
+/** One call of an op with this shape counts; begin: omp_get_wtime() before it. */
+void profile_count(struct dev *, enum dev_op, view shape, double begin, double flops, double bytes);
+void profile_free(struct profile_table *);
 /** Faults in this device's blocks are told from now on, until the device is closed. */
 void memory_watch(const struct dev *);
 void memory_unwatch(const struct dev *);

@@ -22,43 +22,11 @@ void profile_step_begin(struct profile *p, struct dev *dev)
         dev_profile(dev, p->steps > 0);
 }
 
-static struct dev_profile_row *row_of(struct profile *p, const char *op)
-{
-    for (int i = 0; i < p->ops; i++)
-        if (strcmp(p->op[i].op, op) == 0)
-            return &p->op[i];
-    if (p->ops == PROFILE_OPS)
-        bug("more than %d kinds of op", PROFILE_OPS);
-    p->op[p->ops].op = op;
-    return &p->op[p->ops++];
-}
-
-static void add_ops(struct profile *p, struct dev *dev)
-{
-    struct dev_profile_row row[PROFILE_OPS];
-    int n = dev_profile_rows(dev, row, PROFILE_OPS);
-    for (int i = 0; i < n; i++) {
-        struct dev_profile_row *sum = row_of(p, row[i].op);
-        sum->calls += row[i].calls;
-        sum->seconds += row[i].seconds;
-        sum->flops += row[i].flops;
-        sum->bytes += row[i].bytes;
-    }
-}
-
-static int by_time(const void *a, const void *b)
-{
-    const struct dev_profile_row *x = a, *y = b;
-    return (x->seconds < y->seconds) - (x->seconds > y->seconds);
-}
-
 void profile_step_end(struct profile *p, struct comm *comm, struct dev *dev, double seconds)
 {
     if (!p->on || p->steps++ == 0)
         return;
-    add_ops(p, dev);
     dev_profile(dev, false);
-    qsort(p->op, (size_t)p->ops, sizeof *p->op, by_time);
     int64_t n = p->steps - 1;
     if (n > p->room) {
         p->room = 2 * n;

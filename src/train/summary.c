@@ -103,6 +103,44 @@ static json_t *show_op(const struct dev_profile_row *o, double steps, double ste
                      "flops", o->flops, "bytes", o->bytes);
 }
 
+/* The shapes that took the most time: m x n results of k multiply-adds each. Returns them for profile.json.
+ */
+static json_t *show_shapes(struct dev *dev, double steps)
+{
+    enum { SHOWN = 8, KEPT = 256 };
+    struct dev_profile_row *row;
+    json_t *shapes = json_array();
+    int n = dev_profile_rows(dev, BY_SHAPE, &row);
+    log_say("          op and shape m x n x k                calls/step    ms/step    GFLOP/s     GB/s");
+    for (int i = 0; i < n && i < KEPT; i++) {
+        const struct dev_profile_row *o = &row[i];
+        char shape[80];
+        snprintf(shape, sizeof shape, o->k > 0 ? "%lld x %lld x %lld" : "%lld x %lld", (long long)o->m,
+                 (long long)o->n, (long long)o->k);
+        if (i < SHOWN)
+            log_say("          %-14s %-22s %10.1f %10.1f %10.0f %8.1f", o->op,
+                    o->m || o->n ? shape : "other shapes", (double)o->calls / steps, 1e3 * o->seconds / steps,
+                    1e-9 * o->flops / o->seconds, 1e-9 * o->bytes / o->seconds);
+        json_array_append_new(shapes, json_pack("{sssIsIsIsIsfsfsf}", "op", o->op, "m", (json_int_t)o->m, "n",
+                                                (json_int_t)o->n, "k", (json_int_t)o->k, "calls",
+                                                (json_int_t)o->calls, "seconds", o->seconds, "flops",
+                                                o->flops, "bytes", o->bytes));
+    }
+    free(row);
+    return shapes;
+}
+
+static json_t *show_ops(struct dev *dev, double steps, double step, double own)
+{
+    struct dev_profile_row *row;
+    json_t *ops = json_array();
+    int n = dev_profile_rows(dev, BY_OP, &row);
+    for (int i = 0; i < n; i++)
+        json_array_append_new(ops, show_op(&row[i], steps, step, own));
+    free(row);
+    return ops;
+}
+
 /* Time by op, slowest first, and what the steps reach of the ceiling that was sampled between them.
  * COLLECTIVE. */
 static void show_profile(const struct report *r, const struct trainer *t)
@@ -113,18 +151,17 @@ static void show_profile(const struct report *r, const struct trainer *t)
     double step = profile_median_step(p), ceiling = profile_ceiling(p, t->comm), n = (double)(p->steps - 1);
     double flops = report_flops(t, report_step_tokens(t), step);
     char steps[48], share[32];
-    json_t *ops = json_array();
     log_say(
         "profile   op of rank 0     calls/step    ms/step   %% of step    GFLOP/s  %% of ceiling     GB/s");
-    for (int i = 0; i < p->ops; i++)
-        json_array_append_new(ops, show_op(&p->op[i], n, step, ceiling / comm_size(t->comm)));
+    json_t *ops = show_ops(t->dev, n, step, ceiling / comm_size(t->comm));
+    json_t *shapes = show_shapes(t->dev, n);
     log_say("          median of %s: %.0f ms, %.0f tokens/s, %.3f model TFLOP/s",
             text_n(steps, p->steps - 1, "step"), 1e3 * step, report_step_tokens(t) / step, 1e-12 * flops);
     log_say("          of the ceiling between them, %.0f GFLOP/s: %s", ceiling,
             share_text(share, flops, ceiling));
-    json_t *j = json_pack("{sIsfsfsfsfso}", "steps", (json_int_t)(p->steps - 1), "step_ms", 1e3 * step,
+    json_t *j = json_pack("{sIsfsfsfsfsoso}", "steps", (json_int_t)(p->steps - 1), "step_ms", 1e3 * step,
                           "tokens_per_s", report_step_tokens(t) / step, "model_tflops", 1e-12 * flops,
-                          "ceiling_gflops", ceiling, "ops", ops);
+                          "ceiling_gflops", ceiling, "ops", ops, "shapes", shapes);
     if (comm_rank(t->comm) != 0)
         json_decref(j);
     else if (folder_write_json(t->folder, "profile.json", j) != OK)
