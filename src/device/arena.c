@@ -8,26 +8,31 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ALIGN = 64, GUARD_WORDS = ALIGN / 8 };
 static const uint64_t MAGIC = 0x5bd1e995c0991ceull;
 
-static int64_t aligned(int64_t bytes)
+/* Bytes of a guard, and of which every block has a multiple. */
+static int64_t align(const struct dev *dev)
 {
-    return mem_add(bytes, ALIGN - 1) / ALIGN * ALIGN;
+    return dev->ops->align;
+}
+
+static int64_t aligned(const struct dev *dev, int64_t bytes)
+{
+    return mem_add(bytes, align(dev) - 1) / align(dev) * align(dev);
 }
 
 /* ---- guards ---- */
-static void guard_write(char *at, int64_t block)
+static void guard_write(const struct dev *dev, char *at, int64_t block)
 {
-    for (int i = 0; i < GUARD_WORDS; i++)
+    for (int64_t i = 0; i < align(dev) / 8; i++)
         ((uint64_t *)(void *)at)[i] = MAGIC ^ (uint64_t)block;
 }
 
 /** The size of the block that this guard belongs to, -1 if it was overwritten. */
-static int64_t guard_read(const char *at)
+static int64_t guard_read(const struct dev *dev, const char *at)
 {
     const uint64_t *word = (const void *)at;
-    for (int i = 1; i < GUARD_WORDS; i++)
+    for (int64_t i = 1; i < align(dev) / 8; i++)
         if (word[i] != word[0])
             return -1;
     return (int64_t)(word[0] ^ MAGIC);
@@ -36,20 +41,22 @@ static int64_t guard_read(const char *at)
 /** Walk the blocks in [from, to) of the arena; false if a guard is damaged. */
 static bool guards_intact(const struct arena *a, int64_t from, int64_t to)
 {
+    int64_t guard = align(a->dev);
     while (from < to) {
-        int64_t block = guard_read(a->base + from);
-        if (block < 0 || block % ALIGN != 0 || block > to - from - 2 * ALIGN)
+        int64_t block = guard_read(a->dev, a->base + from);
+        if (block < 0 || block % guard != 0 || block > to - from - 2 * guard)
             return false;
-        if (guard_read(a->base + from + ALIGN + block) != block)
+        if (guard_read(a->dev, a->base + from + guard + block) != block)
             return false;
-        from += block + 2 * ALIGN;
+        from += block + 2 * guard;
     }
     return true;
 }
 
 static bool region_intact(const struct region *r)
 {
-    return guard_read(r->data) == r->taken && guard_read(r->data + ALIGN + r->taken) == r->taken;
+    return guard_read(r->dev, r->data) == r->taken &&
+           guard_read(r->dev, r->data + align(r->dev) + r->taken) == r->taken;
 }
 
 void guards_verify(const struct dev *dev, const char *op)
@@ -75,26 +82,26 @@ void poison(void *at, int64_t bytes)
 /** Dress [at, at + bytes) for a check mode and return the block inside. */
 static char *dress(struct dev *dev, char *at, int64_t bytes)
 {
-    int64_t block = bytes - 2 * ALIGN;
+    int64_t guard = align(dev), block = bytes - 2 * guard;
     dev_show(dev);
-    guard_write(at, block);
-    guard_write(at + ALIGN + block, block);
-    poison(at + ALIGN, block);
+    guard_write(dev, at, block);
+    guard_write(dev, at + guard + block, block);
+    poison(at + guard, block);
     dev_hide(dev);
-    return at + ALIGN;
+    return at + guard;
 }
 
 /* ---- arena ---- */
-static int64_t bytes_of(dtype type, int64_t n0, int64_t n1, int64_t n2)
+static int64_t bytes_of(const struct dev *dev, dtype type, int64_t n0, int64_t n1, int64_t n2)
 {
-    return aligned(mem_mul(mem_mul(mem_mul(n0, n1), n2), dtype_size(type)));
+    return aligned(dev, mem_mul(mem_mul(mem_mul(n0, n1), n2), dtype_size(type)));
 }
 
 /** Take `bytes` more at one end (`used` is a->saved or a->scratch); NULL while measuring. */
 static char *take(struct arena *a, int64_t *used, int64_t bytes)
 {
     if (a->dev->check != CHECK_NONE)
-        bytes = mem_add(bytes, 2 * ALIGN);
+        bytes = mem_add(bytes, 2 * align(a->dev));
     *used = mem_add(*used, bytes);
     int64_t total = mem_add(a->saved, a->scratch);
     if (total > a->peak)
@@ -110,17 +117,17 @@ static char *take(struct arena *a, int64_t *used, int64_t bytes)
 
 view arena_save(struct arena *a, dtype type, int64_t n0, int64_t n1, int64_t n2)
 {
-    return view_of(take(a, &a->saved, bytes_of(type, n0, n1, n2)), type, n0, n1, n2);
+    return view_of(take(a, &a->saved, bytes_of(a->dev, type, n0, n1, n2)), type, n0, n1, n2);
 }
 
 view arena_scratch(struct arena *a, dtype type, int64_t n0, int64_t n1, int64_t n2)
 {
-    return view_of(take(a, &a->scratch, bytes_of(type, n0, n1, n2)), type, n0, n1, n2);
+    return view_of(take(a, &a->scratch, bytes_of(a->dev, type, n0, n1, n2)), type, n0, n1, n2);
 }
 
 view arena_scratch_pitched(struct arena *a, dtype type, int64_t rows, int64_t cols)
 {
-    return view_cols(arena_scratch(a, type, 1, rows, view_pitch(cols)), 0, cols);
+    return view_cols(arena_scratch(a, type, 1, rows, dev_pitch(a->dev, cols)), 0, cols);
 }
 
 int64_t arena_mark(const struct arena *a)
@@ -156,7 +163,7 @@ status arena_open(struct arena *a, struct dev *dev, int64_t bytes)
 {
     arena_close(a);
     void *base;
-    int64_t size = bytes > 0 ? aligned(bytes) : ALIGN;
+    int64_t size = aligned(dev, bytes > 0 ? bytes : 1);
     TRY(dev_alloc(dev, "the arena", &base, size, FRESH_ANY));
     *a = (struct arena){.dev = dev, .base = base, .size = size};
     enlist(dev, NULL, a);
@@ -175,7 +182,7 @@ void arena_close(struct arena *a)
 /* ---- region ---- */
 static int64_t guards_of(const struct region *r)
 {
-    return r->dev->check != CHECK_NONE ? 2 * ALIGN : 0;
+    return r->dev->check != CHECK_NONE ? 2 * align(r->dev) : 0;
 }
 
 /** Give its memory back. */
@@ -207,7 +214,7 @@ static void region_grow(struct region *r, int64_t need)
 
 view region_take(struct region *r, dtype type, int64_t n0, int64_t n1, int64_t n2)
 {
-    int64_t need = bytes_of(type, n0, n1, n2);
+    int64_t need = bytes_of(r->dev, type, n0, n1, n2);
     r->taken = need;
     if (dev_is_dry(r->dev)) {
         if (!r->data && need > r->bytes)
@@ -223,8 +230,8 @@ view region_take(struct region *r, dtype type, int64_t n0, int64_t n1, int64_t n
 
 view region_view(const struct region *r, dtype type, int64_t n0, int64_t n1, int64_t n2)
 {
-    if (bytes_of(type, n0, n1, n2) > r->taken)
-        bug("region_view: %lld bytes where %lld were taken", (long long)bytes_of(type, n0, n1, n2),
+    if (bytes_of(r->dev, type, n0, n1, n2) > r->taken)
+        bug("region_view: %lld bytes where %lld were taken", (long long)bytes_of(r->dev, type, n0, n1, n2),
             (long long)r->taken);
     return view_of(r->data ? r->data + guards_of(r) / 2 : NULL, type, n0, n1, n2);
 }

@@ -1,5 +1,5 @@
-/* The facade: opening and modes. Memory is in memory.c, the profile in profile.c, the ops themselves in op.c and
- * ffn.c. */
+/* The facade: opening and modes. Memory is in memory.c, the profile in profile.c, the ops themselves in op.c
+ * and ffn.c. */
 #include "base/mem.h"
 #include "device/ops.h"
 #include <stdlib.h>
@@ -10,7 +10,7 @@ static const struct dev_ops *const devices[] = {&dev_cpu_ops};
 const char *dev_op_name(enum dev_op op)
 {
 #define OP_TEXT(result, name, args) [OP_##name] = #name,
-    static const char *const names[] = {DEV_OPS(OP_TEXT)};
+    static const char *const names[] = {DEV_OPS(OP_TEXT) DEV_OPTIONAL_OPS(OP_TEXT)};
 #undef OP_TEXT
     return names[op];
 }
@@ -68,6 +68,18 @@ const char *dev_about(const struct dev *dev)
 int dev_threads(const struct dev *dev)
 {
     return dev->threads;
+}
+
+int64_t dev_pitch(const struct dev *dev, int64_t n)
+{
+    return n > 0 && n % dev->ops->pitch.every == 0 ? n + dev->ops->pitch.more : n;
+}
+
+int64_t dev_head_rows(const struct dev *dev, int64_t columns, dtype type)
+{
+    int64_t rows = dev->ops->head.bytes / (columns * dtype_size(type));
+    rows = rows < dev->ops->head.least ? dev->ops->head.least : rows;
+    return rows > dev->ops->head.most ? dev->ops->head.most : rows;
 }
 
 double dev_ceiling_sample(struct dev *dev)

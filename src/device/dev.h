@@ -35,10 +35,6 @@ view view_cols(view v, int64_t from, int64_t n);                      /* of a ma
 view view_at(view v, int64_t i);                                      /* matrix i of a stack */
 view view_reshape(view v, int64_t n0, int64_t n1, int64_t n2);          /* reshape a contiguous view */
 int64_t view_size(view v);                                            /* elements */
-/** Columns to allocate for n columns of F32 that GEMMs walk down: rows a multiple of 512 B apart fall into
- *  few cache sets. A weight gradient from rows of 12 KiB: 164 GFLOP/s, with a line more 184, on Zen 5; from rows of
- *  16, 5.5 and 2 KiB: 67, 116, 103 of 137 GFLOP/s, with a line more 119, 124, 121, on Zen 3. */
-int64_t view_pitch(int64_t n);
 bool view_is_none(view v);
 
 /* ---- the device ---- */
@@ -59,6 +55,10 @@ const char *dev_name(const struct dev *);
  *  2.6.3". The instruction set is that of our kernels as compiled; the library chooses its own. */
 const char *dev_about(const struct dev *);
 int dev_threads(const struct dev *);
+/** Columns to allocate for rows of n elements that GEMMs walk down. */
+int64_t dev_pitch(const struct dev *, int64_t n);
+/** Rows that a chunk of the head's logits has at most, with this many columns of a type. */
+int64_t dev_head_rows(const struct dev *, int64_t columns, dtype);
 /** GEMM ceiling: GFLOP/s of a hot 1024^3 fp32 GEMM, one sample (takes about 10 ms). */
 double dev_ceiling_sample(struct dev *);
 /** Dry mode: ops and group calls do nothing; used with a measuring arena to learn sizes. */
@@ -110,7 +110,7 @@ struct arena {
 };
 view arena_save(struct arena *, dtype, int64_t n0, int64_t n1, int64_t n2);
 view arena_scratch(struct arena *, dtype, int64_t n0, int64_t n1, int64_t n2);
-/** [rows, cols] whose rows lie view_pitch apart. */
+/** [rows, cols] whose rows lie dev_pitch apart. */
 view arena_scratch_pitched(struct arena *, dtype, int64_t rows, int64_t cols);
 int64_t arena_mark(const struct arena *);          /* of the scratch end */
 void arena_release(struct arena *, int64_t mark);
@@ -174,8 +174,8 @@ void dev_swiglu_fwd(struct dev *, view act, view gu, view weight);  /* act[R,F] 
 void dev_swiglu_bwd(struct dev *, view d_gu, view act, view d_weight, view d_act, view gu, view weight);
 
 /* ---- FFNs of E experts over rows x [R,H]; expert e has rows offs[e] .. offs[e+1] (host array) ----
- * wgu [E, 2F, H], wd [E, H, F]. A dense FFN is one expert with weight none. Composed from gemm and
- * swiglu expert by expert (device/ffn.c). `arena` gives scratch (released inside). */
+ * wgu [E, 2F, H], wd [E, H, F]. A dense FFN is one expert with weight none. A device may have its own; else it
+ * is composed from gemm and swiglu expert by expert (device/ffn.c). `arena` gives scratch (released inside). */
 void dev_expert_ffn_fwd(struct dev *, struct arena *, view y, view gu, int64_t experts, const int64_t *offs,
                         view x, view wgu, view wd, view weight, bool acc_y);   /* y [R,H] (+)=, gu [R,2F] saved */
 /** dx [R,H] (overwritten), dwgu, dwd (+)= by acc, d_weight [R] or none. gu is destroyed. */

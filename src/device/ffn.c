@@ -1,10 +1,6 @@
-/* The FFNs of E experts, forward beside backward: expert by expert and, within one, by blocks of
- * rows, so that a block's gate|up and activation are still in the last cache when the next op wants
- * them. Smaller blocks repack the weights too often: forward reached 184, 210 and 215 GFLOP/s of 230
- * with 512, 1024 and 4096 rows on a Zen 5 core (F = 1536). Scratch does not depend on the routing. */
+/* The FFNs of E experts, forward beside backward, by the device's own kernel or composed: expert by expert
+ * and, within one, by blocks of the device's expert_rows. Scratch does not depend on the routing. */
 #include "device/check.h"
-
-enum { BLOCK = 1024 };
 
 /** The rows [from, from + n) of a vector [R]; none stays none. */
 static view part(view v, int64_t from, int64_t n)
@@ -12,9 +8,16 @@ static view part(view v, int64_t from, int64_t n)
     return view_is_none(v) ? v : view_cols(view_reshape(v, 1, 1, view_size(v)), from, n);
 }
 
-static int64_t block_rows(int64_t from, int64_t end)
+static int64_t block_rows(const struct dev *dev, int64_t from, int64_t end)
 {
-    return end - from < BLOCK ? end - from : BLOCK;
+    return end - from < dev->ops->expert_rows ? end - from : dev->ops->expert_rows;
+}
+
+/** FLOPs of `products` products of every row with a matrix [H, F]. */
+static double ffn_flops(int products, int64_t experts, const int64_t *offs, view wd)
+{
+    double rows = experts > 0 ? (double)(offs[experts] - offs[0]) : 0;
+    return 2.0 * products * rows * (double)wd.n[1] * (double)wd.n[2];
 }
 
 /** What forward and backward both want. Named like an op for the messages. */
@@ -31,16 +34,14 @@ static void dev_expert_ffn(struct dev *dev, int64_t experts, const int64_t *offs
     NEED(experts == 0 || (offs[0] >= 0 && offs[experts] <= rows));
 }
 
-void dev_expert_ffn_fwd(struct dev *dev, struct arena *arena, view y, view gu, int64_t experts,
-                        const int64_t *offs, view x, view wgu, view wd, view weight, bool acc_y)
+static void composed_fwd(struct dev *dev, struct arena *arena, view y, view gu, int64_t experts,
+                         const int64_t *offs, view x, view wgu, view wd, view weight, bool acc_y)
 {
-    dev_expert_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
-    WANT_FLOAT(y, x.n[1], x.n[2]);
     int64_t mark = arena_mark(arena);
-    view act = arena_scratch_pitched(arena, gu.type, BLOCK, wd.n[2]);
+    view act = arena_scratch_pitched(arena, gu.type, dev->ops->expert_rows, wd.n[2]);
     for (int64_t e = 0; e < experts; e++)
         for (int64_t r = offs[e], n; r < offs[e + 1]; r += n) {
-            n = block_rows(r, offs[e + 1]);
+            n = block_rows(dev, r, offs[e + 1]);
             view gu_n = view_rows(gu, r, n), act_n = view_rows(act, 0, n);
             dev_gemm(dev, false, true, view_rows(x, r, n), view_at(wgu, e), false, gu_n);
             dev_swiglu_fwd(dev, act_n, gu_n, part(weight, r, n));
@@ -49,23 +50,18 @@ void dev_expert_ffn_fwd(struct dev *dev, struct arena *arena, view y, view gu, i
     arena_release(arena, mark);
 }
 
-void dev_expert_ffn_bwd(struct dev *dev, struct arena *arena, view dx, view dwgu, view dwd, view d_weight,
-                        int64_t experts, const int64_t *offs, view dy, view x, view gu, view wgu, view wd,
-                        view weight, bool acc)
+static void composed_bwd(struct dev *dev, struct arena *arena, view dx, view dwgu, view dwd, view d_weight,
+                         int64_t experts, const int64_t *offs, view dy, view x, view gu, view wgu, view wd,
+                         view weight, bool acc)
 {
-    dev_expert_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
-    WANT_STACK(dwgu, F32, experts, wgu.n[1], wgu.n[2]);
-    WANT_STACK(dwd, F32, experts, wd.n[1], wd.n[2]);
-    WANT_FLOAT(dy, x.n[1], x.n[2]);
-    WANT_FLOAT(dx, x.n[1], x.n[2]);
     int64_t mark = arena_mark(arena);
-    view act = arena_scratch_pitched(arena, gu.type, BLOCK, wd.n[2]);
-    view d_act = arena_scratch_pitched(arena, gu.type, BLOCK, wd.n[2]);
+    view act = arena_scratch_pitched(arena, gu.type, dev->ops->expert_rows, wd.n[2]);
+    view d_act = arena_scratch_pitched(arena, gu.type, dev->ops->expert_rows, wd.n[2]);
     for (int64_t e = 0; e < experts; e++) {
         bool add = acc;
         int64_t r = offs[e], n;
         do { /* also without rows: K = 0 makes the weight gradients zero unless they accumulate */
-            n = block_rows(r, offs[e + 1]);
+            n = block_rows(dev, r, offs[e + 1]);
             view gu_n = view_rows(gu, r, n), act_n = view_rows(act, 0, n), d_act_n = view_rows(d_act, 0, n);
             view x_n = view_rows(x, r, n), dy_n = view_rows(dy, r, n);
             dev_gemm(dev, false, false, dy_n, view_at(wd, e), false, d_act_n);
@@ -78,4 +74,34 @@ void dev_expert_ffn_bwd(struct dev *dev, struct arena *arena, view dx, view dwgu
         } while (r < offs[e + 1]);
     }
     arena_release(arena, mark);
+}
+
+void dev_expert_ffn_fwd(struct dev *dev, struct arena *arena, view y, view gu, int64_t experts,
+                        const int64_t *offs, view x, view wgu, view wd, view weight, bool acc_y)
+{
+    dev_expert_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
+    WANT_FLOAT(y, x.n[1], x.n[2]);
+    if (!dev->ops->expert_ffn_fwd) {
+        composed_fwd(dev, arena, y, gu, experts, offs, x, wgu, wd, weight, acc_y);
+        return;
+    }
+    RUN(expert_ffn_fwd, (dev, arena, y, gu, experts, offs, x, wgu, wd, weight, acc_y),
+        ffn_flops(3, experts, offs, wd), BYTES(x, wgu, wd), y, gu);
+}
+
+void dev_expert_ffn_bwd(struct dev *dev, struct arena *arena, view dx, view dwgu, view dwd, view d_weight,
+                        int64_t experts, const int64_t *offs, view dy, view x, view gu, view wgu, view wd,
+                        view weight, bool acc)
+{
+    dev_expert_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
+    WANT_STACK(dwgu, F32, experts, wgu.n[1], wgu.n[2]);
+    WANT_STACK(dwd, F32, experts, wd.n[1], wd.n[2]);
+    WANT_FLOAT(dy, x.n[1], x.n[2]);
+    WANT_FLOAT(dx, x.n[1], x.n[2]);
+    if (!dev->ops->expert_ffn_bwd) {
+        composed_bwd(dev, arena, dx, dwgu, dwd, d_weight, experts, offs, dy, x, gu, wgu, wd, weight, acc);
+        return;
+    }
+    RUN(expert_ffn_bwd, (dev, arena, dx, dwgu, dwd, d_weight, experts, offs, dy, x, gu, wgu, wd, weight, acc),
+        ffn_flops(6, experts, offs, wd), BYTES(dy, x, gu, wgu, wd), dx, dwgu, dwd, d_weight);
 }

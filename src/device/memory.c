@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "device/ops.h"
 
-enum { PAGE = 4096, ALIGN = 64 };
+enum { PAGE = 4096 };
 
 /* [page nobody may touch | slack, block | page nobody may touch]; the block ends where the last page begins,
  * up to its alignment. */
@@ -107,7 +107,8 @@ void dev_hide(struct dev *dev)
 static status watched_alloc(struct dev *dev, const char *what, void **out, int64_t bytes,
                             enum dev_fresh fresh)
 {
-    int64_t room = mem_add(bytes, ALIGN - 1) / ALIGN * ALIGN, pages = (room + PAGE - 1) / PAGE + 2;
+    int64_t align = dev->ops->align, room = mem_add(bytes, align - 1) / align * align,
+            pages = (room + PAGE - 1) / PAGE + 2;
     void *base;
     TRY(dev->ops->alloc(dev, &base, pages * PAGE, fresh));
     struct block *b = mem_new(1, sizeof *b);

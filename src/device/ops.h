@@ -60,8 +60,17 @@
     OP(void, clip, (struct dev *, view control, view squares, view loss, double limit))                      \
     OP(void, adamw, (struct dev *, struct adamw, view p, view m, view v, view g, view w, view control))
 
+/* Ops that a device may leave out (NULL): the facade then composes them from others. */
+#define DEV_OPTIONAL_OPS(OP)                                                                                 \
+    OP(void, expert_ffn_fwd,                                                                                 \
+       (struct dev *, struct arena *, view y, view gu, int64_t experts, const int64_t *offs, view x,         \
+        view wgu, view wd, view weight, bool acc_y))                                                         \
+    OP(void, expert_ffn_bwd,                                                                                 \
+       (struct dev *, struct arena *, view dx, view dwgu, view dwd, view d_weight, int64_t experts,          \
+        const int64_t *offs, view dy, view x, view gu, view wgu, view wd, view weight, bool acc))
+
 #define OP_NUMBER(result, name, args) OP_##name,
-enum dev_op { DEV_OPS(OP_NUMBER) OP_COUNT };
+enum dev_op { DEV_OPS(OP_NUMBER) DEV_OPTIONAL_OPS(OP_NUMBER) OP_COUNT };
 #undef OP_NUMBER
 
 /* What a device is: how it opens and holds memory, and its kernels. */
@@ -70,6 +79,14 @@ struct dev_ops {
     status (*open)(struct dev *, int node_local_rank);
     void (*close)(struct dev *);
     bool host_memory; /* the host can touch its memory */
+    int64_t align;    /* bytes: where the blocks of an arena begin; a power of two, at least 8 */
+    struct {
+        int64_t every, more; /* elements: rows whose length is a multiple of `every` are allocated so much longer */
+    } pitch;
+    struct {
+        int64_t bytes, least, most; /* logits of a chunk: at most about so many bytes, but this many rows */
+    } head;
+    int64_t expert_rows; /* of a block of a composed expert_ffn */
     status (*alloc)(struct dev *, void **, int64_t bytes, enum dev_fresh);
     void (*free)(struct dev *, void *, int64_t bytes);
     void (*upload)(struct dev *, void *dst, const void *src, int64_t bytes);
@@ -79,6 +96,7 @@ struct dev_ops {
     double (*ceiling)(struct dev *);
 #define OP_POINTER(result, name, args) result(*name) args;
     DEV_OPS(OP_POINTER)
+    DEV_OPTIONAL_OPS(OP_POINTER)
 #undef OP_POINTER
 };
 

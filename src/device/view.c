@@ -24,12 +24,6 @@ bool view_is_none(view v)
     return v.n[0] == 0 && v.n[1] == 0 && v.n[2] == 0;
 }
 
-int64_t view_pitch(int64_t n)
-{
-    enum { LINE = 16, CROWDED = 128 }; /* in elements: 64 bytes, 512 bytes */
-    return n > 0 && n % CROWDED == 0 ? n + LINE : n;
-}
-
 int64_t view_size(view v)
 {
     return mem_mul(mem_mul(v.n[0], v.n[1]), v.n[2]);

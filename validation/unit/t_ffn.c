@@ -2,7 +2,7 @@
  * forward, with an empty expert, one that needs several blocks of rows, and accumulation. */
 #include "base/mem.h"
 #include "base/rng.h"
-#include "device/dev.h"
+#include "device/ops.h"
 #include "tap.h"
 #include <math.h>
 #include <string.h>
@@ -198,6 +198,67 @@ static int64_t peak_of(struct dev *dev, const int64_t *rows)
     return a.peak;
 }
 
+/* A device of other properties, with expert FFNs of its own: they call the composed ones of the CPU. */
+static const struct dev_ops *cpu;
+static struct dev_ops other;
+static int own_calls;
+
+static void own_fwd(struct dev *dev, struct arena *arena, view y, view gu, int64_t experts,
+                    const int64_t *from, view x, view wgu, view wd, view weight, bool acc)
+{
+    own_calls++;
+    dev->ops = cpu;
+    dev_expert_ffn_fwd(dev, arena, y, gu, experts, from, x, wgu, wd, weight, acc);
+    dev->ops = &other;
+}
+
+static void own_bwd(struct dev *dev, struct arena *arena, view dx, view dwgu, view dwd, view d_weight,
+                    int64_t experts, const int64_t *from, view dy, view x, view gu, view wgu, view wd,
+                    view weight, bool acc)
+{
+    own_calls++;
+    dev->ops = cpu;
+    dev_expert_ffn_bwd(dev, arena, dx, dwgu, dwd, d_weight, experts, from, dy, x, gu, wgu, wd, weight, acc);
+    dev->ops = &other;
+}
+
+static void test_properties(struct dev *dev, struct problem *p)
+{
+    struct arena arena = {0};
+    int64_t before = peak_of(dev, offs);
+    cpu = dev->ops;
+    other = *cpu;
+    other.align = 512;
+    other.expert_rows = 100;
+    other.pitch.every = 10;
+    other.pitch.more = 6;
+    other.head.bytes = 4000;
+    other.head.most = 40;
+    dev->ops = &other;
+    ok(dev_pitch(dev, 30) == 36 && dev_pitch(dev, 31) == 31 && dev_pitch(dev, 0) == 0,
+       "pitch is the device's");
+    ok(dev_head_rows(dev, 25, F32) == 40 && dev_head_rows(dev, 25, BF16) == 40 &&
+           dev_head_rows(dev, 50, BF16) == 40 && dev_head_rows(dev, 1000, F32) == 32,
+       "rows of a head chunk are the device's");
+    int64_t peak = peak_of(dev, offs);
+    ok(peak != before && peak % other.align == 0,
+       "blocks of 100 rows, arena by 512 bytes: %lld bytes, not %lld", (long long)peak, (long long)before);
+    if (arena_open(&arena, dev, peak) != OK)
+        bug("%s", status_text());
+    test_ffn(dev, &arena, p);
+    ok(own_calls == 0, "expert FFNs are composed");
+    arena_close(&arena);
+    other.align = cpu->align;
+    other.expert_ffn_fwd = own_fwd;
+    other.expert_ffn_bwd = own_bwd;
+    if (arena_open(&arena, dev, before + peak) != OK)
+        bug("%s", status_text());
+    test_ffn(dev, &arena, p);
+    ok(own_calls > 1, "or the device's own: %d calls", own_calls);
+    arena_close(&arena);
+    dev->ops = cpu;
+}
+
 int main(void)
 {
     static struct problem p;
@@ -221,6 +282,7 @@ int main(void)
         test_ffn(dev, &arena, &p);
     }
     arena_close(&arena);
+    test_properties(dev, &p);
     dev_close(dev);
     return tap_done();
 }

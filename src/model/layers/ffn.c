@@ -11,7 +11,8 @@ static view gate_up_of(const struct net *net, struct ffn f, enum kind kind)
 
 view gate_up_save(struct net *net, const struct pass *p, int64_t n)
 {
-    return view_cols(arena_save(&net->arena, net->shape.activation, 1, p->tokens, view_pitch(n)), 0, n);
+    return view_cols(arena_save(&net->arena, net->shape.activation, 1, p->tokens, dev_pitch(net->dev, n)), 0,
+                     n);
 }
 
 void swiglu_fwd(struct net *net, struct pass *p, struct ffn f, view x_out, view gate_up, view h,

@@ -4,10 +4,6 @@
 #include "base/mem.h"
 #include "model/layers/layers.h"
 
-/* Logits of a chunk take at most about this many bytes. Every chunk reads the head and adds to its
- * gradient: with 80 rows instead of 256 the head takes a third longer. */
-static const int64_t CHUNK_BYTES = 64 << 20;
-
 static int head_layer(const struct net *net)
 {
     return net->model->n_layers - 1;
@@ -22,8 +18,7 @@ static struct range rows_of_vocabulary(const struct net *net)
 static int64_t chunk_rows(const struct net *net, int64_t tokens)
 {
     int64_t widest = (net->config->vocab + net->layout.tp - 1) / net->layout.tp;
-    int64_t most = CHUNK_BYTES / (widest * dtype_size(net->shape.activation));
-    most = most < 32 ? 32 : most > 1024 ? 1024 : most;
+    int64_t most = dev_head_rows(net->dev, widest, net->shape.activation);
     int64_t chunks = (tokens + most - 1) / most;
     return chunks > 0 ? (tokens + chunks - 1) / chunks : most;
 }

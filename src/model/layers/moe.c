@@ -25,7 +25,7 @@ void moe_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
 
     view w_gu = stack_gate_up(weight(net, layer, T_GATE_UP)), w_d = weight(net, layer, T_DOWN);
     view gu = region_take(&s->gue, net->shape.activation, 1, x->rows,
-                          view_pitch(w_gu.n[1])); /* gate|up of the rows here */
+                          dev_pitch(net->dev, w_gu.n[1])); /* gate|up of the rows here */
     view y = region_take(&net->tmp[TMP_Y], partial_type(net, net->layout.etp), 1, x->rows, h.n[2]);
     dev_expert_ffn_fwd(net->dev, &net->arena, y, view_cols(gu, 0, w_gu.n[1]), experts_here(net), x->offs, xe,
                        w_gu, w_d, view_reshape(we, 1, 1, x->rows), false);
@@ -47,7 +47,7 @@ static view experts_bwd(struct net *net, struct pass *p, int layer, struct saved
          g_gu = stack_gate_up(gradient(net, layer, T_GATE_UP));
     view xe = region_view(&s->xe, net->shape.activation, 1, x->rows, d_y.n[2]),
          we = region_view(&s->we, F32, 1, 1, x->rows);
-    view gu = region_view(&s->gue, net->shape.activation, 1, x->rows, view_pitch(w_gu.n[1]));
+    view gu = region_view(&s->gue, net->shape.activation, 1, x->rows, dev_pitch(net->dev, w_gu.n[1]));
     view d_ye = exchange_send(net, x, &net->tmp[TMP_Y], d_y, net->config->moe.top_k);
     view d_xe = region_take(&net->tmp[TMP_DX], partial_type(net, net->layout.etp), 1, x->rows, d_y.n[2]);
     dev_expert_ffn_bwd(net->dev, &net->arena, d_xe, g_gu, gradient(net, layer, T_DOWN), d_weight,
