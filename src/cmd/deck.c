@@ -62,40 +62,6 @@ static const char preface[] =
 
 /* ---- the table of keys ---- */
 
-/* What may stand for a key's value, in words. Caller frees. */
-static char *domain(const struct key *key)
-{
-    const char *unit = key->unit ? key->unit : "", *open = key->unit ? " (" : "",
-               *close = key->unit ? ")" : "";
-    const char *name = key->type == K_INT ? "integer" : "number";
-    switch (key->type) {
-    case K_INT:
-    case K_REAL:
-        if (key->max >= 1e6) /* the limits of the program, not of sense */
-            return mem_format("%s from %.10g%s%s%s", name, key->min, open, unit, close);
-        return mem_format("%s, %.10g to %.10g%s%s%s", name, key->min, key->max, open, unit, close);
-    case K_BOOL:
-    case K_MAYBE: return mem_text("true, false");
-    case K_PATH: return mem_format("path%s%s", key->choices ? ", or " : "", key->choices ? key->choices : "");
-    case K_PATHS: return mem_text("list of paths");
-    case K_NAMES: return mem_text("list of names");
-    case K_REALS: return mem_text("list of numbers");
-    case K_ITEMS: return mem_text("list of paths or {path, weight}");
-    case K_EVERY: return mem_text("steps, time, never");
-    case K_LAYERS: return mem_text("all, every N, list of layers");
-    case K_DURATION: return mem_text("auto, time");
-    case K_CHOICE:
-    case K_DECIMAL: break;
-    }
-    char *text = mem_format("%s%s", key->choices, key->type == K_DECIMAL ? "|decimal" : ""), *bar;
-    while ((bar = strchr(text, '|'))) {
-        char *longer = mem_format("%.*s, %s", (int)(bar - text), text, bar + 1);
-        free(text);
-        text = longer;
-    }
-    return text;
-}
-
 /* Help in lines of at most 100 columns. */
 static void print_wrapped(const char *text)
 {
@@ -113,7 +79,7 @@ static void print_wrapped(const char *text)
 
 static void print_plain(const struct key *key)
 {
-    char *values = domain(key);
+    char *values = deck_domain(key);
     printf("%s    %s; default %s%s\n", key->path, values, key->fallback ? key->fallback : "not given",
            key->may_change_on_restart ? "; may change on restart" : "");
     print_wrapped(key->help);
@@ -129,7 +95,7 @@ static void print_cell(const char *text)
 
 static void print_markdown_row(const struct key *key)
 {
-    char *values = domain(key);
+    char *values = deck_domain(key);
     printf("| `%s` | ", strchr(key->path, '.') + 1);
     print_cell(values);
     printf(" | %s | %s | ", key->fallback ? key->fallback : "", key->may_change_on_restart ? "yes" : "no");
@@ -157,7 +123,7 @@ static void print_markdown(const struct key *key, int n)
 
 static json_t *key_json(const struct key *key)
 {
-    char *values = domain(key);
+    char *values = deck_domain(key);
     json_t *row = json_pack("{s:s, s:s, s:s?, s:s?, s:b, s:s}", "key", key->path, "value", values, "default",
                             key->fallback, "unit", key->unit, "may_change_on_restart",
                             key->may_change_on_restart, "help", key->help);

@@ -101,22 +101,12 @@ status session_open(struct session *s, int argc, char **argv)
 
 /* ---- device and groups ---- */
 
-static enum dev_check check_mode(const char *text)
-{
-    static const char *const name[] = {
-        [CHECK_NONE] = "false", [CHECK_VALUES] = "true", [CHECK_HIDDEN] = "hidden"};
-    enum dev_check mode = CHECK_NONE;
-    while (strcmp(name[mode], text) != 0)
-        mode++;
-    return mode;
-}
-
 static status open_device(struct session *s)
 {
     const struct device_section *d = &s->deck.device;
     int64_t threads = d->threads > 0 ? d->threads : getenv("OMP_NUM_THREADS") ? 0 : host_threads(s->cores);
-    struct dev_options options = {.threads = (int)threads, .check = check_mode(d->check)};
-    return dev_open(&s->dev, d->type, comm_node_rank(s->comm), &options);
+    struct dev_options options = {.threads = (int)threads, .check = d->check};
+    return dev_open(&s->dev, choice_name(device_types, d->type), comm_node_rank(s->comm), &options);
 }
 
 /* What training order and validation depend on. Caller frees. */
@@ -175,7 +165,7 @@ status session_open_device(struct session *s)
 
 dtype session_precision(const struct session *s)
 {
-    return strcmp(s->deck.device.precision, "bf16") == 0 ? BF16 : F32;
+    return s->deck.device.precision;
 }
 
 status session_open_store(struct session *s, bool training)

@@ -116,7 +116,8 @@ static void show_model(const struct session *s)
     text_count(a, (double)config_parameters(from));
     if (!config_same_trunk(c, from))
         log_say("model     dense %s: %s, grown by %s to %s: %s parameters, %s active",
-                config_text(from, grown), a, s->deck.start.grow.method, shape, b, active);
+                config_text(from, grown), a, choice_name(grow_methods, s->deck.start.grow.method), shape, b,
+                active);
     else if (s->shapes.start == START_UPCYCLE)
         log_say("model     %s %s: %s -> %s parameters, %s active",
                 config_moe_layers(from) ? "with more experts" : "dense", shape, a, b, active);
@@ -377,11 +378,11 @@ static char *how_made(const struct session *s)
 {
     const struct moe *m = &s->shapes.target.moe;
     bool grown = !config_same_trunk(&s->shapes.target, &s->shapes.source);
-    const char *method = grown ? s->deck.start.grow.method : "";
+    const char *method = grown ? choice_name(grow_methods, s->deck.start.grow.method) : "";
     if (m->experts == 0)
         return mem_format("grown by %s", method);
     return mem_format("%s%s%s, granularity %lld", method, grown ? ", " : "",
-                      m->order == TOPK_SOFTMAX ? "topk-softmax" : "softmax-topk", (long long)m->granularity);
+                      choice_name(router_orders, (int)m->order), (long long)m->granularity);
 }
 
 /* "gain 1.083 (1.052 to 1.120 in 30 layers; theory 1 to 4), expected 1.083: off by 3.1e-07 <= 1.0e-04".

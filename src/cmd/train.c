@@ -55,12 +55,13 @@ static status open_folder(struct job *j)
  */
 static void tell_precision(const struct job *j, const struct deck *then)
 {
-    const char *was = then->device.precision, *is = j->s.deck.device.precision;
-    if (strcmp(was, is) != 0)
+    dtype was = then->device.precision, is = j->s.deck.device.precision;
+    if (was != is)
         log_say(
             "precision %s where the checkpoint was written in %s: the fp32 masters are kept, working weights "
             "are %s",
-            is, was, strcmp(is, "bf16") == 0 ? "rounded from them" : "the masters themselves");
+            choice_name(precisions, is), choice_name(precisions, was),
+            is == BF16 ? "rounded from them" : "the masters themselves");
 }
 
 /* The shape that trains: of a checkpoint its own, with the deck's keys on top, so that neither model.like nor
@@ -177,7 +178,7 @@ static void warn_horizon(const struct job *j)
 {
     const struct optimizer_section *o = &j->s.deck.optimizer;
     const struct ckpt_state *state = &j->trainer.state;
-    if (state->step >= state->horizon && strcmp(o->schedule, "constant") != 0)
+    if (state->step >= state->horizon && o->schedule != SCHEDULE_CONSTANT)
         log_warn("optimizer.lr: step %lld is behind the horizon of %lld steps, where the rate stays at "
                  "min_lr, %g: for "
                  "another one give optimizer.horizon, more than %lld%s",

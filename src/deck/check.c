@@ -144,16 +144,16 @@ static void check_moe(struct check *c)
     if (moe->experts > 0 && moe->top_k > moe->experts)
         complain(c, "model.moe.top_k", "model.moe.experts", "%lld is more than model.moe.experts: %lld",
                  (long long)moe->top_k, (long long)moe->experts);
-    if (moe->renormalise == 1 && moe->router && !strcmp(moe->router, "topk-softmax"))
+    if (moe->renormalise == 1 && moe->router == TOPK_SOFTMAX)
         complain(c, "model.moe.renormalise", NULL,
                  "has no effect with router: topk-softmax, whose weights add up to 1; use softmax-topk");
     if (moe->shared_gate && moe->shared == 0)
         complain(c, "model.moe.shared_gate", NULL,
                  "there are no shared experts to gate; give model.moe.shared");
-    if (strcmp(moe->aux_loss_domain, "micro-batch") && moe->aux_loss_coeff == 0)
+    if (moe->aux_loss_domain != AUX_MICRO_BATCH && moe->aux_loss_coeff == 0)
         complain(c, "model.moe.aux_loss_domain", "model.moe.aux_loss_coeff",
                  "%s has no effect, because model.moe.aux_loss_coeff is 0; take one of them out",
-                 moe->aux_loss_domain);
+                 choice_name(aux_domains, moe->aux_loss_domain));
     if (moe->bias_update_rate > 0 && !strcmp(deck_origin(c->d, "model.moe.aux_loss_coeff"), "default"))
         complain(c, "model.moe.bias_update_rate", NULL,
                  "balances without a loss, but model.moe.aux_loss_coeff is %g where it is not given: give it "
@@ -169,21 +169,23 @@ static void check_moe(struct check *c)
                  "there is no layer %ld; model.layers: %lld counts from 0", last, (long long)layers);
 }
 
-/* Options of a start that others leave without effect. Defaults may stand: a resolved deck gives them all. */
+/* Refuse start options that another option makes ineffective. Defaults are allowed, because a resolved deck
+ * lists every key. */
 static void check_start(struct check *c)
 {
     static const double std = 0.02;
-    const char *method = c->d->start.grow.method, *depth = c->d->start.grow.depth;
-    bool none = !strcmp(method, "none"), aki = !strncmp(method, "aki", 3);
-    bool stacks = depth && !strcmp(depth, "stack"), zero = !strcmp(c->d->start.upcycle.router, "zero");
+    enum grow_method method = c->d->start.grow.method;
+    enum grow_depth depth = c->d->start.grow.depth;
+    bool aki = method == GROW_AKI || method == GROW_AKI_PRO, zero = c->d->start.upcycle.router == ROUTER_ZERO;
     const struct {
         bool bad;
         const char *key, *why;
     } rule[] = {
-        {depth && none, "start.grow.depth", "has no effect without start.grow.method"},
-        {stacks && !strcmp(method, "aki-pro"), "start.grow.depth",
+        {depth != DEPTH_UNSET && method == GROW_NONE, "start.grow.depth",
+         "has no effect without start.grow.method"},
+        {depth == DEPTH_STACK && method == GROW_AKI_PRO, "start.grow.depth",
          "stack: aki-pro is aki with depth: interpolate; use method: aki to stack"},
-        {strcmp(c->d->start.grow.scope, "all") && !aki, "start.grow.scope",
+        {c->d->start.grow.scope != SCOPE_ALL && !aki, "start.grow.scope",
          "neurons: says what aki takes from the next layer; start.grow.method is neither aki nor aki-pro"},
         {c->d->start.upcycle.reinit == 0 && c->d->start.upcycle.reinit_std != std, "start.upcycle.reinit_std",
          "has no effect, because start.upcycle.reinit is 0; take one of them out"},
@@ -241,7 +243,7 @@ static void warn_router(const struct deck *d)
 {
     const struct moe_section *m = &d->model.moe;
     bool random = d->start.from && strcmp(d->start.from, "random") == 0;
-    bool topk_first = !m->router || strcmp(m->router, "topk-softmax") == 0;
+    bool topk_first = m->router != SOFTMAX_TOPK;
     if (m->experts > 0 && !random && topk_first && m->granularity == 1 && m->aux_loss_coeff <= 0 &&
         m->z_loss_coeff <= 0 && m->max_z_loss_coeff <= 0)
         log_warn(

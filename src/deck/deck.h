@@ -4,6 +4,7 @@
 #ifndef DECK_DECK_H
 #define DECK_DECK_H
 #include "base/status.h"
+#include "deck/choices.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,13 +41,14 @@ struct run_section {
 struct moe_section {        /* unset: -1, NULL; the keys without the remark have defaults */
     int64_t experts, top_k; /* unset: as `like` says */
     int64_t granularity;
-    char *router;    /* unset | topk-softmax | softmax-topk */
+    int router;      /* -1 unset, enum router_order */
     int renormalise; /* -1 unset, 0, 1 */
     char *layers;    /* unset | all | every N | "0,2,5" (ascending; a list is kept as text) */
-    char *capacity;  /* dropless | a decimal of at most six places, as written */
-    char *capacity_rule, *capacity_policy;
+    struct decimal capacity; /* dropless is the only word */
+    enum capacity_rule capacity_rule;
+    enum capacity_policy capacity_policy;
     double aux_loss_coeff, z_loss_coeff, max_z_loss_coeff;
-    char *aux_loss_domain; /* micro-batch | sequence | global */
+    enum aux_domain aux_loss_domain;
     double jitter, bias_update_rate;
     int64_t shared;
     bool shared_gate;
@@ -63,22 +65,25 @@ struct model_section { /* unset: -1, NULL; spelled-out keys override `like` */
 struct start_section {
     char *from; /* NULL = model.like; "random"; a directory or checkpoint (absolute) */
     struct {
-        char *method, *depth,
-            *scope; /* none | fpi | aki | aki-pro; NULL unset | stack | interpolate; all | neurons */
+        enum grow_method method;
+        enum grow_depth depth; /* may be DEPTH_UNSET */
+        enum grow_scope scope;
     } grow;
     struct {
-        char *router; /* copy | normal | zero */
+        enum router_init router;
         double router_std;
         struct paths parents;
         double noise, reinit, reinit_std;
-        char *weight_scale; /* auto | down | none | a decimal */
+        struct decimal weight_scale; /* words: enum weight_scale */
     } upcycle;
 };
 struct parallel_section {
     int64_t tensor, expert, expert_tensor;
 };
 struct device_section {
-    char *type, *precision, *check; /* false | true | hidden */
+    enum device_type type;
+    dtype precision;
+    enum dev_check check;
     int64_t threads;
 };
 struct data_section {
@@ -92,7 +97,7 @@ struct batch_section {
 };
 struct optimizer_section {
     double lr, min_lr;
-    char *schedule;
+    enum schedule schedule;
     int64_t warmup, horizon; /* 0 = the first leg's steps */
     double weight_decay;
     struct reals betas;
@@ -144,12 +149,12 @@ struct key {
         K_EVERY,
         K_LAYERS,
         K_DURATION,
-        K_DECIMAL /* a word or a positive decimal, kept as text so that it stays exact */
+        K_DECIMAL /* a word, or a positive decimal that is kept exactly */
     } type;
     size_t offset;
     double min, max; /* inclusive, of numbers */
     const char *unit, *fallback /* as YAML text; NULL = unset */, *help;
-    const char *choices; /* "a|b|c"; of a path, duration, decimal: words that are taken as they are */
+    const struct choice *words; /* that may stand for it; of a path, duration, decimal: besides others */
     bool may_change_on_restart;
 };
 const struct key *deck_keys(int *n);
@@ -176,13 +181,14 @@ int64_t deck_steps(const struct deck *);
 char *deck_resolved(const struct deck *);
 /** Differences in keys that may not change on restart; NULL if none, else lines (caller frees). */
 char *deck_restart_diff(const struct deck *now, const struct deck *then);
+/** What may stand for a key's value, in words. Caller frees. */
+char *deck_domain(const struct key *);
 /** The value of key `i` as YAML text, "~" if unset. Caller frees. */
 char *deck_value(const struct deck *, int i);
 /** "FILE:LINE:COLUMN" of a key's value, for messages of later checks; "--set", or "default" if it
  *  was not given. */
 const char *deck_origin(const struct deck *, const char *path);
-/** Where the mistake stands that a message tells: the origin of the first key named in it that was given;
- *  NULL if it names none. */
+/** Position of the first key named in `message` that the user gave; NULL if there is none. */
 const char *deck_where(const struct deck *, const char *message);
 /** Of libyaml. */
 const char *deck_parser_version(void);

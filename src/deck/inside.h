@@ -34,8 +34,6 @@ void paths_free(struct paths *);
 char *value_text(const struct key *, const char *name, const struct scalar *, struct errors *);
 /** Back to the default. */
 void value_reset(struct deck *, int key);
-/** "expected an integer": for the message about a value that is something else. */
-const char *value_expected(const struct key *);
 /** One item's path, and its weight; false with an error added. `name` is for the message. */
 bool item_set_path(char **path, const char *name, const struct scalar *, struct errors *);
 bool item_set_weight(double *weight, const char *name, const struct scalar *, struct errors *);
@@ -43,8 +41,46 @@ void items_free(struct data_items *);
 /** Where key i came from, as deck_origin. */
 const char *value_origin(const struct deck *, int key);
 void value_set_origin(struct deck *, int key, const char *where); /* NULL = default; copied */
-/** The whole of `text` is a decimal number, finite and in range of a double. */
+/* ---- types.c, set.c: what a type of key can do ---- */
+struct cell { /* a value, and what it is set from */
+    const struct key *key;
+    void *slot;
+    const struct scalar *at;
+    struct errors *errors;
+};
+typedef bool setter(const struct cell *); /* false with an error added, or the value is set */
+setter set_int, set_real, set_bool, set_maybe, set_choice, set_path, set_reals, set_paths, set_items,
+    set_every, set_duration, set_layers, set_decimal;
+struct type {
+    setter *set;
+    void (*write)(char **text, const struct cell *); /* as YAML */
+    const void *unset;                               /* NULL: it always has a value */
+    size_t size;                                     /* of unset */
+    void (*release)(void *slot);                     /* free what it owns */
+    const char *(*path)(const void *slot, int i);    /* the i-th path that it holds, NULL behind the last */
+    const char *expected, *domain;                   /* for messages, for the help; NULL: the key's words */
+    enum { NO_LIST, LIST_NUMBERS, LIST_PATHS, LIST_ITEMS } list; /* which YAML list may stand for it */
+    bool unquoted;                                               /* quotes around it are a mistake */
+    bool ranged;                                                 /* the help gives its range */
+};
+const struct type *type_of(const struct key *);
+/** Free what a value owns and make it the "unset" of its type. */
+void type_clear(const struct key *, void *slot);
+/** Is a value that has no default not given? */
+bool type_is_unset(const struct key *, const void *slot);
+/** "expected an integer": for the message about a value that is something else. */
+const char *type_expected(const struct key *, char out[160]);
+
+/* ---- number.c: a whole text as a number; false if it is none ---- */
+bool number_int(const char *text, int64_t *out);
+/** A decimal number, finite and in range of a double. */
 bool number_real(const char *text, double *out);
+/** "90s", "30min", "1.5h", "1d" in seconds. */
+bool number_seconds(const char *text, double *out);
+/** A number as short as it can be read back exactly. */
+void number_add_real(char **text, double x);
+/** In the largest unit that leaves a whole number: 2h, not 7200s. */
+void number_add_seconds(char **text, double s);
 
 /* ---- parse.c ---- */
 /** Read a whole deck; `file` is for positions. */

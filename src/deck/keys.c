@@ -13,6 +13,11 @@
 #define RESTART_NO false
 #define RESTART_YES true
 
+static const struct choice all_word[] = {{"all", 0}, {NULL, -1}},
+                           dropless_word[] = {{"dropless", 0}, {NULL, -1}},
+                           random_word[] = {{"random", 0}, {NULL, -1}},
+                           auto_word[] = {{"auto", 0}, {NULL, -1}}, never_word[] = {{"never", 0}, {NULL, -1}};
+
 /* clang-format off */
 static const struct key table[] = {
     /* run */
@@ -32,7 +37,7 @@ static const struct key table[] = {
      "Time and FLOP rate of every kind of operation in the summary.", NULL, RESTART_YES},
     {"run.time_limit", K_DURATION, AT(run.time_limit), 1, 1e9, "s", "auto",
      "Save and leave with code 75 in time before this much of the leg has passed, from its start: 90s, "
-     "30min, 2h, 1d. The end of the Slurm job holds too, if it is earlier; auto: it alone.", "auto", RESTART_YES},
+     "30min, 2h, 1d. The end of the Slurm job holds too, if it is earlier; auto: it alone.", auto_word, RESTART_YES},
 
     /* model */
     {"model.like", K_PATH, AT(model.like), 0, 0, NULL, NULL,
@@ -84,21 +89,21 @@ static const struct key table[] = {
     {"model.moe.router", K_CHOICE, AT(model.moe.router), 0, 0, NULL, NULL,
      "topk-softmax: softmax over the chosen k (Mixtral); upcycling then changes nothing at granularity "
      "1. softmax-topk: softmax over all experts, then choose. Not given: topk-softmax.",
-     "topk-softmax|softmax-topk", RESTART_NO},
+     router_orders, RESTART_NO},
     {"model.moe.renormalise", K_MAYBE, AT(model.moe.renormalise), 0, 0, NULL, NULL,
      "softmax-topk: divide the chosen weights by their sum. Not given: false.", NULL, RESTART_NO},
     {"model.moe.layers", K_LAYERS, AT(model.moe.layers), 0, 1023, NULL, NULL,
      "Which layers are MoE: all, every 2 (layers 0, 2, 4, ..., as Megatron), or a list such as [0, 2, "
-     "5], counted from 0. Not given: as `like`, else all.", "all", RESTART_NO},
+     "5], counted from 0. Not given: as `like`, else all.", all_word, RESTART_NO},
     {"model.moe.capacity", K_DECIMAL, AT(model.moe.capacity), 0, 4096, NULL, "dropless",
      "dropless, or the capacity factor CF, a decimal such as 1.25: an expert keeps at most "
-     "ceil(N*k/X*CF) assignments of a micro-batch of N tokens.", "dropless", RESTART_NO},
+     "ceil(N*k/X*CF) assignments of a micro-batch of N tokens.", dropless_word, RESTART_NO},
     {"model.moe.capacity_rule", K_CHOICE, AT(model.moe.capacity_rule), 0, 0, NULL, "assignments",
      "assignments: ceil(N*k/X*CF) as Megatron counts; tokens: ceil(N/X*CF) as the upcycling paper does.",
-     "assignments|tokens", RESTART_NO},
+     capacity_rules, RESTART_NO},
     {"model.moe.capacity_policy", K_CHOICE, AT(model.moe.capacity_policy), 0, 0, NULL, "position",
      "Which assignments an overfull expert keeps: the first by position, or those of highest "
-     "probability.", "position|probability", RESTART_NO},
+     "probability.", capacity_policies, RESTART_NO},
     {"model.moe.aux_loss_coeff", K_REAL, AT(model.moe.aux_loss_coeff), 0, 1e3, NULL, "0.01",
      "Coefficient of the load-balancing loss X*sum(f_e*P_e), per layer, summed over layers; 1 at "
      "perfect balance. Megatron: the same number (--moe-aux-loss-coeff). Hugging Face pools the layers "
@@ -113,7 +118,7 @@ static const struct key table[] = {
      NULL, RESTART_NO},
     {"model.moe.aux_loss_domain", K_CHOICE, AT(model.moe.aux_loss_domain), 0, 0, NULL, "micro-batch",
      "What the load-balancing loss balances: each micro-batch, each sequence, or the global batch "
-     "(f_e is then that of the step before; even at the first step).", "micro-batch|sequence|global",
+     "(f_e is then that of the step before; even at the first step).", aux_domains,
      RESTART_NO},
     {"model.moe.bias_update_rate", K_REAL, AT(model.moe.bias_update_rate), 0, 10, NULL, "0",
      "Loss-free balancing: a bias on each expert's logit, for the choice alone, that moves by this "
@@ -137,22 +142,22 @@ static const struct key table[] = {
     {"start.from", K_PATH, AT(start.from), 0, 0, NULL, NULL,
      "Where the weights come from: a Hugging Face directory, or random. A dense model becomes a MoE "
      "model on the way. `start: random` and `start: PATH` are short for it. Not given: model.like.",
-     "random", RESTART_NO},
+     random_word, RESTART_NO},
     {"start.grow.method", K_CHOICE, AT(start.grow.method), 0, 0, NULL, "none",
      "How a smaller dense model is grown to the sizes under `model`, before it is upcycled. fpi: new units "
      "are copies, and what reads them divides (the logits stay when hidden grows by a whole factor and no "
      "layers are added). aki: new units are the next layer's. aki-pro: aki with depth: interpolate. Used "
-     "only where the sizes differ.", "none|fpi|aki|aki-pro", RESTART_NO},
+     "only where the sizes differ.", grow_methods, RESTART_NO},
     {"start.grow.depth", K_CHOICE, AT(start.grow.depth), 0, 0, NULL, NULL,
      "Layer l of L2 grown from L1 is layer l mod L1 (stack) or floor(l*L1/L2) (interpolate). Not given: "
-     "stack; aki-pro: interpolate.", "stack|interpolate", RESTART_NO},
+     "stack; aki-pro: interpolate.", grow_depths, RESTART_NO},
     {"start.grow.scope", K_CHOICE, AT(start.grow.scope), 0, 0, NULL, "all",
      "aki: which new units are the next layer's: all rows, or those of neurons (FFN and heads) only, so "
-     "that o and down copy their own layer's.", "all|neurons", RESTART_NO},
+     "that o and down copy their own layer's.", grow_scopes, RESTART_NO},
     {"start.upcycle.router", K_CHOICE, AT(start.upcycle.router), 0, 0, NULL, "copy",
      "Rows of the new routers. copy: one drawn row for all experts that make up one dense FFN (virtual "
      "groups; top_k must then be a multiple of granularity), or the row of the expert that was copied, if "
-     "the start has experts already; normal: each row drawn; zero.", "copy|normal|zero", RESTART_NO},
+     "the start has experts already; normal: each row drawn; zero.", router_inits, RESTART_NO},
     {"start.upcycle.router_std", K_REAL, AT(start.upcycle.router_std), 0, 100, NULL, "0.02",
      "Standard deviation of the new routers' weights.", NULL, RESTART_NO},
     {"start.upcycle.parents", K_PATHS, AT(start.upcycle.parents), 0, 0, NULL, NULL,
@@ -173,7 +178,7 @@ static const struct key table[] = {
      "How copied experts are scaled so that their sum is as large as the dense FFN: by a, which is "
      "experts x granularity / top_k for softmax-topk without renormalisation, else granularity. auto: "
      "a^(1/3) on gate, up and down; down: all of a on down; none; or a itself, again as a^(1/3).",
-     "auto|down|none", RESTART_NO},
+     weight_scales, RESTART_NO},
 
     /* parallel */
     {"parallel.tensor", K_INT, AT(parallel.tensor), 1, 1 << 16, "ranks", "1",
@@ -186,16 +191,16 @@ static const struct key table[] = {
 
     /* device */
     {"device.type", K_CHOICE, AT(device.type), 0, 0, NULL, "cpu",
-     "What computes.", "cpu|cuda", RESTART_YES},
+     "What computes.", device_types, RESTART_YES},
     {"device.precision", K_CHOICE, AT(device.precision), 0, 0, NULL, "fp32",
      "Stored working weights and activations. Master weights, moments, gradients, router and losses are "
-     "fp32 whatever this says.", "fp32|bf16", RESTART_YES},
+     "fp32 whatever this says.", precisions, RESTART_YES},
     {"device.threads", K_INT, AT(device.threads), 0, 4096, "threads", "0",
      "OpenMP threads of a rank. 0 = the cores it may use / the ranks that share them.", NULL, RESTART_YES},
     {"device.check", K_CHOICE, AT(device.check), 0, 0, NULL, "false",
      "Check every operation: poisoned memory, guards, finite results. hidden: device memory is also "
      "unreadable for the host outside operations. Slow; for finding faults.",
-     "false|true|hidden", RESTART_YES},
+     dev_checks, RESTART_YES},
 
     /* data */
     {"data.sequence", K_INT, AT(data.sequence), 1, 1 << 24, "tokens", "1024",
@@ -227,7 +232,7 @@ static const struct key table[] = {
      "Learning rate at the horizon and after it.", NULL, RESTART_NO},
     {"optimizer.schedule", K_CHOICE, AT(optimizer.schedule), 0, 0, NULL, "cosine",
      "From lr after the warmup to min_lr at the horizon; constant stays at lr.",
-     "cosine|linear|constant", RESTART_NO},
+     schedules, RESTART_NO},
     {"optimizer.warmup", K_INT, AT(optimizer.warmup), 0, 1e9, "steps", "0",
      "Steps over which the learning rate rises linearly to lr.", NULL, RESTART_NO},
     {"optimizer.horizon", K_INT, AT(optimizer.horizon), 0, 1e9, "steps", "0",
@@ -245,7 +250,7 @@ static const struct key table[] = {
 
     /* checkpoint */
     {"checkpoint.every", K_EVERY, AT(checkpoint.every), 0, 1e9, "steps or time", "500",
-     "Save every so many steps, or time: 500, 90s, 30min, 2h; never.", "never", RESTART_YES},
+     "Save every so many steps, or time: 500, 90s, 30min, 2h; never.", never_word, RESTART_YES},
     {"checkpoint.keep", K_INT, AT(checkpoint.keep), 1, 1 << 20, NULL, "2",
      "Newest checkpoints that stay.", NULL, RESTART_YES},
     {"checkpoint.writers", K_INT, AT(checkpoint.writers), 0, 1 << 16, "ranks", "0",
@@ -256,7 +261,7 @@ static const struct key table[] = {
     /* eval, log */
     {"eval.every", K_EVERY, AT(eval.every), 0, 1e9, "steps or time", "100",
      "Validation loss every so many steps, or time; never. Also before the first step and after the "
-     "last.", "never", RESTART_YES},
+     "last.", never_word, RESTART_YES},
     {"eval.tokens", K_INT, AT(eval.tokens), 1, 1e12, "tokens", "32768",
      "Tokens of each validation set that are used: its first windows, in file order.", NULL, RESTART_YES},
     {"log.every", K_INT, AT(log.every), 1, 1e9, "steps", "10",
@@ -353,9 +358,7 @@ char *key_members(const char *section)
             continue;
         memcpy(previous, member, n);
         previous[n] = '\0';
-        char *longer = mem_format("%s%s%s", text, *text ? ", " : "", previous);
-        free(text);
-        text = longer;
+        mem_append(&text, "%s%s", *text ? ", " : "", previous);
     }
     return text;
 }

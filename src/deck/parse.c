@@ -142,7 +142,7 @@ static bool is(const struct reader *r, yaml_event_type_t type)
     return r->event.type == type;
 }
 
-/* Behind the node whose first event is the current one, without a look at it. */
+/* Skip the node that begins with the current event. */
 static void skip(struct reader *r)
 {
     int outside = r->depth - (is(r, YAML_MAPPING_START_EVENT) || is(r, YAML_SEQUENCE_START_EVENT));
@@ -179,9 +179,7 @@ static char *join_list(struct reader *r, const char *name)
         bool number =
             is(r, YAML_SCALAR_EVENT) && !scalar_here(r).quoted && number_real(scalar_here(r).text, &x);
         if (number && !r->refused && n < LIST_MAX) {
-            char *longer = mem_format("%s%s%s", text, n++ ? ", " : "", scalar_here(r).text);
-            free(text);
-            text = longer;
+            mem_append(&text, "%s%s", n++ ? ", " : "", scalar_here(r).text);
             continue;
         }
         if (number && good)
@@ -194,9 +192,8 @@ static char *join_list(struct reader *r, const char *name)
         good = false;
     }
     if (good && !r->broken) {
-        char *whole = mem_format("%s]", text);
-        free(text);
-        return whole;
+        mem_append(&text, "]");
+        return text;
     }
     free(text);
     return NULL;
@@ -329,19 +326,21 @@ static void read_key(struct reader *r, int key)
     int n;
     const struct key *k = &deck_keys(&n)[key];
     bool list = is(r, YAML_SEQUENCE_START_EVENT);
+    int kind = type_of(k)->list;
+    char expected[160];
     if (r->refused || r->broken) {
         skip(r);
     } else if (is(r, YAML_SCALAR_EVENT)) {
         struct scalar at = scalar_here(r);
         value_set(r->deck, key, &at, r->errors);
-    } else if (k->type == K_ITEMS) {
+    } else if (kind == LIST_ITEMS) {
         read_items(r, key, k->path);
-    } else if (list && (k->type == K_PATHS || k->type == K_NAMES)) {
+    } else if (list && kind == LIST_PATHS) {
         read_paths(r, key, k);
-    } else if (list && (k->type == K_REALS || k->type == K_LAYERS)) {
+    } else if (list && kind == LIST_NUMBERS) {
         read_number_list(r, key, k->path);
     } else {
-        errors_add(r->errors, r->where, "%s: %s, not %s", k->path, value_expected(k), kind_name(r));
+        errors_add(r->errors, r->where, "%s: %s, not %s", k->path, type_expected(k, expected), kind_name(r));
         skip(r);
     }
 }

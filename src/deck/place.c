@@ -52,19 +52,10 @@ static size_t names_path(const char *message, const char *path)
 /* The same for all paths that key i holds: the longest. */
 static size_t names_value(const struct deck *d, const struct key *key, int i, const char *message)
 {
-    const void *slot = value_slot(d, i);
-    const struct paths *paths = slot;
-    const struct data_items *items = slot;
-    size_t best = 0, n;
-    int count = key->type == K_PATH    ? 1
-                : key->type == K_PATHS ? paths->n
-                : key->type == K_ITEMS ? items->n
-                                       : 0;
-    for (int k = 0; k < count; k++) {
-        const char *path = key->type == K_PATH    ? *(char *const *)slot
-                           : key->type == K_PATHS ? paths->path[k]
-                                                  : items->item[k].path;
-        n = names_path(message, path);
+    const char *path;
+    size_t best = 0;
+    for (int k = 0; type_of(key)->path && (path = type_of(key)->path(value_slot(d, i), k)); k++) {
+        size_t n = names_path(message, path);
         best = n > best ? n : best;
     }
     return best;

@@ -58,8 +58,7 @@ static void read_set(struct deck *d, const char *set, struct errors *errors)
                                                 : mem_format("%.*s", (int)(equals - set), set);
     int key = key_find(path);
     bool list = *at.text == '[' || *at.text == '{';
-    enum key_type type = key >= 0 ? deck_keys(&n)[key].type : K_INT;
-    if (list && (type == K_ITEMS || type == K_PATHS || type == K_NAMES))
+    if (list && key >= 0 && type_of(&deck_keys(&n)[key])->list >= LIST_PATHS)
         parse_value(d, key, at.text, errors);
     else if (key >= 0)
         value_set(d, key, &at, errors);

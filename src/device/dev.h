@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include "base/dtype.h"
 #include "base/status.h"
+#include "deck/choices.h"
 
 
 typedef struct {
@@ -40,7 +41,6 @@ bool view_is_none(view v);
 /* ---- the device ---- */
 /* VALUES: fresh memory is NaN, guards stand around it, every output is finite. HIDDEN: that, and device
  * memory is unreadable for the host (memory.c). For tests. */
-enum dev_check { CHECK_NONE, CHECK_VALUES, CHECK_HIDDEN };
 struct dev_options {
     int threads; /* 0: as OpenMP decides */
     enum dev_check check;

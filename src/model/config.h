@@ -5,14 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"
+#include "deck/choices.h"
 #include "layout/layout.h"
 
 enum { MAX_LAYERS = 1024, MAX_EXPERTS = 4096 };
-
-enum router_order { TOPK_SOFTMAX, SOFTMAX_TOPK };
-enum capacity_rule { CAP_ASSIGNMENTS, CAP_TOKENS };
-enum capacity_policy { BY_POSITION, BY_PROBABILITY };
-enum aux_domain { AUX_MICRO_BATCH, AUX_SEQUENCE, AUX_GLOBAL };
 
 struct rope {
     double theta;

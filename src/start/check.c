@@ -143,7 +143,7 @@ char *start_ranks(const struct deck *deck)
 
 static void check_device(struct check *c)
 {
-    const char *type = c->deck->device.type;
+    const char *type = choice_name(device_types, c->deck->device.type);
     if (!dev_is_known(type))
         take_placed(c, fail(E_RESOURCE, "device.type: %s was not compiled into this program; use cpu", type));
 }

@@ -64,7 +64,7 @@ static status read_shape(struct config *c, const char *path, const struct deck *
     return OK;
 }
 
-/* A failure is told after what it is about. */
+/* Prefix an error message with its subject. */
 static status about(const char *what, status code)
 {
     if (code == OK)
@@ -120,23 +120,6 @@ static status moe_layers(struct config *c, const char *text)
     return OK;
 }
 
-/* A decimal in millionths, exactly. */
-static int64_t millionths(const char *text)
-{
-    int64_t value = 0, digits = -1;
-    for (const char *at = text; *at; at++) {
-        if (*at == '.')
-            digits = 0;
-        else if (*at >= '0' && *at <= '9' && digits < 6) {
-            value = value * 10 + (*at - '0');
-            digits += digits >= 0;
-        }
-    }
-    for (digits = digits < 0 ? 0 : digits; digits < 6; digits++)
-        value *= 10;
-    return value;
-}
-
 static status apply_moe(struct config *c, const struct deck *deck)
 {
     const struct moe_section *d = &deck->model.moe;
@@ -155,20 +138,17 @@ static status apply_moe(struct config *c, const struct deck *deck)
         m->top_k = 2;
     if (m->granularity <= 0)
         m->granularity = 1;
-    if (d->router)
-        m->order = !strcmp(d->router, "softmax-topk") ? SOFTMAX_TOPK : TOPK_SOFTMAX;
+    if (d->router >= 0)
+        m->order = (enum router_order)d->router;
     if (d->renormalise >= 0)
         m->renormalise = d->renormalise;
-    m->capacity_ppm = d->capacity && strcmp(d->capacity, "dropless") ? millionths(d->capacity) : 0;
-    m->capacity_rule = d->capacity_rule && !strcmp(d->capacity_rule, "tokens") ? CAP_TOKENS : CAP_ASSIGNMENTS;
-    m->capacity_policy =
-        d->capacity_policy && !strcmp(d->capacity_policy, "position") ? BY_POSITION : BY_PROBABILITY;
+    m->capacity_ppm = d->capacity.millionths;
+    m->capacity_rule = d->capacity_rule;
+    m->capacity_policy = d->capacity_policy;
     m->aux_coeff = d->aux_loss_coeff;
     m->z_coeff = d->z_loss_coeff;
     m->max_z_coeff = d->max_z_loss_coeff;
-    m->aux_domain = !strcmp(d->aux_loss_domain, "sequence") ? AUX_SEQUENCE
-                    : !strcmp(d->aux_loss_domain, "global") ? AUX_GLOBAL
-                                                            : AUX_MICRO_BATCH;
+    m->aux_domain = d->aux_loss_domain;
     m->jitter = d->jitter;
     m->bias_rate = d->bias_update_rate;
     m->shared = d->shared;
@@ -207,7 +187,7 @@ static status apply_deck(struct config *c, const struct deck *deck)
 /* Can the source become the target's trunk? */
 static status read_grow(struct shapes *s, const char *from, const struct deck *deck)
 {
-    TRY(grow_parse(&s->grow, deck->start.grow.method, deck->start.grow.depth, deck->start.grow.scope));
+    TRY(grow_choose(&s->grow, deck->start.grow.method, deck->start.grow.depth, deck->start.grow.scope));
     return about(from, grow_check(&s->target, &s->source, &s->grow));
 }
 
@@ -241,18 +221,15 @@ static status check_parent(struct shapes *s, const char *parent, const struct de
 
 static void read_upcycle(struct shapes *s, const char *from, const struct deck *deck, struct errors *e)
 {
-    const char *router = deck->start.upcycle.router;
     const struct paths *parents = &deck->start.upcycle.parents;
-    s->upcycle = (struct upcycle){.router_std = deck->start.upcycle.router_std,
+    s->upcycle = (struct upcycle){.router = deck->start.upcycle.router,
+                                  .router_std = deck->start.upcycle.router_std,
                                   .parents = parents->n,
                                   .noise = deck->start.upcycle.noise,
                                   .reinit = deck->start.upcycle.reinit,
                                   .reinit_std = deck->start.upcycle.reinit_std};
-    s->upcycle.router = !strcmp(router, "copy")     ? ROUTER_COPY
-                        : !strcmp(router, "normal") ? ROUTER_NORMAL
-                                                    : ROUTER_ZERO;
     s->parent = parents->path;
-    note(s, deck, e, upcycle_scales(&s->target, deck->start.upcycle.weight_scale, &s->upcycle));
+    upcycle_scales(&s->target, &deck->start.upcycle.weight_scale, &s->upcycle);
     note(s, deck, e, about(from, upcycle_check(&s->target, &s->source, &s->upcycle)));
     if (parents->n > PARENTS_MOST)
         note(s, deck, e, fail(E_DECK, "start.upcycle.parents: %d: at most %d", parents->n, PARENTS_MOST));
@@ -260,7 +237,7 @@ static void read_upcycle(struct shapes *s, const char *from, const struct deck *
         note(s, deck, e, check_parent(s, parents->path[i], deck));
 }
 
-/* Options that make new experts different need some. */
+/* noise, reinit and parents act on new experts: refuse them where the start makes none. */
 static status check_new(const struct shapes *s, const struct deck *deck)
 {
     bool made = s->start == START_UPCYCLE;

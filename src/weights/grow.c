@@ -6,12 +6,12 @@
 #include "base/mem.h"
 #include "weights/upcycle.h"
 
-status grow_parse(struct grow *g, const char *method, const char *depth, const char *scope)
+status grow_choose(struct grow *g, enum grow_method method, enum grow_depth depth, enum grow_scope scope)
 {
-    bool pro = !strcmp(method, "aki-pro");
-    g->method = !strcmp(method, "none") ? GROW_NONE : !strcmp(method, "fpi") ? GROW_FPI : GROW_AKI;
-    g->interpolate = depth ? !strcmp(depth, "interpolate") : pro;
-    g->neurons_only = !strcmp(scope, "neurons");
+    bool pro = method == GROW_AKI_PRO;
+    g->method = pro ? GROW_AKI : method;
+    g->interpolate = depth == DEPTH_UNSET ? pro : depth == DEPTH_INTERPOLATE;
+    g->neurons_only = scope == SCOPE_NEURONS;
     if (pro && !g->interpolate)
         return fail(
             E_DECK,

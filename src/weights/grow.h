@@ -5,18 +5,16 @@
 #include "model/tensors.h"
 #include "weights/map.h"
 
-enum grow_method { GROW_NONE, GROW_FPI, GROW_AKI };
-
 struct grow {
-    enum grow_method method;
-    bool interpolate; /* layer l takes floor(l*L1/L2), not l mod L1 */
+    enum grow_method method; /* not GROW_AKI_PRO */
+    bool interpolate;        /* layer l takes floor(l*L1/L2), not l mod L1 */
     bool
         neurons_only; /* AKI: FFN neurons and heads take the next layer, rows of the residual stream do not */
 };
 
-/** From the words of the deck: method none|fpi|aki|aki-pro; depth stack|interpolate or NULL (stack; aki-pro:
- *  interpolate); scope all|neurons. E_DECK if they contradict each other. */
-status grow_parse(struct grow *, const char *method, const char *depth, const char *scope) MUST_USE;
+/** From the deck's choices: GROW_AKI_PRO is GROW_AKI that interpolates; an unset depth stacks otherwise.
+ * E_DECK if they contradict each other. */
+status grow_choose(struct grow *, enum grow_method, enum grow_depth, enum grow_scope) MUST_USE;
 /** Can `dense` become the trunk of `target`? E_DECK with the reason. */
 status grow_check(const struct config *target, const struct config *dense, const struct grow *) MUST_USE;
 /** Does growth leave the logits as they are? FPI of the hidden size by a whole factor, no layers added. */

@@ -14,25 +14,13 @@ static double auto_scale(const struct moe *m)
     return full ? (double)m->experts * g / (double)m->top_k : g;
 }
 
-/* A whole text as a positive number; 0 if it is none. */
-static double number_of(const char *text)
+void upcycle_scales(const struct config *target, const struct decimal *scale, struct upcycle *up)
 {
-    char *end;
-    double a = strtod(text, &end);
-    return end != text && *end == '\0' && a > 0 && isfinite(a) ? a : 0;
-}
-
-status upcycle_scales(const struct config *target, const char *text, struct upcycle *up)
-{
-    bool down = !strcmp(text, "down"), none = !strcmp(text, "none") || target->moe.experts == 0;
-    double a = none ? 1 : down || !strcmp(text, "auto") ? auto_scale(&target->moe) : number_of(text);
-    if (a == 0)
-        return fail(E_DECK, "start.upcycle.weight_scale: %s: needs auto, down, none or a positive number",
-                    text);
+    bool down = scale->word == SCALE_DOWN, none = scale->word == SCALE_NONE || target->moe.experts == 0;
+    double a = none ? 1 : scale->word >= 0 ? auto_scale(&target->moe) : (double)scale->millionths / 1e6;
     double root = (double)cbrtl((long double)a); /* rounded right: cbrt() is not, and differs by library */
     up->scale_gate_up = down ? 1 : root;
     up->scale_down = down ? a : root;
-    return OK;
 }
 
 enum slot upcycle_slot(const struct model *m, int tensor)

@@ -6,8 +6,6 @@
 #include "model/tensors.h"
 #include "weights/map.h"
 
-enum router_init { ROUTER_COPY, ROUTER_NORMAL, ROUTER_ZERO };
-
 struct upcycle {
     double scale_gate_up, scale_down;
     enum router_init router;
@@ -17,11 +15,10 @@ struct upcycle {
     double reinit, reinit_std; /* share of a new expert's neurons that are drawn from N(0, reinit_std) */
 };
 
-/** The scales that start.upcycle.weight_scale asks for: with a = X*G/k for softmax-topk without
- *  renormalisation, else G:  "auto": a^(1/3) on gate, up and down;  "down": a on down alone;
- *  "none": 1;  a number: used for a, as auto. A dense target: 1. Leaves the rest. E_DECK for any other
- *  text. */
-status upcycle_scales(const struct config *target, const char *text, struct upcycle *) MUST_USE;
+/** The scales that start.upcycle.weight_scale asks for. With a = X*G/k for softmax-topk without
+ * renormalisation, else G: SCALE_AUTO is a^(1/3) on gate, up and down; SCALE_DOWN is a on down alone;
+ * SCALE_NONE is 1; a number stands for a, as in SCALE_AUTO. A dense target gets 1. The other members stay. */
+void upcycle_scales(const struct config *target, const struct decimal *, struct upcycle *);
 /** Can `target` be made from `source`, whose trunk has or will have its sizes? E_DECK with the reason. */
 status upcycle_check(const struct config *target, const struct config *source,
                      const struct upcycle *) MUST_USE;

@@ -90,7 +90,7 @@ static void bench_open(struct bench *b, const char *dir, int64_t experts)
     for (int64_t l = 0; l < c.layers; l++)
         c.moe.layer[l] = true;
     model_open(&b->target, &c, &layout_alone);
-    need(upcycle_scales(&c, "auto", &up));
+    upcycle_scales(&c, &(struct decimal){.word = SCALE_AUTO}, &up);
     need(source_open_hf(&source, dir));
     need(plan_upcycle(&b->plan, &b->target, &b->dense, &source, &none, &up, 1));
     need(store_open(&b->store, &b->target, &layout_alone, 0, b->dev, false));

@@ -236,7 +236,9 @@ static status plan_for(struct fill_plan *plan, enum start start, const struct mo
         return plan_random(plan, m, SEED);
     if (start == SAME)
         return plan_dir(plan, m, the.moe_dir);
-    TRY(upcycle_scales(&m->config, shape->scale, &up));
+    struct decimal scale;
+    decimal_read(&scale, weight_scales, shape->scale);
+    upcycle_scales(&m->config, &scale, &up);
     struct source *file;
     TRY(source_open_hf(&file, the.dense_dir));
     model_open(&source, dense, &one);
@@ -300,19 +302,30 @@ static void test_bytes(const struct config *c, const struct config *dense)
        (long long)bytes);
 }
 
+static bool scales(const struct config *c, const char *text, struct upcycle *up)
+{
+    struct decimal scale;
+    bool known = decimal_read(&scale, weight_scales, text);
+    if (known)
+        upcycle_scales(c, &scale, up);
+    return known;
+}
+
 static void test_scales(struct config c)
 {
     struct upcycle up;
     c.moe.granularity = 2;
-    bool good = upcycle_scales(&c, "auto", &up) == OK && fabs(pow(up.scale_gate_up, 3) - 2) < 1e-15 &&
+    bool good = scales(&c, "auto", &up) && fabs(pow(up.scale_gate_up, 3) - 2) < 1e-15 &&
                 up.scale_down == up.scale_gate_up;
-    good = good && upcycle_scales(&c, "none", &up) == OK && up.scale_gate_up == 1 && up.scale_down == 1;
-    good = good && upcycle_scales(&c, "27", &up) == OK && up.scale_gate_up == 3;
+    good = good && scales(&c, "none", &up) && up.scale_gate_up == 1 && up.scale_down == 1;
+    good = good && scales(&c, "27", &up) && up.scale_gate_up == 3;
+    good = good && scales(&c, "0.000343", &up) && up.scale_gate_up == (double)cbrtl((long double)0.000343);
     c.moe.order = SOFTMAX_TOPK;
-    good = good && upcycle_scales(&c, "down", &up) == OK && up.scale_gate_up == 1 && up.scale_down == 8;
+    good = good && scales(&c, "down", &up) && up.scale_gate_up == 1 && up.scale_down == 8;
     ok(good, "weight scales: auto, none, a number, down");
-    ok(upcycle_scales(&c, "dwon", &up) == E_DECK && upcycle_scales(&c, "-1", &up) == E_DECK &&
-           upcycle_scales(&c, "nan", &up) == E_DECK, "other texts are refused: %s", status_text());
+    ok(!scales(&c, "dwon", &up) && !scales(&c, "-1", &up) && !scales(&c, "nan", &up) && !scales(&c, "0", &up) &&
+           !scales(&c, "1.0000001", &up) && !scales(&c, "1.2.3", &up) && !scales(&c, "99999999999999", &up),
+       "other texts are refused");
 }
 
 /* A rank that cannot read: all ranks fail, with its text. */

@@ -128,8 +128,12 @@ static status plan_for(struct fill_plan *plan, const struct method *m, const str
     struct source *source[1 + PARENTS_MOST] = {NULL};
     struct grow grow;
     struct model shape;
-    TRY(grow_parse(&grow, m->grow ? m->grow : "none", m->depth, m->scope ? m->scope : "all"));
-    TRY(upcycle_scales(&target->config, m->scale ? m->scale : "auto", &up));
+    TRY(grow_choose(&grow, m->grow ? (enum grow_method)choice_find(grow_methods, m->grow) : GROW_NONE,
+                    (enum grow_depth)choice_find(grow_depths, m->depth),
+                    m->scope ? (enum grow_scope)choice_find(grow_scopes, m->scope) : SCOPE_ALL));
+    struct decimal scale;
+    decimal_read(&scale, weight_scales, m->scale ? m->scale : "auto");
+    upcycle_scales(&target->config, &scale, &up);
     model_open(&shape, &from->shape, &one);
     status s = OK;
     for (int i = 0; i <= m->parents && s == OK; i++)

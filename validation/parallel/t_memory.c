@@ -77,8 +77,10 @@ static status plan_for(struct fill_plan *plan, const struct filling *f, const st
     struct grow grow;
     struct source *source;
     struct model from;
-    TRY(grow_parse(&grow, f->grow, NULL, "all"));
-    TRY(upcycle_scales(&target->config, "auto", &up));
+    TRY(grow_choose(&grow, (enum grow_method)choice_find(grow_methods, f->grow), DEPTH_UNSET, SCOPE_ALL));
+    struct decimal scale;
+    decimal_read(&scale, weight_scales, "auto");
+    upcycle_scales(&target->config, &scale, &up);
     TRY(source_open_hf(&source, the.dir));
     model_open(&from, &dense, &one);
     status s = plan_upcycle(plan, target, &from, &source, &grow, &up, 7);

@@ -145,7 +145,7 @@ static void test_six_lines(void)
     char *here = getcwd(NULL, 0), *dir = mem_format("%s/runs/t", here);
     ok(with_variant(&d, "{}") == OK, "six lines are a deck");
     ok(d.run.steps == 100 && d.run.tokens == 0 && d.run.time_limit == 0, "run");
-    ok(d.model.hidden == -1 && d.model.tied == -1 && d.model.norm_eps < 0 && !d.model.moe.router,
+    ok(d.model.hidden == -1 && d.model.tied == -1 && d.model.norm_eps < 0 && d.model.moe.router == -1,
        "unset is -1 or NULL");
     ok(d.model.moe.experts == 8 && d.model.moe.granularity == 1 && d.model.moe.aux_loss_coeff == 0.01,
        "model.moe");
@@ -361,7 +361,7 @@ static void test_table(void)
     int n, badly = 0;
     const struct key *key = deck_keys(&n);
     for (int i = 0; i < n; i++) {
-        bool words = key[i].type != K_CHOICE || key[i].choices;
+        bool words = key[i].type != K_CHOICE || key[i].words;
         bool clash = false;
         for (int j = 0; j < i; j++)
             clash = clash || strcmp(key[i].path, key[j].path) == 0 || key[i].offset == key[j].offset;

@@ -188,7 +188,9 @@ static struct config config_of(const struct sizes *s)
 static struct grow grow_of(const struct growing *g)
 {
     struct grow grow = {0};
-    if (grow_parse(&grow, g->method, g->depth, g->scope) != OK)
+    if (grow_choose(&grow, (enum grow_method)choice_find(grow_methods, g->method),
+                    (enum grow_depth)choice_find(grow_depths, g->depth),
+                    (enum grow_scope)choice_find(grow_scopes, g->scope)) != OK)
         bug("%s", status_text());
     return grow;
 }
@@ -331,7 +333,7 @@ static void test_refused(void)
            strstr(status_text(), "start.grow.method"), "no method: %s", status_text());
     ok(grow_check(&from, &from, &none) == OK, "equal shapes need none");
     struct grow g;
-    ok(grow_parse(&g, "aki-pro", "stack", "all") == E_DECK, "aki-pro does not stack: %s", status_text());
+    ok(grow_choose(&g, GROW_AKI_PRO, DEPTH_STACK, SCOPE_ALL) == E_DECK, "aki-pro does not stack: %s", status_text());
 }
 
 static void test_exact(void)

@@ -1,0 +1,44 @@
+/* The words that a deck chooses between, as enums, and their one table each: it serves the parser, the help
+ * and what is written back. Pure: every room below may include this. */
+#ifndef DECK_CHOICES_H
+#define DECK_CHOICES_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/dtype.h"
+
+enum router_order { TOPK_SOFTMAX, SOFTMAX_TOPK };
+enum capacity_rule { CAP_ASSIGNMENTS, CAP_TOKENS };
+enum capacity_policy { BY_POSITION, BY_PROBABILITY };
+enum aux_domain { AUX_MICRO_BATCH, AUX_SEQUENCE, AUX_GLOBAL };
+enum grow_method { GROW_NONE, GROW_FPI, GROW_AKI, GROW_AKI_PRO };
+enum grow_depth { DEPTH_UNSET = -1, DEPTH_STACK, DEPTH_INTERPOLATE };
+enum grow_scope { SCOPE_ALL, SCOPE_NEURONS };
+enum router_init { ROUTER_COPY, ROUTER_NORMAL, ROUTER_ZERO };
+enum weight_scale { SCALE_AUTO, SCALE_DOWN, SCALE_NONE };
+enum schedule { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_CONSTANT };
+enum device_type { DEVICE_CPU, DEVICE_CUDA };
+enum dev_check { CHECK_NONE, CHECK_VALUES, CHECK_HIDDEN };
+
+struct choice {
+    const char *name;
+    int value;
+};
+/* Each ends with a name of NULL. `precisions` gives a dtype. */
+extern const struct choice router_orders[], capacity_rules[], capacity_policies[], aux_domains[],
+    grow_methods[], grow_depths[], grow_scopes[], router_inits[], weight_scales[], schedules[],
+    device_types[], dev_checks[], precisions[];
+
+/** The value of a name; -1 if it is NULL or none of them. */
+int choice_find(const struct choice *, const char *name);
+const char *choice_name(const struct choice *, int value);
+
+/* A word, or a positive number of at most six decimal places, which is kept exactly. */
+struct decimal {
+    int word; /* -1: it is the number */
+    int64_t millionths;
+    int places; /* as they were written */
+};
+/** False if `text` is neither one of the words nor such a number. */
+bool decimal_read(struct decimal *, const struct choice *words, const char *text);
+
+#endif
