@@ -9,6 +9,50 @@
 #include <xxhash.h>
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/near.h"
+
+/* The name without the suffix, in *length characters; false if it has another one or is too long. */
+static bool has_suffix(const char *name, const char *suffix, int *length)
+{
+    int n = (int)strlen(name) - (int)strlen(suffix);
+    *length = n;
+    return n > 0 && n <= NEAR_LENGTH && strcmp(name + n, suffix) == 0;
+}
+
+char *file_near(const char *path, const char *suffix)
+{
+    const char *slash = strrchr(path, '/'), *given = slash ? slash + 1 : path;
+    char *folder = slash ? mem_format("%.*s", (int)(slash - path + 1), path) : mem_text("."), *found = NULL;
+    DIR *d = strlen(given) <= NEAR_LENGTH ? io_opendir(folder) : NULL;
+    int best = 1 + near_limit(given), n;
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (e->d_name[0] == '.' || !has_suffix(e->d_name, suffix, &n))
+            continue;
+        char *name = mem_format("%.*s", n, e->d_name);
+        int distance = near_distance(given, name);
+        if (distance < best && distance < (int)strlen(given)) {
+            best = distance;
+            free(found);
+            found = mem_format("%s%s", slash ? folder : "", name);
+        }
+        free(name);
+    }
+    if (d)
+        closedir(d);
+    free(folder);
+    return found;
+}
+
+char *file_meant(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
+    const char *end = dot && dot > name ? dot : path + strlen(path);
+    char *stem = mem_format("%.*s", (int)(end - path), path), *near = file_near(stem, end);
+    char *hint = near ? mem_format("; did you mean %s%s?", near, end) : mem_text("");
+    free(near);
+    free(stem);
+    return hint;
+}
 
 /* A name that leads nowhere, or a denied one, is a mistake in the input; other errors are the system's. */
 static status cannot(const char *path, const char *what)
@@ -16,7 +60,9 @@ static status cannot(const char *path, const char *what)
     int error = errno;
     bool input = io_absent(error) || error == EACCES || error == EPERM || error == ELOOP ||
                  error == ENAMETOOLONG || error == ENXIO || error == EISDIR;
-    status s = fail(input ? E_DATA : E_IO, "%s: cannot be %s: %s", path, what, strerror(error));
+    char *hint = io_absent(error) ? file_meant(path) : mem_text("");
+    status s = fail(input ? E_DATA : E_IO, "%s: cannot be %s: %s%s", path, what, strerror(error), hint);
+    free(hint);
     errno = error;
     return s;
 }

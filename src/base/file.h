@@ -10,6 +10,12 @@
 
 /** Open a regular file for reading; *size is its size. E_DATA, E_IO. */
 status file_open(int *fd, int64_t *size, const char *path) MUST_USE;
+/** The entry of path's folder that was probably meant: PATH and `suffix` lead nowhere, and its name with that
+ *  suffix is near. Without the suffix; NULL if none is near. Caller frees. */
+char *file_near(const char *path, const char *suffix);
+/** "; did you mean FILE?" where a file does not exist and one of the same extension has nearly its name; else "".
+ *  Caller frees. */
+char *file_meant(const char *path);
 /** Read exactly n bytes at `at`. `path` is for the message. E_DATA if the file is shorter, E_IO. */
 status file_read(int fd, const char *path, int64_t at, int64_t n, void *out) MUST_USE;
 /** The bytes of a regular file, with a NUL behind them; at most `limit`. *bytes is owned by the caller.

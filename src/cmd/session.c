@@ -120,11 +120,12 @@ static char *data_sizes(const struct data *d)
     return text;
 }
 
+/* Each rank looks at its share of the ids. */
 static status open_data(struct session *s)
 {
     status code = data_open(&s->data, &s->deck.data, (uint64_t)s->deck.run.seed, s->shapes.target.vocab);
     if (code == OK)
-        code = data_check(s->data);
+        code = data_check(s->data, s->rank, comm_size(s->comm), START_LOOK, &s->looked);
     return deck_place(&s->deck, code, NULL);
 }
 
@@ -155,6 +156,7 @@ static status open_devices(struct session *s)
 status session_open_device(struct session *s)
 {
     TRY(comm_agree(s->comm, open_data(s)));
+    comm_sum_i64(s->comm, &s->looked, 1);
     TRY(same_text(s, "other data", data_sizes(s->data)));
     TRY(open_devices(s));
     s->opened_groups = true;

@@ -23,6 +23,7 @@ struct session {
     struct fill_plan plan;
     struct net *net;
     struct data *data;
+    int64_t looked; /* tokens whose ids were looked at when data opened, by all ranks */
     bool opened_deck, opened_groups, opened_model, opened_store, opened_plan;
     int rank;
     double cores; /* this rank's share of its node's, see host_cores_share */

@@ -130,10 +130,14 @@ static void show_data(const struct session *s)
     const struct deck *d = &s->deck;
     double a_step = (double)d->batch.sequences * (double)d->data.sequence;
     double tokens = d->run.steps ? (double)d->run.steps * a_step : (double)d->run.tokens;
-    char *data = data_about(s->data), text[32];
+    char *data = data_about(s->data), text[32], all[32];
     log_say("data      %s | %s tokens a step, %.3g epochs", data, text_count(text, a_step),
             data_epochs(s->data, tokens));
     free(data);
+    if (s->looked < data_tokens(s->data))
+        log_say("          ids: looked at %s of %s tokens, spread over the sets; the others when their "
+                "windows come",
+                text_count(text, (double)s->looked), text_count(all, (double)data_tokens(s->data)));
     if (data_valid_sets(s->data) && d->eval.tokens < d->data.sequence)
         log_warn(
             "eval.tokens: %lld is less than one window of data.sequence: %lld tokens; one window is used",

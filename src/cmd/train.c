@@ -295,7 +295,8 @@ static status run_job(struct job *j, int argc, char **argv)
     j->trainer.net = s->net;
     TRY(start_loss(j));
     TRY(given_up(j));
-    return loop_run(&j->trainer);
+    status code = loop_run(&j->trainer);
+    return code == E_DATA ? deck_place(&s->deck, code, NULL) : code; /* a data set may be at fault */
 }
 
 int cmd_train(int argc, char **argv)

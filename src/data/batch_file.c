@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/spread.h"
 
 enum { NOT_COUNTED = -100 }; /* as in PyTorch */
 
@@ -121,4 +123,28 @@ status batch_file_counted(struct batch_file *f, int64_t first, int64_t n, int64_
             *counted += f->line[i] != NOT_COUNTED;
     }
     return OK;
+}
+
+status batch_file_check(struct batch_file *f, int64_t vocab, int part, int parts, double seconds,
+                        int64_t *looked)
+{
+    int32_t *ids = mem_new(2 * f->sequence, sizeof *ids), *targets = ids + f->sequence;
+    int64_t samples = f->steps * f->batch, seen = 0, counted = 0;
+    struct spread order = spread_begin(samples, part, parts);
+    double end = clock_seconds() + seconds;
+    status code = OK;
+    for (int64_t sample; code == OK && (sample = spread_next(&order)) >= 0;) {
+        code = batch_file_sample(f, sample, vocab, ids, targets);
+        seen++;
+        for (int64_t i = 0; i < f->sequence && code == OK; i++)
+            counted += targets[i] >= 0;
+        if (clock_seconds() >= end)
+            break;
+    }
+    free(ids);
+    *looked += seen * f->sequence;
+    if (code == OK && seen == samples && seen > 0 && counted == 0)
+        return fail(E_DATA, "%s: all targets are %d, which is not counted: there is nothing to learn",
+                    f->file.path, NOT_COUNTED);
+    return code;
 }

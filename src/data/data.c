@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -153,10 +154,15 @@ void data_close(struct data *d)
     free(d);
 }
 
-status data_check(const struct data *d)
+status data_check(struct data *d, int part, int parts, double seconds, int64_t *looked)
 {
+    int left = d->files + d->from_file;
+    double end = clock_seconds() + seconds;
+    *looked = 0;
+    if (d->from_file)
+        TRY(batch_file_check(&d->batches, d->vocab, part, parts, seconds / left--, looked));
     for (int i = 0; i < d->files; i++)
-        TRY(tokens_check(&d->file[i], d->vocab, 0, 1, 5, &(int64_t){0}));
+        TRY(tokens_check(&d->file[i], d->vocab, part, parts, (end - clock_seconds()) / left--, looked));
     return OK;
 }
 
@@ -176,6 +182,15 @@ int64_t data_train_tokens(const struct data *d)
     const struct batch_file *f = &d->batches;
 
     return d->from_file ? mem_mul(mem_mul(f->steps, f->batch), f->sequence) : total(&d->train);
+}
+
+int64_t data_tokens(const struct data *d)
+{
+    int64_t n = d->from_file ? data_train_tokens(d) : 0;
+
+    for (int i = 0; i < d->files; i++)
+        n = mem_add(n, d->file[i].total);
+    return n;
 }
 
 double data_epochs(const struct data *d, double tokens)

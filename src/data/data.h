@@ -13,8 +13,11 @@ struct data;
  *  sequence lengths (train.tokens, tokens): the one that is data.sequence is read. E_DATA: "FILE: ...",
  *  also if a set has fewer than sequence + 1 tokens. On failure there is nothing to close. */
 status data_open(struct data **, const struct data_section *, uint64_t seed, int64_t vocab) MUST_USE;
-/** Are the ids of all sets inside the vocabulary? As tokens_check. E_DATA: file, document, id. */
-status data_check(const struct data *) MUST_USE;
+/** Are the ids inside the vocabulary? Looks at one part of `parts` of all files, for about `seconds` in all, as
+ *  tokens_check and batch_file_check do; *looked: tokens seen, of the data_tokens there are. Local: the parts are
+ *  of ranks, who agree and add up. E_DATA: file, document, id. */
+status data_check(struct data *, int part, int parts, double seconds, int64_t *looked) MUST_USE;
+int64_t data_tokens(const struct data *); /* of all files, validation too */
 void data_close(struct data *);
 int64_t data_train_tokens(const struct data *); /* of all sets; of the file for batches */
 /** How often `tokens` tokens of training go through a set: the most, of several sets. */

@@ -213,10 +213,11 @@ static void check_split(struct check *c)
     const struct reals *s = &data->split;
     if (s->n == 0)
         return;
+    char hint[120] = "";
+    megatron_split(hint, s->x, s->n);
     if (s->n != 2 || s->x[0] <= 0 || s->x[1] <= 0 || fabs(s->x[0] + s->x[1] - 1) > 1e-9)
         complain(c, "data.split", NULL, "expected two parts above 0 that add up to 1, such as [0.9, 0.1]%s",
-                 s->n == 3 || s->x[0] > 1 ? "; Megatron's 969,30,1 is [0.97, 0.03] here, without a test part"
-                                          : "");
+                 hint);
     if (data->train.n > 1)
         complain(c, "data.split", NULL, "cuts one training set, and there are %d; give data.valid instead",
                  data->train.n);

@@ -10,9 +10,10 @@
 #include <stdint.h>
 
 struct data_item {
-    char *path;
+    char *path; /* a .bin/.idx prefix, absolute */
     double weight;
-}; /* a .bin/.idx prefix, absolute */
+    char *where; /* "FILE:LINE:COLUMN" of the path; NULL = unknown */
+};
 struct data_items {
     int n;
     struct data_item *item;

@@ -35,7 +35,7 @@ char *value_text(const struct key *, const char *name, const struct scalar *, st
 /** Back to the default. */
 void value_reset(struct deck *, int key);
 /** One item's path, and its weight; false with an error added. `name` is for the message. */
-bool item_set_path(char **path, const char *name, const struct scalar *, struct errors *);
+bool item_set_path(struct data_item *, const char *name, const struct scalar *, struct errors *);
 bool item_set_weight(double *weight, const char *name, const struct scalar *, struct errors *);
 void items_free(struct data_items *);
 /** Where key i came from, as deck_origin. */
@@ -81,6 +81,12 @@ bool number_seconds(const char *text, double *out);
 void number_add_real(char **text, double x);
 /** In the largest unit that leaves a whole number: 2h, not 7200s. */
 void number_add_seconds(char **text, double s);
+
+/* ---- megatron.c: spellings of Megatron's command line, answered with the one that works here ---- */
+/** "; Megatron's 969,30,1 is [0.97, 0.03] here": false if n numbers are no such --split. */
+bool megatron_split(char out[120], const double *x, int n);
+/** Is a text "0.3 a 0.7 b", a --data-path? Then an error about `name` is added. */
+bool megatron_blend(const char *name, const char *text, const char *where, struct errors *);
 
 /* ---- parse.c ---- */
 /** Read a whole deck; `file` is for positions. */

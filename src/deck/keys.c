@@ -210,7 +210,7 @@ static const struct key table[] = {
      "path is that of a .bin/.idx pair, with or without suffix.", NULL, RESTART_NO},
     {"data.valid", K_ITEMS, AT(data.valid), 0, 0, NULL, NULL,
      "Validation sets, written as data.train; the loss of each is reported.", NULL, RESTART_NO},
-    {"data.split", K_REALS, AT(data.split), 0, 1e9, NULL, NULL,
+    {"data.split", K_REALS, AT(data.split), 0, 1, NULL, NULL,
      "[0.9, 0.1] cuts the one training set by tokens: the first part trains, the rest is for validation.",
      NULL, RESTART_NO},
     {"data.batches", K_PATH, AT(data.batches), 0, 0, NULL, NULL,

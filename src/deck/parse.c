@@ -229,7 +229,7 @@ static bool read_item_members(struct reader *r, struct data_item *item, const ch
         else if (!at.text && !refused && !r->refused && !r->broken)
             errors_add(r->errors, r->where, "%s: expected a value, not %s", path, kind_name(r));
         else if (at.text && !refused && !r->refused)
-            done = is_path ? item_set_path(&item->path, path, &at, r->errors)
+            done = is_path ? item_set_path(item, path, &at, r->errors)
                            : item_set_weight(&item->weight, path, &at, r->errors);
         weight = weight || is_weight;
         good = good && done;
@@ -257,7 +257,7 @@ static bool read_item(struct reader *r, struct data_items *items, const char *ke
         good = read_item_members(r, item, name);
     } else if (is(r, YAML_SCALAR_EVENT) && !r->refused) {
         struct scalar at = scalar_here(r);
-        good = item_set_path(&item->path, name, &at, r->errors);
+        good = item_set_path(item, name, &at, r->errors);
     } else if (!r->refused && !r->broken) {
         errors_add(r->errors, r->where, "%s: expected a path or {path: ..., weight: ...}, not %s", name,
                    kind_name(r));
@@ -274,11 +274,18 @@ static void read_items(struct reader *r, int key, const char *name)
     struct data_items items = {0};
     char *where = mem_text(r->where);
     bool good = true;
+    char *words = mem_text(""); /* of a list of texts */
     if (is(r, YAML_SEQUENCE_START_EVENT))
-        for (next(r); !r->broken && !is(r, YAML_SEQUENCE_END_EVENT); next(r))
+        for (next(r); !r->broken && !is(r, YAML_SEQUENCE_END_EVENT); next(r)) {
+            mem_append(&words, "%s%s", *words ? " " : "",
+                       is(r, YAML_SCALAR_EVENT) ? scalar_here(r).text : "{} {}");
             good = read_item(r, &items, name) && good;
+        }
     else
         good = read_item(r, &items, name);
+    if (good && !r->broken && megatron_blend(name, words, where, r->errors))
+        good = false;
+    free(words);
     if (good && !r->broken)
         value_set_items(r->deck, key, items, where);
     else

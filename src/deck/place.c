@@ -49,28 +49,32 @@ static size_t names_path(const char *message, const char *path)
     return at && !word_goes_on(at[n]) ? n : 0;
 }
 
-/* The same for all paths that key i holds: the longest. */
-static size_t names_value(const struct deck *d, const struct key *key, int i, const char *message)
+/* The same for all paths that key i holds: the longest; *which of them it is. */
+static size_t names_value(const struct deck *d, const struct key *key, int i, const char *message, int *which)
 {
     const char *path;
     size_t best = 0;
     for (int k = 0; type_of(key)->path && (path = type_of(key)->path(value_slot(d, i), k)); k++) {
         size_t n = names_path(message, path);
-        best = n > best ? n : best;
+        if (n > best) {
+            best = n;
+            *which = k;
+        }
     }
     return best;
 }
 
-/* The given key whose path the message names, -1 if there is none. */
-static int key_of_path(const struct deck *d, const char *message)
+/* The given key whose path the message names, and which of its paths; -1 if there is none. */
+static int key_of_path(const struct deck *d, const char *message, int *which)
 {
-    int n, found = -1;
+    int n, found = -1, k = 0;
     const struct key *key = deck_keys(&n);
     size_t best = 0;
     for (int i = 0; i < n; i++) {
-        size_t length = d->origin[i] ? names_value(d, &key[i], i, message) : 0;
+        size_t length = d->origin[i] ? names_value(d, &key[i], i, message, &k) : 0;
         if (length > best) {
             best = length;
+            *which = k;
             found = i;
         }
     }
@@ -79,24 +83,43 @@ static int key_of_path(const struct deck *d, const char *message)
 
 /* ---- putting a place in front ---- */
 
-/* Does the message begin with the place of a value? */
+/* Does the message begin with this place? NULL is none. */
+static bool begins_with(const char *message, const char *where)
+{
+    size_t length = where ? strlen(where) : 0;
+    return length && !strncmp(message, where, length) && message[length] == ':';
+}
+
+/* ... with the place of a value, or of a data set among others? */
 static bool is_placed(const struct deck *d, const char *message)
 {
     int n;
-    deck_keys(&n);
-    for (int i = 0; i < n; i++) {
-        size_t length = d->origin[i] ? strlen(d->origin[i]) : 0;
-        if (length && !strncmp(message, d->origin[i], length) && message[length] == ':')
-            return true;
+    const struct key *key = deck_keys(&n);
+    bool placed = begins_with(message, d->file);
+    for (int i = 0; i < n && !placed; i++) {
+        const struct data_items *items = value_slot(d, i);
+        placed = begins_with(message, d->origin[i]);
+        for (int k = 0; key[i].type == K_ITEMS && k < items->n && !placed; k++)
+            placed = begins_with(message, items->item[k].where);
     }
-    size_t length = d->file ? strlen(d->file) : 0;
-    return length && !strncmp(message, d->file, length) && message[length] == ':';
+    return placed;
+}
+
+/* The message behind the place and the name of key i, or of its k-th data set. Caller frees. */
+static char *behind_key(const struct deck *d, int i, int k, const char *message)
+{
+    int n;
+    const struct key *key = &deck_keys(&n)[i];
+    const struct data_items *items = value_slot(d, i);
+    if (key->type != K_ITEMS || !items->item[k].where)
+        return mem_format("%s: %s: %s", value_origin(d, i), key->path, message);
+    return mem_format("%s: %s.%d.path: %s", items->item[k].where, key->path, k, message);
 }
 
 /* Caller frees. */
 static char *placed(const struct deck *d, const char *message, const char *otherwise)
 {
-    int n;
+    int which = 0;
     const char *where = deck_where(d, message);
     if (is_placed(d, message))
         return mem_text(message);
@@ -104,9 +127,8 @@ static char *placed(const struct deck *d, const char *message, const char *other
         where = deck_origin(d, otherwise);
     if (where)
         return mem_format("%s: %s", !strcmp(where, "default") && d->file ? d->file : where, message);
-    int key = key_of_path(d, message);
-    return key < 0 ? mem_text(message)
-                   : mem_format("%s: %s: %s", value_origin(d, key), deck_keys(&n)[key].path, message);
+    int key = key_of_path(d, message, &which);
+    return key < 0 ? mem_text(message) : behind_key(d, key, which, message);
 }
 
 status deck_place(const struct deck *d, status code, const char *otherwise)

@@ -1,6 +1,7 @@
 /* Decks from files and memory, --set texts, and what follows from the deck's name. */
 #include "deck/inside.h"
 
+#include "base/file.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/printable.h"
@@ -29,7 +30,7 @@ static bool set_item(struct deck *d, const char *path, const struct scalar *at, 
             errors_add(errors, at->where, "%.120s: %s has %d data set%s, counted from 0", path, key[i].path,
                        items->n, items->n == 1 ? "" : "s");
         else if (is_path)
-            done = item_set_path(&items->item[index].path, path, at, errors);
+            done = item_set_path(&items->item[index], path, at, errors);
         else if (strcmp(member, "weight") == 0)
             done = item_set_weight(&items->item[index].weight, path, at, errors);
         else
@@ -115,7 +116,10 @@ static void read_file(struct deck *d, const char *file, struct errors *errors)
     char *text = mem_new(DECK_BYTES + 1, 1);
     int64_t size = fd >= 0 ? io_read_all(fd, text, DECK_BYTES + 1, -1) : -1;
     if (size < 0) {
-        errors_add(errors, file, "cannot be read: %s", strerror(errno));
+        int error = errno;
+        char *hint = io_absent(error) ? file_meant(file) : mem_text("");
+        errors_add(errors, file, "cannot be read: %s%s", strerror(error), hint);
+        free(hint);
     } else if (size > DECK_BYTES) {
         errors_add(errors, file, "more than 1 MiB; that is no deck");
     } else {

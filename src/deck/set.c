@@ -2,17 +2,59 @@
 #include "deck/inside.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
 
 /* ---- messages ---- */
 
+/* "[a, b]" into numbers. *n is -1 if the text is no such list. Caller frees. */
+static double *split_list(const char *text, int *n)
+{
+    size_t length = strlen(text);
+    *n = -1;
+    if (length < 3 || text[0] != '[' || text[length - 1] != ']')
+        return NULL;
+    char *inside = mem_format("%.*s", (int)(length - 2), text + 1), *at = inside, *part;
+    double *x = NULL;
+    int count = 0;
+    bool good = true;
+    while (good && (part = strsep(&at, ","))) {
+        part += strspn(part, " ");
+        part[strcspn(part, " ")] = '\0';
+        x = mem_grow(x, count + 1, sizeof *x);
+        good = number_real(part, &x[count++]);
+    }
+    free(inside);
+    if (good)
+        *n = count;
+    return x;
+}
+
+/* What a list of numbers in another spelling probably means; "" if nothing is known. */
+static char *reals_hint(char out[120], const struct key *key, const char *text)
+{
+    int n;
+    bool bare = *text != '[';
+    char *list = bare ? mem_format("[%s]", text) : mem_text(text);
+    double *x = split_list(list, &n);
+    *out = '\0';
+    bool split = n > 0 && !strcmp(key->path, "data.split") && megatron_split(out, x, n);
+    if (!split && bare && n > 1 && strlen(list) < 80)
+        snprintf(out, 120, "; write %s", list);
+    free(list);
+    free(x);
+    return out;
+}
+
 static bool wrong(const struct cell *c)
 {
-    char expected[160];
+    char expected[160], list[120];
     const char *hint = "";
-    if (c->at->quoted && type_of(c->key)->unquoted)
+    if (c->key->type == K_REALS && *reals_hint(list, c->key, c->at->text))
+        hint = list;
+    else if (c->at->quoted && type_of(c->key)->unquoted)
         hint = "; remove the quotes";
     errors_add(c->errors, c->at->where, "%s: %s, not '%.60s'%s", c->key->path,
                type_expected(c->key, expected), c->at->text, hint);
@@ -24,8 +66,11 @@ static bool in_range(const struct cell *c, double x)
     if (x >= c->key->min && x <= c->key->max)
         return true;
     const char *unit = c->key->type == K_EVERY || !c->key->unit ? "" : c->key->unit;
-    errors_add(c->errors, c->at->where, "%s: %.60s is out of range (%.10g to %.10g%s%s)", c->key->path,
-               c->at->text, c->key->min, c->key->max, *unit ? " " : "", unit);
+    char hint[120] = "";
+    if (c->key->type == K_REALS)
+        reals_hint(hint, c->key, c->at->text);
+    errors_add(c->errors, c->at->where, "%s: %.60s is out of range (%.10g to %.10g%s%s)%s", c->key->path,
+               c->at->text, c->key->min, c->key->max, *unit ? " " : "", unit, hint);
     return false;
 }
 
@@ -101,29 +146,6 @@ bool set_path(const struct cell *c)
     return set_owned(c, path_resolve(c->key->path, c->at, c->errors));
 }
 
-/* "[a, b]" into numbers. *n is -1 if the text is no such list. Caller frees. */
-static double *split_list(const char *text, int *n)
-{
-    size_t length = strlen(text);
-    *n = -1;
-    if (length < 3 || text[0] != '[' || text[length - 1] != ']')
-        return NULL;
-    char *inside = mem_format("%.*s", (int)(length - 2), text + 1), *at = inside, *part;
-    double *x = NULL;
-    int count = 0;
-    bool good = true;
-    while (good && (part = strsep(&at, ","))) {
-        part += strspn(part, " ");
-        part[strcspn(part, " ")] = '\0';
-        x = mem_grow(x, count + 1, sizeof *x);
-        good = number_real(part, &x[count++]);
-    }
-    free(inside);
-    if (good)
-        *n = count;
-    return x;
-}
-
 bool set_reals(const struct cell *c)
 {
     int n;
@@ -158,7 +180,7 @@ bool set_items(const struct cell *c)
 {
     struct data_items *slot = c->slot, items = {1, mem_new(1, sizeof *items.item)};
     items.item->weight = 1;
-    if (!item_set_path(&items.item->path, c->key->path, c->at, c->errors)) {
+    if (!item_set_path(items.item, c->key->path, c->at, c->errors)) {
         items_free(&items);
         return false;
     }

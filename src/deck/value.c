@@ -14,8 +14,10 @@ void *value_slot(const struct deck *d, int i)
 
 void items_free(struct data_items *items)
 {
-    for (int i = 0; i < items->n; i++)
+    for (int i = 0; i < items->n; i++) {
         free(items->item[i].path);
+        free(items->item[i].where);
+    }
     free(items->item);
     *items = (struct data_items){0};
 }
@@ -103,14 +105,17 @@ static void drop_suffix(char *path)
     }
 }
 
-bool item_set_path(char **path, const char *name, const struct scalar *at, struct errors *errors)
+bool item_set_path(struct data_item *item, const char *name, const struct scalar *at, struct errors *errors)
 {
-    char *whole = path_resolve(name, at, errors);
+    char *whole =
+        megatron_blend(name, at->text, at->where, errors) ? NULL : path_resolve(name, at, errors);
     if (!whole)
         return false;
     drop_suffix(whole);
-    free(*path);
-    *path = whole;
+    free(item->path);
+    free(item->where);
+    item->path = whole;
+    item->where = mem_text(at->where);
     return true;
 }
 

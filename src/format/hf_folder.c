@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/io.h"
 #include "base/mem.h"
 
@@ -130,13 +131,17 @@ static status unknown_folder(const char *dir)
 status hf_folder_no_model(const char *path)
 {
     struct stat about;
-    if (io_stat(path, &about) != 0)
-        return fail(
-            E_DATA,
-            "%s: there is no such folder. Coppice reads local folders: a Hugging Face directory, a "
-            "checkpoint or a run folder. For a name on the hub, download it first (hf download ORG/NAME "
-            "--local-dir DIR) and name DIR",
-            path);
+    if (io_stat(path, &about) != 0) {
+        char *near = file_near(path, "");
+        status s =
+            fail(E_DATA,
+                 "%s: there is no such folder%s%s. Coppice reads local folders: a Hugging Face directory, a "
+                 "checkpoint or a run folder. For a name on the hub, download it first (hf download ORG/NAME "
+                 "--local-dir DIR) and name DIR",
+                 path, near ? "; did you mean " : "", near ? near : "");
+        free(near);
+        return s;
+    }
     if (!S_ISDIR(about.st_mode))
         return not_a_folder(path);
     if (holds(path, "snapshots"))

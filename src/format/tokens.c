@@ -153,7 +153,10 @@ static status explain_missing(const char *given, const char *prefix)
                     "%s is no token set; give the common name of a .bin and an .idx file, as Megatron's "
                     "preprocess_data.py makes them from text",
                     given);
-    return OK;
+    char *near = file_near(prefix, ".idx");
+    status s = near ? fail(E_DATA, "%s.bin does not exist; did you mean %s?", prefix, near) : OK;
+    free(near);
+    return s;
 }
 
 static status open_files(struct tokens *t, const char *bin, const char *idx)

@@ -157,7 +157,10 @@ static struct data *check_set(struct check *c, const struct data_section *alone)
     int64_t vocab = c->shapes.shaped ? c->shapes.target.vocab : INT32_MAX;
     if (!take_placed(c, data_open(&data, alone, (uint64_t)c->deck->run.seed, vocab)))
         return NULL;
-    take_placed(c, data_check(data));
+    int64_t looked;
+    const struct deck *d = c->deck;
+    int sets = d->data.train.n + d->data.valid.n + (d->data.batches != NULL);
+    take_placed(c, data_check(data, 0, 1, START_LOOK / sets, &looked));
     return data;
 }
 

@@ -8,6 +8,8 @@
 #include "data/data.h"
 #include "start/shape.h"
 
+enum { START_LOOK = 2 }; /* seconds for a look at the ids of large data sets */
+
 struct start_ask {
     int ranks;          /* that the layout must fit; 0: any number of ranks may */
     const char *folder; /* the run folder that train would begin or continue; NULL: the command has none */

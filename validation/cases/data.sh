@@ -27,6 +27,38 @@ verdict $? "a prefix without _text_document"
 echo hello > x.txt
 run 65 --set data.train=x.txt && said 'x.txt is no token set'
 verdict $? "text instead of tokens"
+cp t.idx web.idx; cp t.bin web.bin
+run 65 --set data.train=wed && said 'wed.bin does not exist; did you mean .*/web?'
+verdict $? "a misspelt prefix: the nearest one"
+run 65 --set data.batches=wat.safetensors --set data.train=~ --set data.split=~ && ! said 'did you mean'
+verdict $? "... and none where none is near"
+{ sed '/^data/d' d.yaml; printf 'data:\n  sequence: 16\n  train:\n  - t\n  - {weight: 2, path: far}\n'; } > two.yaml
+ends 65 "$COPPICE" train two.yaml --fresh --set run.steps=1 --set model.vocab=127 &&
+    said '^coppice: two.yaml:[0-9]*:23: data.train.1.path: .*far.bin: document 0 holds token 127'
+verdict $? "the place of the data set at fault"
+if test_ranks 4 2; then
+    ends 0 launch 4 "$COPPICE" train d.yaml --fresh --set run.steps=1 && ! said 'looked at'
+    verdict $? "4 ranks: each looks at its share of the ids"
+    ends 65 launch 4 "$COPPICE" train two.yaml --fresh --set run.steps=1 --set model.vocab=127 &&
+        [ "$(grep -c 'two.yaml:[0-9]*:23: data.train.1.path: .*far.bin: document 0 holds token 127' said)" -eq 1 ]
+    verdict $? "4 ranks: the place of the data set at fault, once"
+fi
+# 64 sequences of 2^31 - 1 tokens that all lie at byte 0 of a file with a hole
+truncate -s 2147483647 hole.bin
+{
+    printf 'MMIDIDX\0\0\1\0\0\0\0\0\0\0\1\100\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0'
+    for _ in $(seq 64); do printf '\377\377\377\177'; done
+    head -c 520 /dev/zero
+    printf '\100\0\0\0\0\0\0\0'
+} > hole.idx
+run 0 --set data.train=hole && said 'ids: looked at [0-9.]* [MG] of 137 G tokens'
+verdict $? "a set too large to look at all of it: the start stays short, and says so"
+ends 64 "$COPPICE" deck check d.yaml --set data.split=969,30,1 && said 'is \[0.97, 0.03\] here'
+verdict $? "... without brackets too"
+ends 64 "$COPPICE" deck check d.yaml --set 'data.split=[1.5, -0.5]' && said 'out of range (0 to 1)$'
+verdict $? "a split out of range"
+ends 64 "$COPPICE" deck check d.yaml --set 'data.train=0.3 t 0.7 far' && said 'write \[{path: t, weight: 0.3}, {path: far'
+verdict $? "Megatron's blend: the spelling that works"
 ends 64 "$COPPICE" deck check d.yaml --set 'data.split=[969,30,1]' && said '0.97, 0.03'
 verdict $? "Megatron's split: the spelling that works"
 ends 0 "$COPPICE" deck keys data.split && said '^data.split ' && [ "$(grep -c '; default ' said)" -eq 1 ]

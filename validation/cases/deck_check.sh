@@ -41,7 +41,7 @@ deck "like: nowhere, moe: {experts: 4, top_k: 9}" "sequence: 16, train: [t, no],
 tells "eight mistakes of every kind in one go" 64 'deck.yaml:5:13: optimizer.lrr: unknown key; did you mean optimizer.lr?' \
     'deck.yaml:1:49: model.moe.top_k: 9 is more than' 'deck.yaml:4:30: batch.micro: 3 does not divide' \
     'deck.yaml:1:15: model.like: .*nowhere: there is no such folder' 'deck.yaml:6:16: device.type: cuda' \
-    'deck.yaml:2:29: data.train: .*no.bin' 'deck.yaml:2:45: data.valid: .*neither.bin' \
+    'deck.yaml:2:[0-9]*: data.train.1.path: .*no.bin' 'deck.yaml:2:[0-9]*: data.valid.0.path: .*neither.bin' \
     'deck.yaml:3:22: run.dir: .*file/x cannot be made: .*file: Not a directory'
 deck "like: m, moe: {experts: 6, top_k: 3, granularity: 4}, max_positions: 8" "$data" "$run" "$batch"
 tells "mistakes of the shape together" 64 'deck.yaml:2:18: data.sequence: 16 is more than' \
@@ -75,11 +75,11 @@ tells "equal experts under a zero router never become different" 64 'warning.*ex
 deck "$model" "sequence: 1, train: [t], split: [0.9, 0.1]" "$run" "$batch"
 one "sequences of one token: Q and K never learn" 64 'deck.yaml:2:18: data.sequence: 1: .*never learn'
 deck "$model" "sequence: 16, train: [file]" "$run" "$batch"
-one "a data set that is none" 65 'deck.yaml:2:29: data.train: .*file'
+one "a data set that is none" 65 'deck.yaml:2:30: data.train.0.path: .*file'
 deck "$model" "sequence: 16, train: [t], split: [0.999, 0.001]" "$run" "$batch"
 one "a validation set shorter than a window" 65 'deck.yaml:2:[0-9]*: .*t: 4 tokens .*fewer than one window'
 deck "hidden: 32, ffn: 48, layers: 1, heads: 4, vocab: 100" "$data" "$run" "$batch" "start: random"
-one "ids beyond the vocabulary" 65 'deck.yaml:2:29: data.train: .*vocabulary'
+one "ids beyond the vocabulary" 65 'deck.yaml:2:30: data.train.0.path: .*vocabulary'
 deck "$model" "$data" "$run" "$batch" "parallel: {tensor: 3}"
 one "a layout that does not fit" 64 'deck.yaml:5:20: parallel.tensor 3 does not divide'
 for name in cut m nan two; do

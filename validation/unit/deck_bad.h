@@ -335,7 +335,30 @@ static const struct bad bad_decks[] = {
     {"data: {train: a, split: [0.9, \"0.1\"]}",
      "t.yaml:1:31: data.split: expected a number, not '0.1'"},
     {"data: {train: a, split: [1.5, -0.5]}",
-     "t.yaml:1:25: data.split: [1.5, -0.5] is out of range (0 to 1000000000)"},
+     "t.yaml:1:25: data.split: [1.5, -0.5] is out of range (0 to 1)"},
+    {"data: {train: a, split: [969, 30, 1]}",
+     "t.yaml:1:25: data.split: [969, 30, 1] is out of range (0 to 1); Megatron's 969,30,1 is [0.97, 0.03] here, "
+     "without a test part"},
+    {"data: {train: a, split: '949,50,1'}",
+     "t.yaml:1:25: data.split: expected a list of numbers such as [0.9, 0.1], not '949,50,1'; Megatron's 949,50,1 "
+     "is [0.95, 0.05] here, without a test part"},
+    {"data: {train: a, split: [0.9, 0.05, 0.05]}",
+     "t.yaml:1:25: data.split: expected two parts above 0 that add up to 1, such as [0.9, 0.1]; Megatron's "
+     "0.9,0.05,0.05 is [0.947, 0.053] here, without a test part"},
+    {"data: {train: a, split: '100,0,0'}",
+     "t.yaml:1:25: data.split: expected a list of numbers such as [0.9, 0.1], not '100,0,0'; Megatron's 100,0,0 has "
+     "no validation part: leave data.split out"},
+    {"data: {train: a, split: '0.9,0.1'}",
+     "t.yaml:1:25: data.split: expected a list of numbers such as [0.9, 0.1], not '0.9,0.1'; write [0.9,0.1]"},
+    {"data: {train: 0.3 a 0.7 b}",
+     "t.yaml:1:15: data.train: '0.3 a 0.7 b' is Megatron's spelling; write [{path: a, weight: 0.3}, {path: b, "
+     "weight: 0.7}]"},
+    {"data: {train: [0.3, a, 0.7, b]}",
+     "t.yaml:1:15: data.train: '0.3 a 0.7 b' is Megatron's spelling; write [{path: a, weight: 0.3}, {path: b, "
+     "weight: 0.7}]"},
+    {"data: {train: [30 a 70 b]}",
+     "t.yaml:1:16: data.train.0: '30 a 70 b' is Megatron's spelling; write [{path: a, weight: 30}, {path: b, "
+     "weight: 70}]"},
     {"data: {train: a, split: [[0.9, 0.1]]}",
      "t.yaml:1:26: data.split: expected a number, not a list"},
     {"data: {split: [0.9, 0.1]}",

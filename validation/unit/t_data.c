@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "data/data.h"
 #include "data/blend.h"
+#include "format/safetensors.h"
 #include "format/tokens.h"
 #include "scratch.h"
 #include "tap.h"
@@ -253,6 +254,42 @@ static void check_refusals(const char *path)
 
 /* ---- batches from a file ---- */
 
+/* Two steps of two rows of four; the targets of the last `none` rows are not counted, one id is `id`. */
+static status look_at_batches(int none, int64_t id, int part, int parts)
+{
+    enum { STEPS = 2, B = 2, LENGTH = 4 };
+    const struct st_declare declare[] = {
+        {.name = "train.targets", .type = ST_I64, .rank = 3, .shape = {STEPS, B, LENGTH}},
+        {.name = "train.tokens", .type = ST_I64, .rank = 3, .shape = {STEPS, B, LENGTH + 1}}};
+    int64_t tokens[STEPS * B * (LENGTH + 1)] = {[13] = id}, targets[STEPS * B * LENGTH] = {0}, looked;
+    struct data_section section = {.sequence = LENGTH, .batches = (char *)(uintptr_t)scratch("batches")};
+    struct st_writer *w;
+    struct data *d;
+    for (int i = (STEPS * B - none) * LENGTH; i < STEPS * B * LENGTH; i++)
+        targets[i] = -100;
+    TRY(st_create(&w, section.batches, declare, 2));
+    TRY(st_write_i64(w, 0, 0, STEPS * B * LENGTH, targets));
+    TRY(st_write_i64(w, 1, 0, STEPS * B * (LENGTH + 1), tokens));
+    TRY(st_finish(w));
+    TRY(data_open(&d, &section, 1, 100));
+    status code = data_check(d, part, parts, 60, &looked);
+    data_close(d);
+    return code;
+}
+
+static void test_batches(void)
+{
+    int bad = 0;
+    ok(look_at_batches(0, 99, 0, 1) == OK && look_at_batches(3, 99, 0, 1) == OK,
+       "batches within the vocabulary");
+    for (int part = 0; part < 3; part++)
+        bad += look_at_batches(0, 100, part, 3) == E_DATA;
+    ok(bad == 1 && says("step 1, row 0, position 3: id 100"), "one of three parts finds an id: %s",
+       status_text());
+    ok(look_at_batches(4, 0, 0, 1) == E_DATA && says("all targets are -100"), "nothing is counted: %s",
+       status_text());
+}
+
 static void check_golden(const char *path)
 {
     struct data_section section = {.sequence = 17, .batches = (char *)(uintptr_t)path};
@@ -312,6 +349,7 @@ int main(void)
     check_twins(a);
     check_split(a);
     check_refusals(a);
+    test_batches();
     check_golden(shared("golden/micro-batches/expect.safetensors"));
     free(a);
     free(b);

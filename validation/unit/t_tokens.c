@@ -275,6 +275,30 @@ static void test_write(void)
        "no such folder");
 }
 
+/* A look at the ids, dealt to several: one of them finds the one that is none. */
+static void test_look(void)
+{
+    enum { N = 5 * 8192 + 7, PARTS = 4 };
+    int64_t n = N, looked = 0;
+    int32_t *ids = mem_new(n, sizeof *ids);
+    struct tokens t;
+    ids[3 * 8192 + 1] = 60000;
+    ok(tokens_write(scratch("look"), 4, ids, &n, 1) == OK && tokens_open(&t, scratch("look")) == OK,
+       "six blocks");
+    int bad = 0;
+    for (int part = 0; part < PARTS; part++)
+        bad += tokens_check(&t, 60000, part, PARTS, 60, &looked) == E_DATA;
+    ok(bad == 1 && says("look.bin: document 0 holds token 60000"), "one of four parts finds it: %s", status_text());
+    looked = 0;
+    for (int part = 0; part < PARTS; part++)
+        bad -= tokens_check(&t, 60001, part, PARTS, 60, &looked) != OK;
+    ok(bad == 1 && looked == N, "four parts see each token once");
+    looked = 0;
+    ok(tokens_check(&t, 60001, 0, 1, 0, &looked) == OK && looked == 8192, "no time: one block all the same");
+    tokens_close(&t);
+    free(ids);
+}
+
 int main(void)
 {
     static const struct {
@@ -291,6 +315,7 @@ int main(void)
     test_files();
     test_shared();
     test_write();
+    test_look();
     scratch_remove();
     return tap_done();
 }
