@@ -41,10 +41,10 @@ struct ckpt_index {
 int64_t ckpt_bytes(const struct model *);
 /** Local: is there room for `n` more of `bytes` each under run_dir? OK if nobody can tell; E_SPACE. */
 status ckpt_room(const char *run_dir, int64_t bytes, int64_t n) MUST_USE;
-/** COLLECTIVE. Of a training store; writers: ranks per file, 0 = a node's. *bytes: of tensors, written by
- *  all ranks. A checkpoint of the same step is replaced. On failure older ones are untouched. lock: rank 0's
- * on run_dir, looked at before the folder is begun and before it is committed; NULL: nobody else knows
- * run_dir. */
+/** COLLECTIVE: save a training store. `writers` ranks write one file together; 0 stands for those of a node.
+ *  *bytes is what all ranks wrote of tensors. A checkpoint of the same step is replaced; after a failure older
+ *  ones are untouched. `lock` is rank 0's on run_dir: it is looked at before the folder is begun and before it
+ *  is committed. NULL means that nobody else knows run_dir. */
 status ckpt_save(struct comm *, const struct store *, const struct ckpt_state *, const char *run_dir,
                  struct lock *lock, int64_t writers, int64_t *bytes) MUST_USE;
 /** COLLECTIVE: newest usable checkpoint under run_dir/ckpt (index good, files there and long enough; digests

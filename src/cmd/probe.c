@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/commands.h"
-#include "cmd/compare.h"
+#include "weights/compare.h"
 #include "cmd/session.h"
 #include "train/schedule.h"
 #include "train/step.h"

@@ -71,7 +71,8 @@ static status same_text(const struct session *s, const char *what, char *mine)
     return comm_agree(s->comm, code);
 }
 
-/* Nodes may see different files under one name, and a launcher may pass different arguments: both are compared. */
+/* Nodes may see different files under one name, and a launcher may pass different arguments: both are
+ * compared. */
 status session_open_deck(struct session *s, int argc, char **argv, bool trains)
 {
     *s = (struct session){0};
@@ -164,6 +165,17 @@ status session_open_device(struct session *s)
 }
 
 /* ---- weights ---- */
+
+struct opened session_opened(const struct session *s)
+{
+    return (struct opened){.comm = s->comm,
+                           .dev = s->dev,
+                           .rank = s->rank,
+                           .layout = &s->layout,
+                           .deck = &s->deck,
+                           .shapes = &s->shapes,
+                           .data = s->data};
+}
 
 dtype session_precision(const struct session *s)
 {

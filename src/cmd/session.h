@@ -5,6 +5,7 @@
 #define CMD_SESSION_H
 #include "cmd/options.h"
 #include "start/check.h"
+#include "start/origin.h"
 #include "comm/group.h"
 #include "data/data.h"
 #include "model/net.h"
@@ -30,8 +31,8 @@ struct session {
     bool crowded; /* fewer cores than threads, see host_is_crowded */
 };
 
-/** comm, options, deck. Rank 0 finds everything that would be refused later (start_check), with the run folder if
- *  the command trains. */
+/** comm, options, deck. Rank 0 finds everything that would be refused later (start_check), with the run
+ * folder if the command trains. */
 status session_open_deck(struct session *, int argc, char **argv, bool trains) MUST_USE;
 /** Layout, after this rank's s->shapes were set with the outcome `shaped`. */
 status session_open_shapes(struct session *, status shaped) MUST_USE;
@@ -39,6 +40,8 @@ status session_open_shapes(struct session *, status shaped) MUST_USE;
 status session_open(struct session *, int argc, char **argv) MUST_USE;
 /** data, device, groups. */
 status session_open_device(struct session *) MUST_USE;
+/** What src/start needs of it. */
+struct opened session_opened(const struct session *);
 /** Stored type of matrices and activations: device.precision. */
 dtype session_precision(const struct session *);
 /** table and store of the target (training or weights only). */

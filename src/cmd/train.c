@@ -215,7 +215,7 @@ static status begin_run(struct job *j)
     state->leg = 1;
     TRY(startup_fill(&j->s));
     TRY(startup_certify(&j->s, &j->folder, &j->origin));
-    startup_close(&j->origin);
+    origin_close(&j->origin);
     return OK;
 }
 
@@ -285,8 +285,9 @@ static status run_job(struct job *j, int argc, char **argv)
     }
     TRY(given_up(j));
     borrow(j);
+    const struct opened opened = session_opened(s);
     if (!j->checkpoint)
-        TRY(startup_source(s, &j->origin)); /* frees the source model before the target is made */
+        TRY(origin_open(&j->origin, &opened)); /* frees the source model before the target is made */
     TRY(given_up(j));
     TRY(session_open_store(s, true));
     TRY(comm_agree(s->comm, s->rank == 0 ? start_room(&s->deck, &s->model, !j->checkpoint) : OK));
@@ -307,7 +308,7 @@ int cmd_train(int argc, char **argv)
     free(j.trainer.state.data);
     forget_checkpoint(&j);
     free(j.trunk);
-    startup_close(&j.origin);
+    origin_close(&j.origin);
     if (j.opened_folder)
         folder_close(&j.folder);
     return session_close(&j.s, code);

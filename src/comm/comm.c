@@ -265,7 +265,7 @@ uint64_t comm_sum_u64(struct comm *comm, uint64_t x)
 
 status comm_agree(struct comm *comm, status mine)
 {
-    /* one number: the code, then the rank, of which the lowest counts most */
+    /* code and rank in one integer, whose maximum is the worst code on the lowest rank */
     int64_t worst = (int64_t)mine * INT_MAX + (INT_MAX - 1 - comm_rank(comm));
     int from;
     int64_t length;

@@ -37,8 +37,8 @@ int source_find(const struct source *, const char *name);
  *  An empty box reads nothing; a box that reaches outside the array is a bug(). What comes from a file must be
  *  finite: E_DATA, "FILE: tensor NAME: ...". */
 status source_read(struct source *, int array, slab box, float *out, int64_t *bytes_read) MUST_USE;
-/** May an array be read by source_read_bf16, which does as source_read but gives the upper halves of the
- *  floats that source_read gives? */
+/** True if source_read_bf16 can read the array as it is stored. It gives the upper halves of the floats that
+ *  source_read would give. */
 bool source_has_bf16(const struct source *, int array);
 status source_read_bf16(struct source *, int array, slab box, uint16_t *out, int64_t *bytes_read) MUST_USE;
 void source_close(struct source *); /* NULL is fine */

@@ -29,7 +29,7 @@ struct coords {
     int d, t, x, p, q;
 };
 
-/** Sizes that must divide; 0 = does not matter (no such dimension). */
+/** Sizes that must divide; 0: the model has no such dimension. */
 struct layout_needs {
     int64_t heads, kv_heads, experts;
 };

@@ -9,8 +9,8 @@
 
 enum { CERTIFICATE_TOKENS = 512 };
 
-/* What theory promises, and so what is judged: nothing; each MoE layer's output, whose gain is known
- * (gain.h); that, where it applies, and equal logits. */
+/* What theory promises is what is judged. NONE: nothing. APPROXIMATE: each MoE layer's output, whose gain is known
+ * (gain.h). EXACT: equal logits, and the layers' outputs where their gain is known. */
 enum theory { THEORY_NONE, THEORY_APPROXIMATE, THEORY_EXACT };
 
 struct certificate {
@@ -24,13 +24,16 @@ struct certificate {
     bool pass; /* true also where nothing is judged */
 };
 
-/** What theory promises (D9): growth that is exact; then topk-softmax, renormalised softmax-topk or k = X, if
- *  G = 1, or virtual groups with G | k and all of the weight scale on down, or m times as many experts of
- *  which m times as many are chosen; experts that are copies; the same norms and rotary positions. */
+/** Does theory promise equal logits (D9)? All of these must hold:
+ *  - the norms and rotary positions are the same;
+ *  - growth is exact, if there is any (grow_is_exact);
+ *  - the experts are copies (upcycle_is_copy);
+ *  - a token's routing weights add up to 1: topk-softmax, renormalised softmax-topk, or k = X;
+ *  - G = 1; or virtual groups with G | k and all of the weight scale on down; or, from a model with experts, m
+ *    times as many of which m times as many are chosen. */
 bool plan_is_exact(const struct config *target, const struct config *source, const struct grow *,
                    const struct upcycle *);
-/** The most that a layer's output may differ from what is expected of it, relative to that (D13's
- * ||a-b||/||b||). */
+/** The largest ||a-b||/||b|| (D13) of a layer's output a and the expected output b. */
 extern const double certificate_deviation;
 /** For `tokens` in windows of `sequence`. */
 void certificate_open(struct certificate *, const struct comm *, int64_t tokens, int64_t sequence,

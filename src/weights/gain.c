@@ -199,7 +199,7 @@ static void sum_layer(const struct gains *g, const struct store *store, int i, c
     free(router);
 }
 
-/* |a| / |b| from their squares; nothing differs from nothing by nothing. */
+/* sqrt(a / b) of two squared norms; 0 where a is 0, even if b is 0. */
 static double relative(double a, double b)
 {
     return a == 0 ? 0 : sqrt(a / b);

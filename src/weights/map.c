@@ -65,7 +65,8 @@ struct axis axis_picks(const struct pick *picks, int64_t n)
     return axis_take(at, n);
 }
 
-/* outer after inner: the picks of outer whose source inner writes. */
+/* Compose two axes: keep the picks of `outer` whose source index `inner` writes, and read from where `inner`
+ * reads. */
 static struct axis axis_compose(const struct axis *outer, const struct axis *inner)
 {
     struct pick *at = mem_new(outer->n, sizeof *at);

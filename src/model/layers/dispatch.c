@@ -124,12 +124,12 @@ void exchange_plan(struct net *net, struct pass *p, struct exchange *x, view kep
 view exchange_send(struct net *net, struct exchange *x, struct region *out, view rows, int64_t per_row)
 {
     int64_t n = rows.n[2], mark = arena_mark(&net->arena);
-    view to = region_take(out, rows.type, 1, x->rows, n); /* rows = kept where nothing moves */
-    view sorted = moves(net) ? arena_scratch(&net->arena, rows.type, 1, x->kept, n) : to;
+    view to = region_take(out, rows.type, 1, x->rows, n); /* [R, n]; R = kept where nothing moves */
+    view sorted = moves(net) ? arena_scratch(&net->arena, rows.type, 1, x->kept, n) : to; /* [kept, n] */
     dev_gather_rows(net->dev, sorted, rows, x->pick, per_row);
     if (!moves(net))
         return to;
-    view received = region_take(&net->tmp[TMP_RECEIVED], rows.type, 1, x->received, n);
+    view received = region_take(&net->tmp[TMP_RECEIVED], rows.type, 1, x->received, n); /* [received, n] */
     group_all_to_all(net->group[G_EP], COMPUTE, received, x->recv, sorted, x->send);
     view all = received;
     if (net->layout.etp > 1) {
@@ -146,14 +146,14 @@ view exchange_return(struct net *net, struct exchange *x, view rows)
     if (!moves(net))
         return rows;
     int64_t n = rows.n[2];
-    view all = region_take(&net->tmp[TMP_GATHERED], rows.type, 1, x->rows, n);
+    view all = region_take(&net->tmp[TMP_GATHERED], rows.type, 1, x->rows, n); /* [R, n] */
     dev_gather_rows(net->dev, all, rows, region_view(&x->back, I32, 1, 1, x->rows), 1);
     view received = all;
     if (net->layout.etp > 1) {
         received = region_take(&net->tmp[TMP_RECEIVED], rows.type, 1, x->received, n);
         group_reduce_scatter_v(net->group[G_ETP], COMPUTE, received, all, x->shares);
     }
-    view home = arena_scratch(&net->arena, rows.type, 1, x->kept, n);
+    view home = arena_scratch(&net->arena, rows.type, 1, x->kept, n); /* [kept, n] */
     group_all_to_all(net->group[G_EP], COMPUTE, home, x->send, received, x->recv);
     return home;
 }

@@ -88,10 +88,10 @@ view seq_gather(struct net *, const struct pass *, view x);
 view seq_partial(struct net *, const struct pass *, int64_t n);
 /** out [c, n] (+)= my rows of the sum over TP of partial [TP*c, n]. */
 void seq_reduce(struct net *, const struct pass *, view out, view partial, bool acc);
-/** x_out = what a feed-forward adds to: x. */
+/** x_out = x, to which the feed-forward adds; 0 if the layer's output is wanted alone. */
 void residual(struct net *, const struct pass *, view x_out, view x);
-/** The type of what a sum over TP or ETP of `ranks` ranks is made of: F32, so that it is rounded once; with one
- *  rank, that of activations. */
+/** The type of the parts of a sum over `ranks` ranks of TP or ETP. With several ranks it is F32, so that the sum is
+ *  rounded once; with one rank it is that of activations. */
 dtype partial_type(const struct net *, int ranks);
 /** `n` numbers of the report on the device, from one of TALLY_... */
 view tally(const struct net *, int64_t from, int64_t n);
@@ -101,7 +101,7 @@ view weight(const struct net *, int layer, enum slot); /* as a stack [n0, n1, n2
 view gradient(const struct net *, int layer, enum slot);
 /** h [c, H] = norm of x by a layer's norm weights; returns scratch, and rstd [c] if asked. */
 view norm_fwd(struct net *, const struct pass *, int layer, enum slot, view x, view *rstd);
-/** d_x (+)= and norm gradient (+)= from d_h, recomputing nothing: rstd as norm_fwd gave it. */
+/** d_x (+)= and norm gradient (+)= from d_h. rstd is norm_fwd's, so nothing is computed again. */
 void norm_bwd(struct net *, const struct pass *, int layer, enum slot, bool acc_dx, view d_x, view d_h,
               view x, view rstd);
 

@@ -18,10 +18,12 @@ void moe_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
 {
     struct exchange *x = &s->exchange;
     int64_t mark = arena_mark(&net->arena);
-    view mine = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL), h = view_rows(mine, 0, p->own);
+    view mine = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL); /* [c, H] */
+    view h = view_rows(mine, 0, p->own);                          /* [own, H] */
     exchange_plan(net, p, x, router_fwd(net, p, layer, s, h));
-    view xe = exchange_send(net, x, &s->xe, h, net->config->moe.top_k);
-    view we = exchange_send(net, x, &s->we, view_reshape(s->gate, 1, view_size(s->gate), 1), 1);
+    view xe = exchange_send(net, x, &s->xe, h, net->config->moe.top_k); /* [R, H] */
+    view gate = view_reshape(s->gate, 1, view_size(s->gate), 1);        /* [own*k, 1] */
+    view we = exchange_send(net, x, &s->we, gate, 1);                   /* [R, 1] */
 
     view w_gu = stack_gate_up(weight(net, layer, T_GATE_UP)), w_d = weight(net, layer, T_DOWN);
     view gu = region_take(&s->gue, net->shape.activation, 1, x->rows,
@@ -29,7 +31,7 @@ void moe_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
     view y = region_take(&net->tmp[TMP_Y], partial_type(net, net->layout.etp), 1, x->rows, h.n[2]);
     dev_expert_ffn_fwd(net->dev, &net->arena, y, view_cols(gu, 0, w_gu.n[1]), experts_here(net), x->offs, xe,
                        w_gu, w_d, view_reshape(we, 1, 1, x->rows), false);
-    view home = exchange_return(net, x, y);
+    view home = exchange_return(net, x, y); /* [kept, H] */
 
     residual(net, p, x_out, s->x2);
     dev_combine(net->dev, view_rows(x_out, 0, p->own), home, x->slot, true);
@@ -48,7 +50,7 @@ static view experts_bwd(struct net *net, struct pass *p, int layer, struct saved
     view xe = region_view(&s->xe, net->shape.activation, 1, x->rows, d_y.n[2]),
          we = region_view(&s->we, F32, 1, 1, x->rows);
     view gu = region_view(&s->gue, net->shape.activation, 1, x->rows, dev_pitch(net->dev, w_gu.n[1]));
-    view d_ye = exchange_send(net, x, &net->tmp[TMP_Y], d_y, net->config->moe.top_k);
+    view d_ye = exchange_send(net, x, &net->tmp[TMP_Y], d_y, net->config->moe.top_k); /* [R, H] */
     view d_xe = region_take(&net->tmp[TMP_DX], partial_type(net, net->layout.etp), 1, x->rows, d_y.n[2]);
     dev_expert_ffn_bwd(net->dev, &net->arena, d_xe, g_gu, gradient(net, layer, T_DOWN), d_weight,
                        experts_here(net), x->offs, d_ye, xe, view_cols(gu, 0, w_gu.n[1]), w_gu,
@@ -63,10 +65,10 @@ void moe_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d
     view d_weight = region_take(&net->tmp[TMP_DWEIGHT], F32, 1, 1, x->rows);
     view d_xe = experts_bwd(net, p, layer, s, view_rows(d_x, 0, p->own), d_weight);
 
-    view d_h = arena_scratch(&net->arena, F32, 1, p->own, d_x.n[2]);
+    view d_h = arena_scratch(&net->arena, F32, 1, p->own, d_x.n[2]); /* [own, H] */
     dev_combine(net->dev, d_h, exchange_return(net, x, d_xe), x->slot, false);
-    view d_gate = arena_scratch(&net->arena, F32, 1, p->own, k);
-    view d_rows = exchange_return(net, x, view_reshape(d_weight, 1, x->rows, 1));
+    view d_gate = arena_scratch(&net->arena, F32, 1, p->own, k);                  /* [own, k] */
+    view d_rows = exchange_return(net, x, view_reshape(d_weight, 1, x->rows, 1)); /* [kept, 1] */
     dev_gather_rows(net->dev, view_reshape(d_gate, 1, p->own * k, 1), d_rows,
                     view_reshape(x->slot, 1, 1, p->own * k), 1);
 

@@ -1,4 +1,4 @@
-#include "cmd/compare.h"
+#include "weights/compare.h"
 
 #include <math.h>
 #include <stdlib.h>

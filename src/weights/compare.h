@@ -1,7 +1,7 @@
 /* Owned pieces of a store (reduced gradients or master weights) beside a reference file, by Hugging
  * Face names; and the same written as a file. COLLECTIVE: every rank compares what it owns. */
-#ifndef CMD_COMPARE_H
-#define CMD_COMPARE_H
+#ifndef WEIGHTS_COMPARE_H
+#define WEIGHTS_COMPARE_H
 #include "comm/comm.h"
 #include "format/safetensors.h"
 #include "model/store.h"
