@@ -237,24 +237,71 @@ void group_gather(struct group *g, view out, view in) /* g->recv cuts out */
     group_stop_clock(g);
 }
 
+/* ---- on a stream ---- */
+
+struct queued {
+    struct group *g;
+    group_call *call;
+    view out, in;
+    const int64_t *out_rows, *in_rows; /* in rows, or NULL */
+    int64_t rows[];
+};
+
+static void run_queued(void *with)
+{
+    struct queued *q = with;
+
+    q->call(q->g, q->out, q->in, q->out_rows, q->in_rows);
+    free(q);
+}
+
+static const int64_t *keep(int64_t *to, const int64_t *rows, int n)
+{
+    return rows ? memcpy(to, rows, (size_t)n * sizeof *rows) : NULL;
+}
+
+void group_submit(struct group *g, enum stream s, group_call *call, view out, view in, const int64_t *out_rows,
+                  const int64_t *in_rows)
+{
+    if (s == COMPUTE || dev_is_dry(g->dev)) {
+        call(g, out, in, out_rows, in_rows);
+        return;
+    }
+    struct queued *q = mem_new(1, sizeof *q + 2 * (size_t)g->size * sizeof *q->rows);
+    *q = (struct queued){.g = g, .call = call, .out = out, .in = in};
+    q->out_rows = keep(q->rows, out_rows, g->size);
+    q->in_rows = keep(q->rows + g->size, in_rows, g->size);
+    dev_queue(g->dev, s, run_queued, q);
+}
+
+/* ---- what callers see ---- */
+
+static void gather_even(struct group *g, view out, view in, const int64_t *rows, const int64_t *none)
+{
+    (void)rows, (void)none;
+    group_cut_even(g, &g->recv, out);
+    group_gather(g, out, in);
+}
+
 void group_all_gather(struct group *g, enum stream s, view out, view in)
 {
-    (void)s;
-    group_cut_even(g, &g->recv, out);
+    group_submit(g, s, gather_even, out, in, NULL, NULL);
+}
+
+static void gather_rows(struct group *g, view out, view in, const int64_t *rows, const int64_t *none)
+{
+    (void)none;
+    group_cut_rows(g, &g->recv, out, rows);
     group_gather(g, out, in);
 }
 
 void group_all_gather_v(struct group *g, enum stream s, view out, const int64_t *rows, view in)
 {
-    (void)s;
-    group_cut_rows(g, &g->recv, out, rows);
-    group_gather(g, out, in);
+    group_submit(g, s, gather_rows, out, in, rows, NULL);
 }
 
-void group_all_to_all(struct group *g, enum stream s, view out, const int64_t *recv_rows, view in,
-                      const int64_t *send_rows)
+static void all_to_all(struct group *g, view out, view in, const int64_t *recv_rows, const int64_t *send_rows)
 {
-    (void)s;
     group_cut_rows(g, &g->recv, out, recv_rows);
     group_cut_rows(g, &g->send, in, send_rows);
     group_check_equal(g, "types", out.type, in.type);
@@ -268,4 +315,10 @@ void group_all_to_all(struct group *g, enum stream s, view out, const int64_t *r
     for (int r = 0; r < g->size; r++)
         g->sent += r == g->rank ? 0 : g->send.n[r];
     group_stop_clock(g);
+}
+
+void group_all_to_all(struct group *g, enum stream s, view out, const int64_t *recv_rows, view in,
+                      const int64_t *send_rows)
+{
+    group_submit(g, s, all_to_all, out, in, recv_rows, send_rows);
 }

@@ -1,5 +1,6 @@
 /* The data plane: collectives on device memory among the ranks of one group, in coordinate order.
- * Every function is COLLECTIVE over the group and ordered within the stream. Void: a failure is
+ * Every function is COLLECTIVE over the group and ordered within the stream, COMPUTE, where ops are, or COMM, which
+ * waits for COMPUTE and is waited for by tickets (device/dev.h). Void: a failure is
  * fatal. Rows of a view must be contiguous (ld = columns). Zero-size participants are legal
  * everywhere. Sums are made in an order that group ranks alone fix (exchange, then a local sum), so they do
  * not depend on arrival; large ones go in rounds, so scratch stays at a few MB. In the device's dry mode

@@ -157,18 +157,28 @@ static void reduce_scatter(struct group *g, view out, view in, bool even) /* g->
     group_stop_clock(g);
 }
 
-void group_reduce_scatter(struct group *g, enum stream s, view out, view in)
+static void scatter_even(struct group *g, view out, view in, const int64_t *none, const int64_t *rows)
 {
-    (void)s;
+    (void)none, (void)rows;
     group_cut_even(g, &g->parts, in);
     reduce_scatter(g, out, in, true);
 }
 
-void group_reduce_scatter_v(struct group *g, enum stream s, view out, view in, const int64_t *rows)
+void group_reduce_scatter(struct group *g, enum stream s, view out, view in)
 {
-    (void)s;
+    group_submit(g, s, scatter_even, out, in, NULL, NULL);
+}
+
+static void scatter_rows(struct group *g, view out, view in, const int64_t *none, const int64_t *rows)
+{
+    (void)none;
     group_cut_rows(g, &g->parts, in, rows);
     reduce_scatter(g, out, in, false);
+}
+
+void group_reduce_scatter_v(struct group *g, enum stream s, view out, view in, const int64_t *rows)
+{
+    group_submit(g, s, scatter_rows, out, in, NULL, rows);
 }
 
 /** Small: everybody gathers everything, and sums. */
@@ -228,11 +238,11 @@ static void all_reduce_blocks(struct group *g, view x)
     dev_copy(g->dev, same, values);
 }
 
-void group_all_reduce(struct group *g, enum stream s, view x)
+static void all_reduce(struct group *g, view x, view same, const int64_t *none, const int64_t *rows)
 {
     int64_t all = mem_mul(group_bytes_of(g, x), g->size);
 
-    (void)s;
+    (void)same, (void)none, (void)rows;
     if (g->size == 1)
         return;
     if (all <= ROUND_LEAST)
@@ -241,4 +251,9 @@ void group_all_reduce(struct group *g, enum stream s, view x)
         all_reduce_straight(g, x);
     else
         all_reduce_blocks(g, x);
+}
+
+void group_all_reduce(struct group *g, enum stream s, view x)
+{
+    group_submit(g, s, all_reduce, x, x, NULL, NULL);
 }

@@ -49,6 +49,7 @@ void dev_close(struct dev *dev)
 {
     if (!dev)
         return;
+    dev_sync(dev);
     memory_unwatch(dev);
     dev->ops->close(dev);
     profile_free(&dev->profile);
@@ -95,20 +96,6 @@ void dev_set_dry(struct dev *dev, bool dry)
 bool dev_is_dry(const struct dev *dev)
 {
     return dev->dry;
-}
-
-void dev_wait(struct dev *dev, enum stream waits, enum stream done)
-{
-    if (!dev->dry)
-        dev->ops->wait(dev, waits, done);
-}
-
-void dev_sync(struct dev *dev)
-{
-    if (dev->dry)
-        return;
-    dev->waits++;
-    dev->ops->sync(dev);
 }
 
 double dev_flops(const struct dev *dev)

@@ -25,7 +25,9 @@ typedef struct {
     int64_t ld;   /* elements between rows; a stack's matrices lie n[1]*ld apart */
 } view;
 
-enum stream { COMPUTE, COMM };
+enum stream { COMPUTE, COMM, COPIES, STREAMS };
+/* A stream's work up to a moment. {0}: nothing, always done. */
+typedef struct { enum stream stream; int64_t number; } ticket;
 struct dev;
 
 /* ---- views (pure) ---- */
@@ -64,8 +66,17 @@ double dev_ceiling_sample(struct dev *);
 /** Dry mode: ops and group calls do nothing; used with a measuring arena to learn sizes. */
 void dev_set_dry(struct dev *, bool);
 bool dev_is_dry(const struct dev *);
-void dev_wait(struct dev *, enum stream waits, enum stream done);
+
+/* ---- streams (device/stream.c): work of one stream is done in order, between streams nothing is ordered but
+ * by tickets. Ops are COMPUTE's, group calls those of the stream they are given, asynchronous copies COPIES's ---- */
+/** All work that the stream was given until now. */
+ticket dev_mark(struct dev *, enum stream);
+/** What the stream is given from now on begins when the ticket's work is done. The host does not wait. */
+void dev_wait(struct dev *, enum stream, ticket);
+void dev_wait_host(struct dev *, ticket);
 void dev_sync(struct dev *); /* the host waits for everything */
+/** Work for a stream: run(with), once. For links and the like, which move device memory. */
+void dev_queue(struct dev *, enum stream, void (*run)(void *), void *with);
 
 /* ---- memory (device/memory.c) ---- */
 enum dev_fresh { FRESH_ANY, FRESH_ZERO }; /* what a new block holds */
@@ -86,7 +97,15 @@ void dev_show(struct dev *);
 void dev_hide(struct dev *);
 void dev_upload(struct dev *, view dst, const void *src);   /* host -> device, contiguous, same type */
 void dev_download(struct dev *, void *dst, view src);       /* device -> host; waits */
-/** How often the host waited for the device since it was opened: downloads, sums, dev_sync. */
+/** Pinned host memory, zero, for asynchronous copies. bytes > 0; aborts without memory. */
+void *dev_host_alloc(struct dev *, int64_t bytes);
+void dev_host_free(struct dev *, void *);
+/** The same as copies of the stream COPIES from and to pinned memory: they return at once. COPIES must wait for what
+ *  last touched the device's side (dev_wait). The host's side may be written (upload) or read (download) only
+ *  after dev_wait_host for the ticket, or for later work that waited for it. */
+ticket dev_upload_async(struct dev *, view dst, const void *src);
+ticket dev_download_async(struct dev *, void *dst, view src);
+/** How often the host waited for the device since it was opened: downloads, tickets not yet done, dev_finite, dev_sync. */
 int64_t dev_waits(const struct dev *);
 
 /** Time and FLOPs by op and shape, for run.profile: m rows of n columns of its first output (of the input where a

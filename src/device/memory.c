@@ -214,6 +214,55 @@ void dev_download(struct dev *dev, void *dst, view src)
     dev_hide(dev);
 }
 
+void *dev_host_alloc(struct dev *dev, int64_t bytes)
+{
+    return dev->ops->host_alloc(dev, bytes);
+}
+
+void dev_host_free(struct dev *dev, void *p)
+{
+    dev->ops->host_free(dev, p);
+}
+
+struct copy {
+    struct dev *dev;
+    void (*move)(struct dev *, void *dst, const void *src, int64_t bytes);
+    void *dst;
+    const void *src;
+    int64_t bytes;
+};
+
+static void run_copy(void *with)
+{
+    struct copy *c = with;
+    dev_show(c->dev);
+    c->move(c->dev, c->dst, c->src, c->bytes);
+    dev_hide(c->dev);
+    free(c);
+}
+
+static ticket copy_async(struct copy copy)
+{
+    if (copy.bytes > 0) {
+        struct copy *c = mem_new(1, sizeof *c);
+        *c = copy;
+        dev_queue(copy.dev, COPIES, run_copy, c);
+    }
+    return dev_mark(copy.dev, COPIES);
+}
+
+ticket dev_upload_async(struct dev *dev, view dst, const void *src)
+{
+    int64_t bytes = transfer_bytes(dev, "dev_upload_async", dst);
+    return copy_async((struct copy){dev, dev->ops->upload, dst.data, src, bytes});
+}
+
+ticket dev_download_async(struct dev *dev, void *dst, view src)
+{
+    int64_t bytes = transfer_bytes(dev, "dev_download_async", src);
+    return copy_async((struct copy){dev, dev->ops->download, dst, src.data, bytes});
+}
+
 int64_t dev_waits(const struct dev *dev)
 {
     return dev->waits;

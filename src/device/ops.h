@@ -91,7 +91,8 @@ struct dev_ops {
     void (*free)(struct dev *, void *, int64_t bytes);
     void (*upload)(struct dev *, void *dst, const void *src, int64_t bytes);
     void (*download)(struct dev *, void *dst, const void *src, int64_t bytes);
-    void (*wait)(struct dev *, enum stream waits, enum stream done);
+    void *(*host_alloc)(struct dev *, int64_t bytes);
+    void (*host_free)(struct dev *, void *);
     void (*sync)(struct dev *);
     double (*ceiling)(struct dev *);
 #define OP_POINTER(result, name, args) result(*name) args;
@@ -108,6 +109,11 @@ struct profile_table {
     struct dev_profile_row rest[OP_COUNT]; /* of shapes that found no room */
 };
 
+struct queue {
+    struct task *first; /* what is not done */
+    int64_t put, done;
+};
+
 struct dev {
     const struct dev_ops *ops;
     char about[160];
@@ -119,6 +125,7 @@ struct dev {
     int shown;                                /* how many ops and links are at work */
     const char *running, *last;               /* ops, for the message of a fault */
     double flops;                             /* since open */
+    struct queue queue[STREAMS];              /* stream.c */
     struct profile_table profile;             /* profile.c */
     struct arena *arenas[MAX_ARENAS];         /* open ones, whose guards the check modes look at */
     struct region *regions;                   /* alike */

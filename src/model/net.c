@@ -9,6 +9,21 @@
 
 /* ---- one pass ---- */
 
+/* Without targets nobody reads the loss. The buffer is free when the upload before it is done, which the
+ * device has long waited for. */
+static void send_ids(struct net *net, const struct pass *p)
+{
+    size_t bytes = (size_t)p->tokens * sizeof *net->host_ids;
+    int32_t *ids = net->host_ids, *targets = ids + p->tokens;
+    dev_wait_host(net->dev, net->sent);
+    memcpy(ids, p->batch->ids, bytes);
+    memcpy(targets, p->batch->targets ? p->batch->targets : p->batch->ids, bytes);
+    dev_wait(net->dev, COPIES, dev_mark(net->dev, COMPUTE));
+    dev_upload_async(net->dev, p->ids, ids);
+    net->sent = dev_upload_async(net->dev, p->targets, targets);
+    dev_wait(net->dev, COMPUTE, net->sent);
+}
+
 static struct pass pass_begin(struct net *net, const struct micro_batch *batch)
 {
     struct pass p = {.tokens = batch->tokens, .batch = batch};
@@ -17,13 +32,8 @@ static struct pass pass_begin(struct net *net, const struct micro_batch *batch)
     arena_reset(&net->arena);
     p.ids = arena_save(&net->arena, I32, 1, 1, p.tokens);
     p.targets = arena_save(&net->arena, I32, 1, 1, p.tokens);
-    if (batch->ids && !dev_is_dry(net->dev)) {
-        dev_upload(net->dev, p.ids, batch->ids);
-        if (batch->targets)
-            dev_upload(net->dev, p.targets, batch->targets);
-        else
-            dev_upload(net->dev, p.targets, batch->ids); /* nobody reads the loss */
-    }
+    if (batch->ids && !dev_is_dry(net->dev))
+        send_ids(net, &p);
     return p;
 }
 
@@ -151,8 +161,17 @@ void net_ffn(struct net *net, int layer, int64_t tokens, const float *x, float *
 
 /* ---- the report ---- */
 
+/* The report starts for the host, which reads it later. */
+static void tell(struct net *net)
+{
+    dev_wait(net->dev, COPIES, dev_mark(net->dev, COMPUTE));
+    net->told = dev_download_async(net->dev, net->host_tally, net->tally);
+}
+
 void net_begin(struct net *net, bool margins)
 {
+    dev_wait_host(net->dev, net->told);
+    net->told = (ticket){0};
     memset(net->host_tally, 0, (size_t)view_size(net->tally) * sizeof *net->host_tally);
     net->host_tally[TALLY_MARGIN] = (double)INFINITY;
     net->margins = margins;
@@ -163,12 +182,15 @@ void net_sum(struct net *net)
 {
     group_all_reduce(net->group[G_WORLD], COMPUTE, tally(net, 0, TALLY_SUMS));
     group_all_reduce(net->group[G_WORLD], COMPUTE, net_loads(net));
+    tell(net);
 }
 
 struct net_report net_read(struct net *net)
 {
     const double *t = net->host_tally;
-    dev_download(net->dev, net->host_tally, net->tally);
+    if (net->told.number == 0)
+        tell(net);
+    dev_wait_host(net->dev, net->told);
     return (struct net_report){.nll = t[TALLY_NLL],
                                .aux = t[TALLY_LOSSES],
                                .z = t[TALLY_LOSSES + 1],
@@ -208,7 +230,9 @@ static status open_tally(struct net *net)
     int64_t x = net->config->moe.experts, n = TALLY_LOADS + config_moe_layers(net->config) * x;
     void *memory;
     net->host_counts = mem_new(mem_mul(net->layout.etp + 1, x), sizeof *net->host_counts);
-    net->host_tally = mem_new(n, sizeof *net->host_tally);
+    net->host_tally = dev_host_alloc(net->dev, mem_mul(n, sizeof *net->host_tally));
+    net->host_ids = dev_host_alloc(
+        net->dev, mem_mul(2 * mem_mul(net->shape.micro, net->shape.sequence), sizeof *net->host_ids));
     TRY(dev_alloc(net->dev, "the report", &memory, mem_mul(n, sizeof(double)), FRESH_ANY));
     net->tally = view_of(memory, F64, 1, 1, n);
     net_begin(net, false);
@@ -274,6 +298,7 @@ void net_close(struct net *net)
 {
     if (!net)
         return;
+    dev_wait_host(net->dev, net->told);
     for (int l = 0; l < net->model->n_layers; l++) {
         struct saved *s = &net->saved[l];
         region_close(&s->xe);
@@ -290,7 +315,8 @@ void net_close(struct net *net)
         dev_free(net->dev, net->tally.data, mem_mul(view_size(net->tally), sizeof(double)));
     free(net->saved);
     free(net->host_counts);
-    free(net->host_tally);
+    dev_host_free(net->dev, net->host_tally);
+    dev_host_free(net->dev, net->host_ids);
     free(net);
 }
 

@@ -110,6 +110,39 @@ static void test_step(const char *what, struct config c, int tp, int ep, int etp
     model_close(&m);
 }
 
+/* A gather on COMM: what it makes is not there before COMPUTE has waited; its row counts were kept. */
+static void test_late(void)
+{
+    struct layout_needs needs = {.heads = 1, .kv_heads = 1, .experts = 1};
+    struct layout l;
+    struct group *group[GROUPS];
+    int size = comm_size(comm);
+    int64_t rows[64] = {0};
+    void *memory;
+    if (layout_make(&l, size, 1, 1, 1, &needs) || groups_open(group, comm, dev, &l) != OK ||
+        dev_alloc(dev, "rows", &memory, (size + 1) * 4, FRESH_ANY) != OK)
+        bug("no group");
+    view all = view_of(memory, F32, 1, size, 1), mine = view_of((float *)memory + size, F32, 1, 1, 1);
+    float *seen = mem_new(size, sizeof *seen);
+    dev_fill(dev, mine, 3);
+    for (int r = 0; r < size; r++)
+        rows[r] = 1;
+    dev_wait(dev, COMM, dev_mark(dev, COMPUTE));
+    group_all_gather_v(group[G_WORLD], COMM, all, rows, mine);
+    rows[0] = 99;
+    dev_download(dev, seen, all);
+    bool early = seen[0] == 3;
+    dev_wait(dev, COMPUTE, dev_mark(dev, COMM));
+    dev_download(dev, seen, all);
+    bool good = true;
+    for (int r = 0; r < size; r++)
+        good = good && seen[r] == 3;
+    ok(!early && good, "a gather on COMM is done when COMPUTE has waited, not before");
+    free(seen);
+    dev_free(dev, memory, (size + 1) * 4);
+    groups_close(group);
+}
+
 int main(void)
 {
     struct dev_options options = {.threads = 1, .check = CHECK_HIDDEN};
@@ -117,6 +150,7 @@ int main(void)
         return 1;
     tap_open(comm);
     bool alone = comm_size(comm) == 1;
+    test_late();
     test_step("dropless", config_of(AUX_MICRO_BATCH, 0, BY_POSITION), 1, alone ? 1 : 2, alone ? 1 : 2);
     test_step("capacity by probability", config_of(AUX_GLOBAL, 1000000, BY_PROBABILITY), alone ? 1 : 2,
               alone ? 1 : 2, 1);

@@ -207,6 +207,15 @@ static void off_the_end(void)
 }
 
 /** Run it in a child: it must end with E_BUG, saying `text` (NULL: saying nothing at all). */
+/* An upload that nobody waits for: what it should bring is not there yet. */
+static void no_wait(void)
+{
+    struct dev *dev = opened(CHECK_HIDDEN);
+    view x = block_of(dev, 16), y = block_of(dev, 16);
+    dev_upload_async(dev, x, dev_host_alloc(dev, 64));
+    dev_copy(dev, y, x);
+}
+
 static void dies(void (*run)(void), const char *name, const char *text)
 {
     int ends[2], ended;
@@ -254,6 +263,8 @@ static void test_deaths(void)
     dies(region_stale, "check mode, what a region held before",
          "add: output 0, F32 [1, 1, 40] ld 40, has a NaN");
     dies(region_beyond, "more of a region than was taken", "region_view: 256 bytes where 192 were taken");
+    dies(no_wait, "hidden mode, an upload that nobody waits for",
+         "copy: output 0, F32 [1, 1, 16] ld 16, has a NaN");
     dies(poisoned, "check mode, memory that was given up", "has a NaN");
     dies(overflow, "arena overflow", "do not fit into 4096");
     dies(off_the_end, "rows beyond the end", "view_rows: 1 + 2 does not lie in the matrix F32 [1, 2, 2]");
@@ -403,6 +414,55 @@ static void test_hidden(void)
     dev_close(dev);
 }
 
+/* Waits in a chain: an upload, COMM that waits for it, COMPUTE that waits for COMM; a source that is written
+ * again too early; a download that is there when the host has waited. Late in the hidden mode, at once
+ * elsewhere. */
+struct chain {
+    struct dev *dev;
+    view to, from;
+};
+
+static void run_chain(void *with)
+{
+    struct chain *c = with;
+    dev_copy(c->dev, c->to, c->from);
+}
+
+static void test_streams(enum dev_check mode)
+{
+    bool late = mode == CHECK_HIDDEN;
+    struct dev *dev = opened(mode);
+    view x = block_of(dev, 4), y = block_of(dev, 4), z = block_of(dev, 4);
+    float *source = dev_host_alloc(dev, 16), *target = dev_host_alloc(dev, 16);
+    struct chain chain = {dev, y, x};
+    source[0] = 7;
+    ticket sent = dev_upload_async(dev, x, source);
+    source[1] = 8; /* too early */
+    dev_wait(dev, COMM, sent);
+    dev_queue(dev, COMM, run_chain, &chain);
+    ticket moved = dev_mark(dev, COMM);
+    dev_queue(dev, COMM, run_chain, &(struct chain){dev, z, y});
+    dev_wait(dev, COMPUTE, moved);
+    dev_add(dev, y, y);
+    ok(sum_of(dev, y) == (late ? 30 : 14), "%s: work that was waited for is done, in order",
+       late ? "late" : "at once");
+    int64_t before = dev_waits(dev);
+    ticket told = dev_download_async(dev, target, y);
+    bool there = target[0] == 14;
+    dev_wait_host(dev, told);
+    ok(there == !late && target[0] == 14, "a download is there when the host has waited");
+    dev_wait_host(dev, told);
+    ok(dev_waits(dev) - before == late, "a ticket that is done is no wait");
+    dev_sync(dev);
+    ok(sum_of(dev, z) == (late ? 30 : 7), "dev_sync waits for all streams");
+    dev_host_free(dev, source);
+    dev_host_free(dev, target);
+    dev_free(dev, x.data, 16);
+    dev_free(dev, y.data, 16);
+    dev_free(dev, z.data, 16);
+    dev_close(dev);
+}
+
 int main(void)
 {
     test_deaths();
@@ -412,5 +472,7 @@ int main(void)
     test_region();
     test_modes();
     test_hidden();
+    test_streams(CHECK_NONE);
+    test_streams(CHECK_HIDDEN);
     return tap_done();
 }

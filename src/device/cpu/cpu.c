@@ -106,12 +106,20 @@ static void cpu_transfer(struct dev *dev, void *dst, const void *src, int64_t by
     memcpy(dst, src, (size_t)bytes);
 }
 
-/* Ops have finished when they return. */
-static void cpu_wait(struct dev *dev, enum stream waits, enum stream done)
+/* Any memory will do. */
+static void *cpu_host_alloc(struct dev *dev, int64_t bytes)
 {
-    (void)dev, (void)waits, (void)done;
+    (void)dev;
+    return mem_new(bytes, 1);
 }
 
+static void cpu_host_free(struct dev *dev, void *p)
+{
+    (void)dev;
+    free(p);
+}
+
+/* Ops have finished when they return. */
 static void cpu_sync(struct dev *dev)
 {
     (void)dev;
@@ -171,7 +179,8 @@ const struct dev_ops dev_cpu_ops = {
     .free = cpu_free,
     .upload = cpu_transfer,
     .download = cpu_transfer,
-    .wait = cpu_wait,
+    .host_alloc = cpu_host_alloc,
+    .host_free = cpu_host_free,
     .sync = cpu_sync,
     .ceiling = cpu_ceiling,
     .copy = cpu_copy,

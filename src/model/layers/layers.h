@@ -54,6 +54,8 @@ struct net {
     view cos_sin;         /* [S, hd] */
     int32_t *host_counts; /* [X + ETP * X]: see exchange_counts */
     view tally;           /* F64 [TALLY_LOADS + MoE layers * X]: the report on the device */
+    int32_t *host_ids;    /* pinned [2 N]: ids and targets on their way */
+    ticket sent, told;    /* of their upload, of the report's download */
     double *host_tally;   /* alike: what net_begin writes and net_read reads */
     bool margins;         /* note routing margins */
 };
