@@ -207,7 +207,8 @@ static const struct key table[] = {
      "Length of a sequence.", NULL, RESTART_NO},
     {"data.train", K_ITEMS, AT(data.train), 0, 0, NULL, NULL,
      "Training sets, blended by weight: [{path: a, weight: 7}, {path: b, weight: 3}] or plain paths. A "
-     "path is that of a .bin/.idx pair, with or without suffix.", NULL, RESTART_NO},
+     "path is that of a .bin/.idx pair, with or without suffix. Attention crosses the borders of documents "
+     "inside a window.", NULL, RESTART_NO},
     {"data.valid", K_ITEMS, AT(data.valid), 0, 0, NULL, NULL,
      "Validation sets, written as data.train; the loss of each is reported.", NULL, RESTART_NO},
     {"data.split", K_REALS, AT(data.split), 0, 1, NULL, NULL,
@@ -215,7 +216,8 @@ static const struct key table[] = {
      NULL, RESTART_NO},
     {"data.batches", K_PATH, AT(data.batches), 0, 0, NULL, NULL,
      "Ready batches instead of data.train: a safetensors file with `tokens` and `targets` (probe) or "
-     "`train.tokens` and `train.targets` (train), used in file order; target -100 is not counted.",
+     "`train.tokens` and `train.targets` (train), used in file order; target -100 counts in no loss, but its "
+     "token is routed: it counts in auxiliary and z losses and takes capacity.",
      NULL, RESTART_NO},
 
     /* batch */
