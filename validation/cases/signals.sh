@@ -1,16 +1,32 @@
 #!/bin/sh
-# Signals at random moments, from the start on: every run ends with 75 and goes on from where it was, or is not stopped; none
-# crashes. COUNT=200 makes the storm of validation/results/signals.txt: more signals, a third of them at SmolLM2's widths.
-# shellcheck disable=SC2086 # signal names and arguments are words
+# Signals in every phase of a run, to one rank or four: none crashes it, and the same command continues.
+#
+# A run that gets a signal ends with 75 and leaves no lock. If it made a step, it saved it: its newest checkpoint is continued.
+# mpirun passes USR1 on. At TERM, INT and HUP it ends its ranks itself: TERM first, KILL a few seconds later, and its exit code
+# is its own. What they save until then counts; a crash code (134, 139) never does, and the next start must continue.
+# A signal before the program has blocked it (libraries are still loaded) ends it as any program: "start" waits for that.
+#
+# COUNT=200 sends 200 signals, a third of them at SmolLM2's widths: validation/results/signals.txt.
+# shellcheck disable=SC2086 # targets and arguments are words
 . "${srcdir:-.}/validation/scripts/tap.sh"
-COUNT=${COUNT:-12}
+COUNT=${COUNT:-6}
 SEED=${SEED:-1}
+ALL=96 # phases x signals x targets
 
 # draw N: a number from 0 to N-1, of a sequence that SEED begins
 draw() {
     SEED=$((SEED * 75 % 65537))
     drawn=$((SEED % $1))
 }
+
+# pick N WORD...: word N, from 0
+pick() {
+    shift "$(($1 + 1))"
+    picked=$1
+}
+
+# doze MILLISECONDS
+doze() { sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"; }
 
 # deck NAME HIDDEN FFN HEADS KV VOCAB SEQUENCE
 deck() {
@@ -21,81 +37,177 @@ model: {hidden: $2, ffn: $3, layers: 2, heads: $4, kv_heads: $5, vocab: $6, tied
 data: {sequence: $7, train: [$work/tokens], split: [0.9, 0.1]}
 batch: {sequences: 4, micro: 1}
 optimizer: {lr: 0.001, horizon: 1000000}
-eval: {every: 3, tokens: 256}
-checkpoint: {every: 5, keep: 1}
+eval: {every: 0, tokens: 256}
+checkpoint: {every: 0, keep: 1}
 run: {steps: 1000000}
 log: {every: 1}
 END
 }
 
-# upcycled NAME: the same from a dense checkpoint of these shapes
-upcycled() {
-    sed "s/moe: {.*/moe: {experts: 0}}/; s/steps: 1000000/steps: 1/" "$work/$1.yaml" > "$work/$1.dense.yaml"
-    "$COPPICE" train "$work/$1.dense.yaml" --quiet --set "run.dir=$work/$1.run" > "$work/said" 2>&1 &&
-        "$COPPICE" export "$work/$1.run" --out "$work/$1.hf" --quiet > "$work/said" 2>&1 &&
-        sed "s|^start: random|start: {from: $work/$1.hf}|" "$work/$1.yaml" > "$work/$1.up.yaml"
+# prepared NAME: a dense checkpoint of these shapes to upcycle, and a run of one step to load
+prepared() {
+    sed "s/moe: {.*/moe: {experts: 0}}/" "$work/$1.yaml" > "$work/dense.yaml"
+    ends 0 "$COPPICE" train "$work/dense.yaml" --set "run.dir=$work/dense" --set run.steps=1 &&
+        ends 0 "$COPPICE" export "$work/dense" --out "$work/$1.hf" || return 1
+    rm -rf "$work/dense"
+    sed "s|^start: random|start: {from: $work/$1.hf}|" "$work/$1.yaml" > "$work/$1.up.yaml"
+    ends 0 "$COPPICE" train "$work/$1.up.yaml" --set "run.dir=$work/$1.run" --set run.steps=1
 }
 
-# pids RUNNER: the ranks that it started, or itself
-pids() {
-    ranks=$(ps -o pid= --ppid "$1" 2> /dev/null)
-    echo ${ranks:-$1}
+# newest: the newest checkpoint's step, 0 if there is none
+newest() {
+    # shellcheck disable=SC2012 # our own names
+    last=$(ls "$work/run/ckpt" 2> /dev/null | sed -n 's/^step_0*\([0-9]*\)$/\1/p' | sort -n | tail -n 1)
+    last=${last:-0}
 }
 
-# state RUN: ends in 75, and not locked
-intact() {
-    [ $code -eq 75 ] && [ ! -e "$work/$1/run.lock" ] && ! grep -q -i 'malloc\|corrupt\|segmentation' "$work/said"
+# until_true MOST COMMAND...: tried MOST times in a row, 10 ms apart
+until_true() {
+    tries=$1
+    shift
+    while ! "$@"; do
+        [ "$tries" -gt 0 ] && kill -0 $job 2> /dev/null || return 1
+        tries=$((tries - 1))
+        sleep 0.01
+    done
 }
 
-# one DECK RANKS SIGNAL WHOM MILLISECONDS ARGUMENTS...: a run that is stopped so late after its start
-one() {
-    kind=$1 ranks=$2 signal=$3 whom=$4 after=$5
-    shift 5
-    if [ "$ranks" -gt 1 ]; then
-        $MPIEXEC $MPIEXEC_FLAGS -n "$ranks" "$COPPICE" train "$work/$kind.yaml" --set "run.dir=$work/run" "$@" > "$work/said" 2>&1 &
-    else
-        "$COPPICE" train "$work/$kind.yaml" --set "run.dir=$work/run" "$@" > "$work/said" 2>&1 &
-    fi
-    job=$!
-    for _ in $(seq 400); do [ -e "$work/run/run.lock" ] && break; sleep 0.05; done
-    sleep "$(printf '%d.%03d' $((after / 1000)) $((after % 1000)))"
-    all=$(pids $job)
-    case $whom in
-        all) target=$all ;;
-        one) target=${all##* } ;;
-        launcher) target=$job ;;
+# children PID: of this name, one or two levels down
+children() {
+    ps -e -o pid=,ppid=,comm= | awk -v top="$1" -v name="$(basename "$COPPICE" | cut -c 1-15)" '
+        { parent[$1] = $2; comm[$1] = $3 }
+        END { for (p in comm) if (comm[p] == name && (parent[p] == top || parent[parent[p]] == top)) print p }'
+}
+
+# ---- phases: when the signal is sent ----
+blocks() { grep -q '^SigBlk:.*[4-7c-f]...$' "/proc/$1/status" 2> /dev/null; } # TERM
+all_block() {
+    [ "$ranks" -eq 1 ] && all=$job || all=$(children $job)
+    [ "$(echo $all | wc -w)" -eq "$ranks" ] || return 1
+    for p in $all; do blocks "$p" || return 1; done
+}
+locked() { [ -e "$work/run/run.lock" ]; }
+stepped() { grep -q '"step":[1-9]' "$work/run/metrics.jsonl" 2> /dev/null; }
+writes() { ls "$work/run/ckpt/"*.tmp > /dev/null 2>&1; }
+
+# reach PHASE: wait until it begins, and a part of it longer
+reach() {
+    until_true 3000 all_block || return 1
+    case $1 in
+        start) draw 150 ;;
+        load | upcycle) until_true 6000 locked && draw "$slow" ;;
+        steps | validate) until_true 6000 stepped && draw $((slow / 2)) ;;
+        save) until_true 6000 writes && draw 50 ;;
+    esac || return 1
+    doze $drawn
+}
+
+# options PHASE: so that the run spends its time there
+options() {
+    case $1 in
+        validate) echo --set eval.every=1 --set eval.tokens=4000 ;;
+        save) echo --set checkpoint.every=1 ;;
+        *) echo --set eval.every=3 --set checkpoint.every=4 ;;
     esac
-    kill -s "$signal" $target 2> /dev/null
+}
+
+# ---- one signal, and what became of the run ----
+
+# signalled PHASE SIGNAL TARGET: sets code, and all (the ranks)
+signalled() {
+    rm -rf "$work/run"
+    if [ "$1" = load ]; then
+        mkdir "$work/run"
+        cp -rl "$work/$kind.run/ckpt" "$work/run/ckpt"
+    fi
+    set -- "$1" "$2" "$3" "$COPPICE" train "$work/$kind.up.yaml" --set "run.dir=$work/run" $(options "$1")
+    phase=$1 signal=$2 target=$3
+    shift 3
+    [ "$ranks" -eq 1 ] || set -- $MPIEXEC ${MPIEXEC_FLAGS:-} -n "$ranks" "$@"
+    "$@" > "$work/said" 2>&1 &
+    job=$!
+    reach "$phase" || echo "the phase $phase was not reached" >> "$work/said"
+    case $target in
+        one) draw $ranks && pick $drawn $all && all_of_them=$picked ;;
+        launcher) all_of_them=$job ;;
+        *) all_of_them=$all ;;
+    esac
+    kill -s "$signal" $all_of_them 2> /dev/null
     wait $job
     code=$?
+    for p in $all; do until_gone "$p"; done
 }
 
-# storm DECK RANKS: all signals at moments of a run's first seconds
-storm() {
-    failed=0 n=0
-    rm -rf "$work/run"
-    while [ $n -lt "$3" ]; do
-        for signal in TERM USR1 INT HUP; do
-            [ $n -lt "$3" ] || break
-            n=$((n + 1))
-            [ "$2" -gt 1 ] || whom=all
-            if [ "$2" -gt 1 ]; then
-                draw 3
-                whom=$(echo all one launcher | cut -d ' ' -f $((drawn + 1)))
-                [ $whom = launcher ] && signal=USR1 # the launcher ends its ranks on the others
-            fi
-            draw 10
-            [ "$drawn" -lt 6 ] && rm -rf "$work/run" # else it continues
-            draw "$4"
-            one "$1" "$2" $signal $whom "$drawn"
-            intact run && continue
-            failed=$((failed + 1))
-            echo "# $1, $2 ranks, $signal to $whom after $drawn ms: exit code $code"
-            tail -n 3 "$work/said" | sed 's/^/# /'
-        done
+# until_gone PID: mpirun may end before its ranks
+until_gone() {
+    for _ in $(seq 1000); do
+        kill -0 "$1" 2> /dev/null || return 0
+        sleep 0.02
     done
-    [ $failed -eq 0 ]
-    verdict $? "$1 on $2 ranks: $n signals, $failed that did not end with 75 and an unlocked folder"
+    echo "process $1 has not ended" >> "$work/said"
+}
+
+# saved_last: the newest checkpoint is of the step that the run says it stopped at
+saved_last() {
+    newest
+    at=$(sed -n 's/.*stopped at step \([0-9]*\) of .*, saved; .*/\1/p' "$work/said" | head -n 1)
+    [ "$at" = "$last" ] || { echo "stopped at step $at, saved step $last" >> "$work/said"; return 1; }
+}
+
+# continues: the same command ends a step later, from the newest checkpoint
+continues() {
+    newest
+    mv "$work/said" "$work/said.first"
+    set -- "$work/$kind.up.yaml" --set "run.dir=$work/run" --set run.steps=$((last + 1))
+    "$COPPICE" train "$@" > "$work/said" 2>&1 && { [ $last -eq 0 ] || grep -q "^continue  step_0*$last," "$work/said"; }
+    good=$?
+    cat "$work/said" >> "$work/said.first"
+    mv "$work/said.first" "$work/said"
+    return $good
+}
+
+# judged: sets outcome to saved, nothing, by-mpirun (and continued), or wrong
+judged() {
+    outcome=wrong
+    ! grep -q -i 'malloc\|corrupt\|segmentation\|not reached\|has not ended' "$work/said" || return 1
+    if [ $code -eq 75 ] && [ ! -e "$work/run/run.lock" ]; then
+        grep -q 'before a step of this leg' "$work/said" && outcome=nothing && return 0
+        saved_last && continues && outcome=saved
+    elif [ "$target" = launcher ] && [ "$signal" != USR1 ] && [ $code -ne 134 ] && [ $code -ne 139 ]; then
+        continues && outcome=by-mpirun
+    fi
+    [ $outcome != wrong ]
+}
+
+# send N: one of all combinations, spread
+send() {
+    k=$((($1 * 37 + 2) % ALL))
+    pick $((k % 4)) TERM USR1 INT HUP && signal=$picked
+    pick $((k / 4 % 4)) alone launcher one all && target=$picked
+    pick $((k / 16)) start load upcycle steps validate save && phase=$picked
+    [ $target = alone ] && ranks=1 || ranks=4
+    kind=small slow=900
+    if [ "$COUNT" -gt 12 ] && [ $((($1 + $1 / ALL) % 3)) -eq 2 ]; then
+        kind=wide slow=6000
+    fi
+    signalled $phase $signal $target
+    judged || {
+        echo "# $kind, $phase, $signal to $target: exit code $code"
+        tail -n 5 "$work/said" | sed 's/^/# /'
+    }
+    echo "$phase $signal $target $kind $outcome" >> "$work/outcomes"
+}
+
+# table: what became of them
+table() {
+    awk 'BEGIN { split("saved nothing by-mpirun wrong", name); f = "# %-9s %-7s %-9s %5s %6s %8s %10s %6s\n"
+                 printf f, "phase", "signal", "target", "runs", "saved", "nothing", "by-mpirun", "wrong" }
+         function row(a, b, c, k) { printf f, a, b, c, n[k], got[k, "saved"] + 0, got[k, "nothing"] + 0,
+                                    got[k, "by-mpirun"] + 0, got[k, "wrong"] + 0 }
+         { k = $1 " " $2 " " $3; if (!(k in n)) order[++rows] = k
+           n[k]++; got[k, $5]++; n["all"]++; got["all", $5]++; n[$4]++; got[$4, $5]++ }
+         END { for (i = 1; i <= rows; i++) { split(order[i], w); row(w[1], w[2], w[3], order[i]) }
+               row("all", "", "small", "small"); if ("wide" in n) row("all", "", "wide", "wide"); row("all", "", "", "all") }' "$work/outcomes"
 }
 
 flooded() {
@@ -107,7 +219,7 @@ flooded() {
         return
     fi
     rm -rf "$work/run"
-    ends 0 env LD_PRELOAD="$work/flood.so" "$COPPICE" train "$work/$1.yaml" --set "run.dir=$work/run" --set run.steps=${2:-20}
+    ends 0 env LD_PRELOAD="$work/flood.so" "$COPPICE" train "$work/$1.yaml" --set "run.dir=$work/run" --set run.steps="$2"
     verdict $? "$1: handlers of two timers, 1000 a second, through a whole run"
 }
 
@@ -115,23 +227,21 @@ OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 export OMP_NUM_THREADS
 tokens "$work/tokens"
 deck small 96 192 4 2 256 64
-upcycled small
-verdict $? "a dense model to upcycle"
+prepared small
+verdict $? "a dense model to upcycle and a run to load"
 if [ "$COUNT" -gt 12 ]; then
     deck wide 576 1536 9 3 49152 128
-    upcycled wide
-    storm wide 1 $((COUNT / 6)) 6000
-    storm wide.up 1 $((COUNT / 12)) 9000
-    test_ranks 4 1 && storm wide.up 4 $((COUNT / 12)) 12000
+    prepared wide
+    verdict $? "the same at SmolLM2's widths"
     flooded wide 10
 fi
-storm small.up 1 $((COUNT / 3)) 700
-test_ranks 4 1 && storm small.up 4 $((COUNT / 3)) 900
-flooded small
-
-# The output is a pipe that nobody reads; nohup; RUN/stop; a second INT.
-rm -rf "$work/run"
-{ "$COPPICE" train "$work/small.yaml" --set "run.dir=$work/run" --set run.steps=12; echo $? > "$work/code"; } 2> "$work/said" | head -n 1 > /dev/null
-[ "$(cat "$work/code")" -eq 0 ] && grep -q '^DONE' "$work/run/run.log"
-verdict $? "a closed stdout: the run goes on, run.log has the lines"
+flooded small 20
+n=0
+while [ $n -lt "$COUNT" ]; do
+    if [ "$MPIEXEC" != no ] || [ $((((n * 37 + 2) % ALL) / 4 % 4)) -eq 0 ]; then send $n; fi # alone
+    n=$((n + 1))
+done
+table
+! grep -q wrong "$work/outcomes"
+verdict $? "$(wc -l < "$work/outcomes") signals: stopped, saved, continued"
 finish
