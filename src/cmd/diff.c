@@ -80,6 +80,7 @@ static int compare_settings(const struct side *a, const struct side *b)
 static status compare(const struct side *a, const struct side *b)
 {
     int settings = compare_settings(a, b), different = 0;
+    char count[48];
     for (int i = 0; i < a->model.n_tensors; i++)
         TRY(compare_tensor(a, b, i, &different));
     for (int i = 0; i < b->model.n_tensors; i++) {
@@ -90,11 +91,11 @@ static status compare(const struct side *a, const struct side *b)
         different++;
     }
     if (different == 0 && settings)
-        log_say("DIFFERENT: settings; every bit of %d tensors is equal", a->model.n_tensors);
+        log_say("DIFFERENT: settings; every bit of %s is equal", text_n(count, a->model.n_tensors, "tensor"));
     else if (different == 0)
-        log_say("EQUAL: every bit of %d tensors", a->model.n_tensors);
+        log_say("EQUAL: every bit of %s", text_n(count, a->model.n_tensors, "tensor"));
     else
-        log_say("DIFFERENT: %d tensors", different);
+        log_say("DIFFERENT: %s", text_n(count, different, "tensor"));
     return different || settings ? E_DIFFERENT : OK;
 }
 

@@ -31,24 +31,24 @@ struct probe {
     bool opened_expect;
     float *logits; /* [my micro-batches, N, V] */
     float *curve;  /* [CURVES, steps] */
-    int worse;     /* rows beyond their bar */
+    int worse;     /* rows beyond their tolerance */
 };
 
 /* ---- the table of differences ---- */
 
 static void row(struct probe *p, const char *what, double value, double reference, double difference,
-                double bar)
+                double tolerance)
 {
-    bool good = difference <= bar; /* a NaN is not */
+    bool good = difference <= tolerance; /* a NaN is not */
     p->worse += !good;
     if (!good || !p->s.options.quiet)
-        log_say("%-58s %14.7g %14.7g %11.2e %9.0e %s", what, value, reference, difference, bar,
+        log_say("%-58s %14.7g %14.7g %11.2e %9.0e %s", what, value, reference, difference, tolerance,
                 good ? "ok" : "FAIL");
 }
 
 static void header(const char *first)
 {
-    log_say("%-58s %14s %14s %11s %9s", first, "value", "reference", "difference", "bar");
+    log_say("%-58s %14s %14s %11s %9s", first, "value", "reference", "difference", "tolerance");
 }
 
 static double relative(double a, double b)
@@ -56,21 +56,22 @@ static double relative(double a, double b)
     return fabs(a - b) / (fabs(b) > 0 ? fabs(b) : 1);
 }
 
-static void compare_arrays(struct probe *p, struct comparison *c, const char *prefix, double bar)
+static void compare_arrays(struct probe *p, struct comparison *c, const char *prefix, double tolerance)
 {
     for (int i = 0; i < c->n; i++) {
         char *what = mem_format("%s%s", prefix, c->names[i].name);
-        row(p, what, sqrt(c->row[i].value), sqrt(c->row[i].reference), difference_ratio(&c->row[i]), bar);
+        row(p, what, sqrt(c->row[i].value), sqrt(c->row[i].reference), difference_ratio(&c->row[i]),
+            tolerance);
         free(what);
     }
 }
 
 /* A number of the reference. Local: all ranks read it. */
-static status expect_scalar(struct probe *p, const char *name, double value, double bar)
+static status expect_scalar(struct probe *p, const char *name, double value, double tolerance)
 {
     float expected;
     TRY(st_read_f32(&p->expect, st_find(&p->expect, name), 0, 1, &expected));
-    row(p, name, value, (double)expected, relative(value, (double)expected), bar);
+    row(p, name, value, (double)expected, relative(value, (double)expected), tolerance);
     return OK;
 }
 
@@ -445,13 +446,17 @@ static status run_probe(struct probe *p, int argc, char **argv)
     uint64_t hash = comm_sum_u64(s->comm, store_hash(&s->store, MASTER));
     log_say("weights %016llx  ranks %d  data %d x tensor %d  experts %d x %d x %d", (unsigned long long)hash,
             s->layout.world, s->layout.dp, s->layout.tp, s->layout.edp, s->layout.ep, s->layout.etp);
+    char rows[48];
     TRY(s->options.curve ? run_curve(p) : run_batch(p));
     if (s->options.out)
         TRY(write_out(p));
     if (!p->opened_expect)
         return OK;
     TRY(s->options.curve ? expect_curve(p) : expect_batch(p));
-    log_say(p->worse ? "FAILED: %d rows beyond their bar" : "PASSED", p->worse);
+    if (!p->worse)
+        log_say("PASSED");
+    else
+        log_say("FAILED: %s beyond the tolerance", text_n(rows, p->worse, "row"));
     return p->worse ? E_DIFFERENT : OK;
 }
 

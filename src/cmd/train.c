@@ -178,11 +178,11 @@ static void warn_horizon(const struct job *j)
 {
     const struct optimizer_section *o = &j->s.deck.optimizer;
     const struct ckpt_state *state = &j->trainer.state;
+    char horizon[48];
     if (state->step >= state->horizon && o->schedule != SCHEDULE_CONSTANT)
-        log_warn("optimizer.lr: step %lld is behind the horizon of %lld steps, where the rate stays at "
-                 "min_lr, %g: for "
-                 "another one give optimizer.horizon, more than %lld%s",
-                 (long long)state->step, (long long)state->horizon, o->min_lr, (long long)state->step,
+        log_warn("optimizer.lr: step %lld is behind the horizon of %s: the rate is min_lr, %g; raise "
+                 "optimizer.horizon%s",
+                 (long long)state->step, text_n(horizon, state->horizon, "step"), o->min_lr,
                  j->branches ? "" : " (with --branch DIR)");
 }
 

@@ -173,24 +173,14 @@ static status one_step(struct trainer *t, struct report *r)
     return OK;
 }
 
-/* A step faster than the ceiling allows: other work held the cores when it was sampled. It is sampled again,
- * and only rises. Rank 0's clock decides. COLLECTIVE. */
-static void raise_ceiling(struct trainer *t, const struct report *r)
-{
-    int64_t low = comm_rank(t->comm) == 0 &&
-                  isnan(ceiling_share(report_flops(t, report_tokens(t), r->step_seconds), t->ceiling));
-    comm_max_i64(t->comm, &low, 1);
-    if (low)
-        t->ceiling = fmax(t->ceiling, ceiling_sample(t->comm, t->dev));
-}
-
 static status after_step(struct trainer *t, struct report *r, struct due *eval, bool last)
 {
     r->job_seconds = seconds_left(t);
     r->longest.step = fmax(r->longest.step, r->step_seconds);
     bool show = last || t->state.step == 1 || t->state.step % t->log->every == 0;
     if (show)
-        raise_ceiling(t, r);
+        t->ceiling =
+            ceiling_held(t->comm, t->dev, t->ceiling, report_flops(t, report_tokens(t), r->step_seconds));
     status code = folder_check(t->folder);
     TRY(comm_agree(t->comm, code));
     report_step(r, t, show);

@@ -81,6 +81,13 @@ double ceiling_sample(struct comm *comm, struct dev *dev)
     return sum;
 }
 
+double ceiling_held(struct comm *comm, struct dev *dev, double ceiling, double flops)
+{
+    int64_t low = comm_rank(comm) == 0 && isnan(ceiling_share(flops, ceiling));
+    comm_max_i64(comm, &low, 1);
+    return low ? fmax(ceiling, ceiling_sample(comm, dev)) : ceiling;
+}
+
 double ceiling_share(double flops, double ceiling)
 {
     double share = flops / (1e9 * ceiling);

@@ -23,6 +23,9 @@ double profile_ceiling(const struct profile *,
                        struct comm *); /* COLLECTIVE: median, GFLOP/s of all ranks; NAN */
 /** COLLECTIVE: GFLOP/s of a hot 1024^3 GEMM on all ranks at once, summed: medians of a few samples. */
 double ceiling_sample(struct comm *, struct dev *);
+/** COLLECTIVE: the ceiling (GFLOP/s), or a higher one: a step of more FLOP/s than it allows shows that other
+ *  work held the cores when it was sampled, so it is sampled again. Rank 0's `flops` (FLOP/s) decide. */
+double ceiling_held(struct comm *, struct dev *, double ceiling, double flops);
 /** A share of the ceiling, which other work on the cores can make too small. NAN (not judged) above 1. */
 double ceiling_share(double flops, double ceiling);
 

@@ -77,6 +77,39 @@ if test_ranks 4 1; then
     verdict $? "4 ranks: the predicted memory holds"
 fi
 
+# close RUN: the last leg's prediction is at most 10 % more than the largest peak
+close() {
+    grep '"peak_rss_bytes"' "$work/$1/events.jsonl" | tail -n 1 |
+        sed 's/.*"peak_rss_bytes":\[\([^]]*\)\].*"predicted_bytes":\([0-9]*\).*/\2,\1/' |
+        awk -F, '{ for (i = 2; i <= NF; i++) if ($i > peak) peak = $i; printf "%.3f of %.0f MB\n", $1 / peak, peak / 1e6
+                   exit !($1 <= 1.1 * peak) }' > "$work/share"
+    good=$?
+    cat "$work/share" >> "$work/said"
+    return $good
+}
+
+# legs RANKS DECK RUN: the first, a continued and a branched one; each prediction holds and is close
+legs() {
+    train "$1" "$2" "$3" --set run.steps=2 && predicted "$3" 1 && close "$3" && first=$(cat "$work/share") &&
+        train "$1" "$2" "$3" --set run.steps=4 && predicted "$3" 2 && close "$3" && second=$(cat "$work/share") &&
+        train "$1" "$2" "$3" --set run.steps=6 --branch "$work/$3.b" && predicted "$3.b" 1 && close "$3.b"
+    verdict $? "$2 on $1 ranks: predicted memory over the largest peak: first leg $first, continued $second, branched $(cat "$work/share")"
+    rm -rf "${work:?}/$3/ckpt" "$work/$3.b/ckpt"
+}
+
+# model HIDDEN FFN LAYERS HEADS VOCAB
+model() {
+    sed "s/^model: .*/model: {hidden: $1, ffn: $2, layers: $3, heads: $4, kv_heads: 2, vocab: $5, tied: true,/" "$work/moe.yaml"
+}
+if [ "${CHECK_LEVEL:-}" = long ]; then
+    model 32 64 3 4 256 > "$work/small.yaml"
+    model 384 1024 6 6 8192 > "$work/large.yaml"
+    for deck in small large; do
+        legs 1 "$deck" "$deck.1"
+        test_ranks 4 1 && legs 4 "$deck" "$deck.4"
+    done
+fi
+
 # ---- threads: a rank's share of the cores, when nobody says how many ----
 unset OMP_NUM_THREADS
 cores=$(getconf _NPROCESSORS_ONLN)

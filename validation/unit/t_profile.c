@@ -99,6 +99,15 @@ int main(void)
        "two samples of the ceiling a step, and their median");
     profile_close(&p);
 
+    ok(ceiling_share(5e8, 1) == 0.5 && ceiling_share(1e9, 1) == 1 && isnan(ceiling_share(1.001e9, 1)),
+       "half of the ceiling, all of it; more is not judged");
+    double lowered = ceiling / 1e4, held = ceiling_held(comm, dev, lowered, 1e9 * ceiling / 1e3);
+    ok(held > lowered && ceiling_share(1e9 * ceiling / 1e3, held) <= 1,
+       "a ceiling that was lowered, and a step faster than it: it is raised (%g to %g GFLOP/s)", lowered,
+       held);
+    ok(ceiling_held(comm, dev, lowered, 1e9 * lowered / 2) == lowered, "a slower step: it stays");
+    ok(ceiling_held(comm, dev, 1e9, 2e18) == 1e9, "it never falls, though the step stays beyond it");
+
     profile_open(&p, false);
     step(&p, comm, dev, x, 1);
     step(&p, comm, dev, x, 1);
