@@ -247,9 +247,9 @@ static void warn_router(const struct deck *d)
     bool topk_first = m->router != SOFTMAX_TOPK;
     if (m->experts > 0 && !random && topk_first && m->granularity == 1 && m->aux_loss_coeff <= 0 &&
         m->z_loss_coeff <= 0 && m->max_z_loss_coeff <= 0)
-        log_warn("%s: without aux and z loss the router's gradient is 0 right after upcycling: layouts "
-                 "differ early",
-                 where(d, "model.moe.aux_loss_coeff", "model.moe.experts"));
+        log_warn(
+            "%s: without aux and z loss the router's gradient is exactly 0 at first: layouts differ early",
+            where(d, "model.moe.aux_loss_coeff", "model.moe.experts"));
 }
 
 int64_t deck_steps(const struct deck *d)

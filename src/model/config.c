@@ -103,17 +103,14 @@ status config_learns(const struct config *c)
     const struct moe *m = &c->moe;
     struct errors errors = {0}, *e = &errors;
     bool one = config_moe_layers(c) > 0 && m->top_k == 1 && m->experts > 1;
-    REQUIRE(
-        config_moe_layers(c) == 0 || m->experts > 1,
-        "model.moe.experts: 1: a router over one expert gives it the weight 1 whatever it says, so it never "
-        "learns; give 2 or more, or 0 for a dense model");
-    REQUIRE(!one || m->order != TOPK_SOFTMAX,
-            "model.moe.top_k: 1 with router: topk-softmax gives every expert the weight 1, so its router "
-            "never learns; use router: softmax-topk");
+    REQUIRE(config_moe_layers(c) == 0 || m->experts > 1,
+            "model.moe.experts: 1: the weight is always 1, so the router never learns; give 2 or more, or 0: "
+            "dense");
+    REQUIRE(!one || m->order != TOPK_SOFTMAX, "model.moe.top_k: 1 with router: topk-softmax: all weights are "
+                                              "1, its router never learns; use softmax-topk");
     REQUIRE(
         !one || m->order != SOFTMAX_TOPK || !m->renormalise,
-        "model.moe.renormalise: true with model.moe.top_k: 1 gives every expert the weight 1, so its router "
-        "never learns; use renormalise: false");
+        "model.moe.renormalise: true with top_k: 1: all weights are 1, its router never learns; use false");
     return errors_end(e);
 }
 

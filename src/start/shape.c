@@ -286,10 +286,10 @@ static status check_apart(const struct shapes *s)
                  upcycle_is_copy(&s->target, &s->source, &s->upcycle) && upcycle_weights_sum_to_one(m);
     if (!equal || m->aux_coeff > 0 || m->max_z_coeff > 0 || m->bias_rate > 0)
         return OK;
-    return fail(E_DECK,
-                "start.upcycle.router: zero: the experts begin equal, and nothing makes them different, so "
-                "the router never learns; use copy or normal, or give model.moe.aux_loss_coeff or "
-                "start.upcycle.noise");
+    return fail(
+        E_DECK,
+        "start.upcycle.router: zero: equal experts stay equal, so it never learns; use copy or normal, "
+        "or noise");
 }
 
 /* What the weights come from, given the target and the shape of `from` in s->source. */
@@ -330,10 +330,11 @@ static status check_length(const struct shapes *s, const struct deck *deck)
                     (long long)n);
     if (n <= most)
         return OK;
-    return fail(E_DECK,
-                "data.sequence: %lld is more than the %lld positions that the model was made for "
-                "(max_position_embeddings); give at most %lld, or model.max_positions: %lld if you mean it",
-                (long long)n, (long long)most, (long long)most, (long long)n);
+    return fail(
+        E_DECK,
+        "data.sequence: %lld is more than the %lld positions of max_position_embeddings; if you mean it: "
+        "model.max_positions: %lld",
+        (long long)n, (long long)most, (long long)n);
 }
 
 static void decide(struct shapes *s, const struct deck *deck, struct errors *e)

@@ -65,12 +65,11 @@ status upcycle_check(const struct config *to, const struct config *from, const s
     if (upcycle_first_new(from) > 0)
         return check_more(to, from, up);
     if (to->moe.experts > 0 && up->router == ROUTER_COPY && to->moe.top_k % g != 0)
-        return fail(
-            E_DECK,
-            "model.moe.top_k: %lld is no multiple of granularity: %lld: the experts of a virtual group "
-            "are chosen together, and the last of them would be left out; change top_k, or set "
-            "start.upcycle.router: normal",
-            (long long)to->moe.top_k, (long long)g);
+        return fail(E_DECK,
+                    "model.moe.top_k: %lld is no multiple of granularity: %lld; change it, or set "
+                    "start.upcycle.router: "
+                    "normal",
+                    (long long)to->moe.top_k, (long long)g);
     return OK;
 }
 

@@ -44,6 +44,11 @@ done
 train 1 dense dense.1 --set log.every=1 && said '^ *step .*%peak  *left$' && ! grep -q 'aux\|max load\|drop' "$work/said"
 verdict $? "a dense run has no columns of experts"
 
+sed "s|^start: random|start: {from: $work/dense.1}|" "$work/moe.yaml" > "$work/up.yaml"
+train 1 up up.1 --set run.steps=1 --set model.moe.aux_loss_coeff=0 && said '^warning .*exactly 0' && narrow "$work/said" && train 1 up up.1 --set run.steps=2 \
+    --set model.moe.aux_loss_coeff=0 --set optimizer.warmup=0 --set optimizer.horizon=1 --branch "$work/up.2" && said '^warning .*behind the horizon' && narrow "$work/said"
+verdict $? "warnings: no line over 120 columns"
+
 # ---- metrics.jsonl ----
 now=$(date +%s)
 sed -n 's/.*"loss".*"time":\([0-9]*\),"leg_s":\([0-9.]*\)}$/\1 \2/p' "$work/moe.1/metrics.jsonl" | awk -v now="$now" '
