@@ -42,9 +42,9 @@ int64_t ckpt_bytes(const struct model *);
 /** Local: is there room for `n` more of `bytes` each under run_dir? OK if nobody can tell; E_SPACE. */
 status ckpt_room(const char *run_dir, int64_t bytes, int64_t n) MUST_USE;
 /** COLLECTIVE: save a training store. `writers` ranks write one file together; 0 stands for those of a node.
- *  *bytes is what all ranks wrote of tensors. A checkpoint of the same step is replaced; after a failure older
- *  ones are untouched. `lock` is rank 0's on run_dir: it is looked at before the folder is begun and before it
- *  is committed. NULL means that nobody else knows run_dir. */
+ *  *bytes is what all ranks wrote of tensors. A checkpoint of the same step is replaced; after a failure
+ * older ones are untouched. `lock` is rank 0's on run_dir: it is looked at before the folder is begun and
+ * before it is committed. NULL means that nobody else knows run_dir. */
 status ckpt_save(struct comm *, const struct store *, const struct ckpt_state *, const char *run_dir,
                  struct lock *lock, int64_t writers, int64_t *bytes) MUST_USE;
 /** COLLECTIVE: newest usable checkpoint under run_dir/ckpt (index good, files there and long enough; digests
@@ -60,7 +60,8 @@ status ckpt_set_aside(struct comm *, const char *dir) MUST_USE;
 /** Local: a checkpoint's folder from its own path or that of a run folder (its newest usable one).
  *  E_NOCKPT. *dir caller frees. */
 status ckpt_resolve(const char *path, char **dir) MUST_USE;
-/** Local: is its index good, are its files there and long enough? Digests are verified by loading. E_NOCKPT, E_IO. */
+/** Local: is its index good, are its files there and long enough? Digests are verified by loading. E_NOCKPT,
+ * E_IO. */
 status ckpt_usable(const char *dir) MUST_USE;
 /** Local: read index.h5 of a checkpoint folder. */
 status ckpt_index_read(struct ckpt_index *, const char *dir) MUST_USE;

@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "ckpt/extent.h"
 #include "ckpt/step_dir.h"
 #include "format/h5.h"

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "ckpt/ckpt.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/printable.h"
+#include "base/text.h"
 #include "ckpt/text.h"
 #include "cmd/commands.h"
 #include "cmd/inspect.h"

@@ -9,6 +9,7 @@
 #include "base/host.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "format/h5.h"
 
 /* ---- banner and machine ---- */

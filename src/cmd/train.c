@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signals.h"
+#include "base/text.h"
 #include "cmd/commands.h"
 #include "cmd/session.h"
 #include "cmd/startup.h"

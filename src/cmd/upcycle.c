@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "ckpt/ckpt.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"

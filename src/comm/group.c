@@ -5,6 +5,7 @@
 #include <time.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "comm/inside.h"
 
 /* ---- opening ---- */

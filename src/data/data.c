@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/text.h"
 #include "data/batch_file.h"
 #include "data/blend.h"
 #include "format/tokens.h"
@@ -247,12 +248,9 @@ static char *about_sets(const struct sets *sets)
 {
     char *text = mem_text(""), number[32];
 
-    for (int i = 0; i < sets->n; i++) {
-        char *longer = mem_format("%s%s%s %s", text, i ? ", " : "", sets->set[i].name,
-                                  text_count(number, (double)sets->set[i].n));
-        free(text);
-        text = longer;
-    }
+    for (int i = 0; i < sets->n; i++)
+        mem_append(&text, "%s%s %s", i ? ", " : "", sets->set[i].name,
+                   text_count(number, (double)sets->set[i].n));
     return text;
 }
 

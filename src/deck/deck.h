@@ -42,9 +42,9 @@ struct run_section {
 struct moe_section {        /* unset: -1, NULL; the keys without the remark have defaults */
     int64_t experts, top_k; /* unset: as `like` says */
     int64_t granularity;
-    int router;      /* -1 unset, enum router_order */
-    int renormalise; /* -1 unset, 0, 1 */
-    char *layers;    /* unset | all | every N | "0,2,5" (ascending; a list is kept as text) */
+    int router;              /* -1 unset, enum router_order */
+    int renormalise;         /* -1 unset, 0, 1 */
+    char *layers;            /* unset | all | every N | "0,2,5" (ascending; a list is kept as text) */
     struct decimal capacity; /* dropless is the only word */
     enum capacity_rule capacity_rule;
     enum capacity_policy capacity_policy;
@@ -194,8 +194,8 @@ const char *deck_where(const struct deck *, const char *message);
 /** Of libyaml. */
 const char *deck_parser_version(void);
 /** Put its place in the decks before each line of a failed call's record that has none: that of the first key
- *  that the line names; else, if the code is E_DECK, of `otherwise` (a key, or NULL); else of the key (which is
- *  named then) whose path the line names. Returns the code. */
+ *  that the line names; else, if the code is E_DECK, of `otherwise` (a key, or NULL); else of the key (which
+ * is named then) whose path the line names. Returns the code. */
 status deck_place(const struct deck *, status code, const char *otherwise);
 /** Does a mistake in a deck say which key it is about? After one that does not, too much is unknown for
  *  further checks. */

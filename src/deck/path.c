@@ -12,9 +12,7 @@ enum { PATH_BYTES = 4096 };
 
 static void append(char **text, const char *more, size_t n)
 {
-    char *longer = mem_format("%s%.*s", *text, (int)n, more);
-    free(*text);
-    *text = longer;
+    mem_append(text, "%.*s", (int)n, more);
 }
 
 /* What stands for `inside` of ${...}: the variable's value, or the text behind :-. NULL and *why if

@@ -107,8 +107,7 @@ static void drop_suffix(char *path)
 
 bool item_set_path(struct data_item *item, const char *name, const struct scalar *at, struct errors *errors)
 {
-    char *whole =
-        megatron_blend(name, at->text, at->where, errors) ? NULL : path_resolve(name, at, errors);
+    char *whole = megatron_blend(name, at->text, at->where, errors) ? NULL : path_resolve(name, at, errors);
     if (!whole)
         return false;
     drop_suffix(whole);

@@ -8,9 +8,9 @@
 
 struct array {
     char name[128];
-    int64_t dim[3]; /* right-aligned: a matrix is [1, r, c], a vector [1, 1, n] */
-    int element_bytes; /* in the file; 0 = generated */
-    const char *file; /* that it lies in; NULL = the source's path. Lives as long as the source. */
+    int64_t dim[3];        /* right-aligned: a matrix is [1, r, c], a vector [1, 1, n] */
+    int element_bytes;     /* in the file; 0 = generated */
+    const char *file;      /* that it lies in; NULL = the source's path. Lives as long as the source. */
     const char *type_name; /* "BF16" ... as the file says; NULL = generated or fp32. Static. */
 };
 
@@ -34,8 +34,8 @@ struct source { /* the first member of each implementation's struct, which mem_n
 /** Index by name, -1 if there is none. */
 int source_find(const struct source *, const char *name);
 /** Read a box into `out` (contiguous, row-major, fp32); *bytes_read += bytes of the file touched.
- *  An empty box reads nothing; a box that reaches outside the array is a bug(). What comes from a file must be
- *  finite: E_DATA, "FILE: tensor NAME: ...". */
+ *  An empty box reads nothing; a box that reaches outside the array is a bug(). What comes from a file must
+ * be finite: E_DATA, "FILE: tensor NAME: ...". */
 status source_read(struct source *, int array, slab box, float *out, int64_t *bytes_read) MUST_USE;
 /** True if source_read_bf16 can read the array as it is stored. It gives the upper halves of the floats that
  *  source_read would give. */
@@ -52,7 +52,11 @@ status source_open_hf(struct source **, const char *dir) MUST_USE;
 status source_open_file(struct source **, const char *path, const char *prefix) MUST_USE;
 /** The generator: array i gives std*normal(seed, hash of name, global index). std 0: zeros;
  *  std < 0: ones. Names and dims are copied, in the order given. */
-struct generated { const char *name; int64_t dim[3]; double std; };
+struct generated {
+    const char *name;
+    int64_t dim[3];
+    double std;
+};
 struct source *source_open_random(uint64_t seed, const struct generated *, int n);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "eval/valid.h"
 
 /* A model that only computes: everything of it is freed before the target is made. */

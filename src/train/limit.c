@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 bool limit_from_seconds(const char *text, time_t now, time_t *end)
 {

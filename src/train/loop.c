@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signals.h"
+#include "base/text.h"
 #include "ckpt/extent.h"
 #include "eval/valid.h"
 #include "train/report.h"

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/terminal.h"
+#include "base/text.h"
 #include "comm/launch.h"
 
 enum { HEADER_EVERY = 40 };

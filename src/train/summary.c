@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "weights/forms.h"
 
 /* Whole percents that add up to 100: each is the difference of two rounded sums, so none is negative.

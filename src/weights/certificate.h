@@ -9,8 +9,8 @@
 
 enum { CERTIFICATE_TOKENS = 512 };
 
-/* What theory promises is what is judged. NONE: nothing. APPROXIMATE: each MoE layer's output, whose gain is known
- * (gain.h). EXACT: equal logits, and the layers' outputs where their gain is known. */
+/* What theory promises is what is judged. NONE: nothing. APPROXIMATE: each MoE layer's output, whose gain is
+ * known (gain.h). EXACT: equal logits, and the layers' outputs where their gain is known. */
 enum theory { THEORY_NONE, THEORY_APPROXIMATE, THEORY_EXACT };
 
 struct certificate {
@@ -29,8 +29,8 @@ struct certificate {
  *  - growth is exact, if there is any (grow_is_exact);
  *  - the experts are copies (upcycle_is_copy);
  *  - a token's routing weights add up to 1: topk-softmax, renormalised softmax-topk, or k = X;
- *  - G = 1; or virtual groups with G | k and all of the weight scale on down; or, from a model with experts, m
- *    times as many of which m times as many are chosen. */
+ *  - G = 1; or virtual groups with G | k and all of the weight scale on down; or, from a model with experts,
+ * m times as many of which m times as many are chosen. */
 bool plan_is_exact(const struct config *target, const struct config *source, const struct grow *,
                    const struct upcycle *);
 /** The largest ||a-b||/||b|| (D13) of a layer's output a and the expected output b. */

@@ -39,14 +39,14 @@ struct map map_one(int source, int array, struct axis a0, struct axis a1, struct
 /** Takes the term; an empty one is dropped. */
 void map_push(struct map *, struct term);
 void map_free(struct map *);
-/** Compose two steps: the arrays of `outer` are tensors of a model, and inner[] are their maps. Where `outer` does
- *  more than copy, inner[] may only copy. The result is new; the arguments stay. */
+/** Compose two steps: the arrays of `outer` are tensors of a model, and inner[] are their maps. Where `outer`
+ * does more than copy, inner[] may only copy. The result is new; the arguments stay. */
 struct map map_compose(const struct map *outer, const struct map *inner);
 /** Only the picks that fall into `box`, with dst counted from the box's corner. New map. */
 struct map map_restrict(const struct map *, slab box);
 /** Fill out [n0, n1, n2] (host fp32, contiguous); it is zero where no term writes. All copying terms together
- *  read each source byte once, in blocks or directly into `out`. A term that adds or replaces reads for itself.
- *  *bytes_read += file bytes. After an error, which is source_read's, `out` is undefined. */
+ *  read each source byte once, in blocks or directly into `out`. A term that adds or replaces reads for
+ * itself. *bytes_read += file bytes. After an error, which is source_read's, `out` is undefined. */
 status map_run(const struct map *, struct source *const *sources, const int64_t n[3], float *out,
                int64_t *bytes_read) MUST_USE;
 /** File bytes that map_run will read: the union of the source elements that the copying terms need,

@@ -199,19 +199,14 @@ static void complain(struct complaint *c, const char *name, const char *what)
 {
     if (c->n++ >= NAMED)
         return;
-    char *longer = mem_format("%s%s%s %s", c->text ? c->text : "", c->text ? "; " : "", name, what);
-    free(c->text);
-    c->text = longer;
+    mem_append(&c->text, "%s%s %s", c->text ? "; " : "", name, what);
 }
 
 static char *shape_text(const int64_t *shape, int rank)
 {
     char *text = mem_text("[");
-    for (int i = 0; i < rank; i++) {
-        char *longer = mem_format("%s%" PRId64 "%s", text, shape[i], i < rank - 1 ? ", " : "]");
-        free(text);
-        text = longer;
-    }
+    for (int i = 0; i < rank; i++)
+        mem_append(&text, "%" PRId64 "%s", shape[i], i < rank - 1 ? ", " : "]");
     return text;
 }
 

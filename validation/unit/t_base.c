@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "base/spread.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "tap.h"
 
 static char folder[] = "/tmp/coppice-XXXXXX";

@@ -4,6 +4,7 @@
 #include "base/host.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>

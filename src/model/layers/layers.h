@@ -11,7 +11,7 @@
 /* What routing decides, and how rows travel from their tokens to their experts and back (D5). */
 struct exchange {
     int64_t kept;         /* assignments of my tokens that travel: rows in source order */
-    int64_t received;       /* rows received over EP */
+    int64_t received;     /* rows received over EP */
     int64_t rows;         /* R: rows of my experts: `received` of all ETP ranks */
     int64_t *send, *recv; /* [EP] rows to and from each member */
     int64_t *shares;      /* [ETP] rows that each member received */
@@ -92,8 +92,8 @@ view seq_partial(struct net *, const struct pass *, int64_t n);
 void seq_reduce(struct net *, const struct pass *, view out, view partial, bool acc);
 /** x_out = x, to which the feed-forward adds; 0 if the layer's output is wanted alone. */
 void residual(struct net *, const struct pass *, view x_out, view x);
-/** The type of the parts of a sum over `ranks` ranks of TP or ETP. With several ranks it is F32, so that the sum is
- *  rounded once; with one rank it is that of activations. */
+/** The type of the parts of a sum over `ranks` ranks of TP or ETP. With several ranks it is F32, so that the
+ * sum is rounded once; with one rank it is that of activations. */
 dtype partial_type(const struct net *, int ranks);
 /** `n` numbers of the report on the device, from one of TALLY_... */
 view tally(const struct net *, int64_t from, int64_t n);
