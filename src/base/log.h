@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"
+#include "base/text.h" /* numbers in messages */
 
 void log_open(bool speaks, bool quiet);
 /** Everything said is written to this file too (appended); NULL stops that. */
