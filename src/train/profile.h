@@ -1,5 +1,6 @@
-/* run.profile: the device counts every op in the steps of a leg; the steps' times, and the GEMM ceiling sampled
- * between them, are kept here. The leg's first step warms up and does not count. Does nothing where it is off. */
+/* run.profile: the device counts every op in the steps of a leg; the steps' times, and the GEMM ceiling
+ * sampled between them, are kept here. The leg's first step warms up and does not count. Does nothing where
+ * it is off. */
 #ifndef TRAIN_PROFILE_H
 #define TRAIN_PROFILE_H
 #include "base/status.h"
@@ -8,9 +9,9 @@
 
 struct profile {
     bool on;
-    int64_t steps, room;                    /* steps seen, the first one too */
-    double *step_seconds;                   /* [steps - 1] */
-    double *ceiling;                        /* GFLOP/s of this rank, 2 * (steps - 1) samples */
+    int64_t steps, room;  /* steps seen, the first one too */
+    double *step_seconds; /* [steps - 1] */
+    double *ceiling;      /* GFLOP/s of this rank, 2 * (steps - 1) samples */
 };
 
 void profile_open(struct profile *, bool on);
