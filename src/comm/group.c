@@ -261,8 +261,8 @@ static const int64_t *keep(int64_t *to, const int64_t *rows, int n)
     return rows ? memcpy(to, rows, (size_t)n * sizeof *rows) : NULL;
 }
 
-void group_submit(struct group *g, enum stream s, group_call *call, view out, view in, const int64_t *out_rows,
-                  const int64_t *in_rows)
+void group_submit(struct group *g, enum stream s, group_call *call, view out, view in,
+                  const int64_t *out_rows, const int64_t *in_rows)
 {
     if (s == COMPUTE || dev_is_dry(g->dev)) {
         call(g, out, in, out_rows, in_rows);
