@@ -10,8 +10,8 @@ struct options {
     char **files; /* arguments that are no options, borrowed from argv */
     int n_set;
     char **set; /* texts of --set a.b=c, borrowed */
-    bool all, json, quiet, fresh, curve, explain, markdown;
-    char *out, *expect, *as, *dtype, *diff, *branch, *format; /* borrowed; NULL if absent */
+    bool all, json, quiet, fresh, curve, explain, markdown, split_blank, no_eod, special;
+    char *out, *expect, *as, *dtype, *diff, *branch, *format, *tokenizer, *field, *eod; /* borrowed; NULL if absent */
     int64_t ranks;                                            /* 0 if absent */
 };
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/text.h"
+#include "start/tokenizers.h"
 
 /* ---- deck, shapes, layout ---- */
 
@@ -158,6 +159,8 @@ status session_open_device(struct session *s)
 {
     TRY(comm_agree(s->comm, open_data(s)));
     comm_sum_i64(s->comm, &s->looked, 1);
+    if (s->rank == 0)
+        start_compare_tokenizers(&s->deck, &s->shapes.target);
     TRY(same_text(s, "other data", data_sizes(s->data)));
     TRY(open_devices(s));
     s->opened_groups = true;

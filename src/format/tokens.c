@@ -11,19 +11,7 @@
 #include "base/mem.h"
 #include "base/file.h"
 #include "base/io.h"
-
-/* An .idx file: this header, then i32 lengths[S], i64 pointers[S], i64 documents[D]. */
-struct __attribute__((packed)) idx_header {
-    char magic[9];
-    uint64_t version;
-    uint8_t type;
-    uint64_t sequences, documents; /* S, D = documents + 1 */
-};
-_Static_assert(sizeof(struct idx_header) == 34, "the header of an .idx file has 34 bytes");
-
-static const char magic[9] = "MMIDIDX\0";
-
-enum { U8 = 1, I8, I16, I32, I64, F64, F32, U16, U32, U64, TYPES, CHUNK = 1 << 13 };
+#include "format/tokens_idx.h"
 
 static const struct {
     const char *name;
@@ -38,7 +26,7 @@ static const struct {
 
 static status check_header(const char *path, const struct idx_header *h, int64_t size)
 {
-    if (memcmp(h->magic, magic, sizeof magic) != 0)
+    if (memcmp(h->magic, idx_magic, sizeof idx_magic) != 0)
         return fail(E_DATA, "%s: not a Megatron index (it does not begin with MMIDIDX)", path);
     if (h->version != 1)
         return fail(E_DATA, "%s: version %llu of the format; only 1 is known", path,
@@ -170,8 +158,7 @@ static status open_files(struct tokens *t, const char *bin, const char *idx)
     return s;
 }
 
-/* The prefix without .bin or .idx. */
-static char *prefix_of(const char *path)
+char *tokens_prefix(const char *path)
 {
     size_t n = strlen(path);
     bool suffix = n > 4 && (strcmp(path + n - 4, ".bin") == 0 || strcmp(path + n - 4, ".idx") == 0);
@@ -180,7 +167,7 @@ static char *prefix_of(const char *path)
 
 status tokens_open(struct tokens *t, const char *prefix)
 {
-    *t = (struct tokens){.fd = -1, .path = prefix_of(prefix)};
+    *t = (struct tokens){.fd = -1, .path = tokens_prefix(prefix)};
     char *bin = mem_format("%s.bin", t->path), *idx = mem_format("%s.idx", t->path);
     status s = explain_missing(prefix, t->path);
     if (s == OK)
@@ -332,90 +319,4 @@ status tokens_read(const struct tokens *t, int64_t from, int64_t n, int64_t voca
         }
     }
     return OK;
-}
-
-/* ---- writing ---- */
-
-static void put_token(union chunk *c, int type, int64_t i, int32_t id)
-{
-    int32_t most = type == U8 ? UINT8_MAX : type == U16 ? UINT16_MAX : INT32_MAX;
-    if (id < 0 || id > most)
-        bug("token %d does not fit into %s", id, types[type].name);
-    if (type == U8)
-        c->u8[i] = (uint8_t)id;
-    else if (type == U16)
-        c->u16[i] = (uint16_t)id;
-    else
-        c->i32[i] = id;
-}
-
-static status write_bin(const struct file_draft *f, int type, const int32_t *ids, int64_t total)
-{
-    union chunk chunk;
-    int64_t size = types[type].size;
-    for (int64_t done = 0, now; done < total; done += now) {
-        now = total - done < CHUNK ? total - done : CHUNK;
-        for (int64_t i = 0; i < now; i++)
-            put_token(&chunk, type, i, ids[done + i]);
-        TRY(file_write(f, done * size, now * size, &chunk));
-    }
-    return OK;
-}
-
-static status write_idx(const struct file_draft *f, int type, const int64_t *lengths, int64_t documents)
-{
-    struct idx_header h = {.version = 1, .type = (uint8_t)type, .sequences = (uint64_t)documents,
-                           .documents = (uint64_t)documents + 1};
-    memcpy(h.magic, magic, sizeof magic);
-    int64_t bytes = mem_add(sizeof h, mem_mul(20, documents) + 8);
-    char *image = mem_new(bytes, 1);
-    char *length = image + sizeof h, *pointer = length + 4 * documents, *document = pointer + 8 * documents;
-    memcpy(image, &h, sizeof h);
-    int64_t at = 0;
-    for (int64_t i = 0; i < documents; i++) {
-        int32_t n = (int32_t)lengths[i];
-        int64_t next = i + 1;
-        memcpy(length + 4 * i, &n, 4);
-        memcpy(pointer + 8 * i, &at, 8);
-        memcpy(document + 8 * next, &next, 8); /* document 0 begins with sequence 0 */
-        at += lengths[i] * types[type].size;
-    }
-    status s = file_write(f, 0, bytes, image);
-    free(image);
-    return s;
-}
-
-/* End a draft in the way that its writing ended. */
-static status complete(struct file_draft *f, status written)
-{
-    if (written == OK)
-        return file_publish(f);
-    file_abandon(f);
-    return written;
-}
-
-status tokens_write(const char *prefix, int type, const int32_t *ids, const int64_t *lengths,
-                    int64_t documents)
-{
-    int64_t total = 0;
-    if (type != U8 && type != U16 && type != I32)
-        bug("tokens are written as u8, u16 or i32, not type %d", type);
-    for (int64_t i = 0; i < documents; i++) {
-        if (lengths[i] < 0 || lengths[i] > INT32_MAX)
-            bug("document %lld has %lld tokens", (long long)i, (long long)lengths[i]);
-        total = mem_add(total, lengths[i]);
-    }
-    char *base = prefix_of(prefix), *bin = mem_format("%s.bin", base), *idx = mem_format("%s.idx", base);
-    struct file_draft f;
-    status s = file_begin(&f, bin);
-    if (s == OK)
-        s = complete(&f, write_bin(&f, type, ids, total));
-    if (s == OK)
-        s = file_begin(&f, idx);
-    if (s == OK)
-        s = complete(&f, write_idx(&f, type, lengths, documents));
-    free(base);
-    free(bin);
-    free(idx);
-    return s;
 }

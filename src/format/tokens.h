@@ -54,4 +54,14 @@ status tokens_identity(const struct tokens *, int64_t *bytes, uint64_t *index, u
 status tokens_write(const char *prefix, int type, const int32_t *ids, const int64_t *lengths,
                     int64_t documents) MUST_USE;
 
+/** The same, document by document. tokens_finish and tokens_abandon end the draft. E_SPACE; E_DATA: a document
+ *  of 2^31 tokens or more. */
+struct tokens_draft;
+status tokens_begin(struct tokens_draft **, const char *prefix, int type) MUST_USE;
+status tokens_add(struct tokens_draft *, const int32_t *ids, int64_t n) MUST_USE;
+status tokens_finish(struct tokens_draft *) MUST_USE;
+void tokens_abandon(struct tokens_draft *);
+/** The prefix without .bin or .idx at its end. The caller frees. */
+char *tokens_prefix(const char *path);
+
 #endif

@@ -2,7 +2,7 @@
 # Help of every command in all its spellings; what was probably meant; each command takes the options that its
 # help lists, and no others.
 . "${srcdir:-.}/validation/scripts/tap.sh"
-commands="train probe inspect export upcycle env help"
+commands="train probe inspect export upcycle tokenize env help"
 two_words="new check show keys"
 
 # helps NAME: a whole page, the same in all three spellings
@@ -73,8 +73,9 @@ for name in $commands $(for word in $two_words; do echo "deck_$word"; done); do
     name=$(echo "$name" | tr _ ' ')
     good=0
     # shellcheck disable=SC2086
-    options=$("$COPPICE" help $name | sed -n 's/^  --\([a-z]*\).*/\1/p')
-    for option in set fresh branch out expect curve diff dtype format explain ranks json markdown quiet; do
+    options=$("$COPPICE" help $name | sed -n 's/^  --\([a-z-]*\).*/\1/p')
+    for option in set fresh branch out expect curve diff dtype format explain ranks json markdown quiet \
+        tokenizer field split-blank eod no-eod special; do
         # shellcheck disable=SC2086
         "$COPPICE" $name --$option=1 --zz > "$work/said" 2>&1
         taken=$(grep -c "unknown option --$option=1" "$work/said")
