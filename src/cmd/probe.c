@@ -1,6 +1,6 @@
 /* coppice probe DECK [--out F] [--expect F] [--curve]: logits, loss and every gradient of one global
  * batch, or with --curve the losses of a training run and its final parameters, written as
- * safetensors or beside a reference. Tolerances: definitions D13. Names: golden references'. */
+ * safetensors or beside a reference. Tolerances: cmd/bars. Names: golden references'. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,16 +8,16 @@
 #include "base/errors.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/bars.h"
 #include "cmd/commands.h"
 #include "weights/compare.h"
 #include "cmd/session.h"
 #include "train/schedule.h"
 #include "train/step.h"
 
-static const double LOGITS_BAR = 1e-5, GRADIENT_BAR = 1e-4, LOSS_BAR = 1e-5, CURVE_BAR = 1e-4;
-
 /* Rows of a training curve, each [steps]. */
 static const char *const curve_name[] = {"train.loss", "train.grad_norm", "train.lr"};
+static const double LR_BAR = 1e-4;
 enum { CURVES = sizeof curve_name / sizeof *curve_name };
 /* Losses of one batch, each [1]. */
 static const char *const scalar_name[] = {"loss", "cross_entropy", "aux_loss", "z_loss", "max_z_loss"};
@@ -31,7 +31,10 @@ struct probe {
     bool opened_expect;
     float *logits; /* [my micro-batches, N, V] */
     float *curve;  /* [CURVES, steps] */
-    int worse;     /* rows beyond their tolerance */
+    double rates;  /* sum of the learning rates of a curve */
+    struct judged judged;
+    struct bars bars;
+    int worse; /* rows beyond their bar */
 };
 
 /* ---- the table of differences ---- */
@@ -46,6 +49,14 @@ static void row(struct probe *p, const char *what, double value, double referenc
                 good ? "ok" : "FAIL");
 }
 
+/* A row that a routing choice may have moved by any amount. */
+static void row_not_judged(const struct probe *p, const char *what, double value, double reference,
+                           double difference)
+{
+    if (!p->s.options.quiet)
+        log_say("%-58s %14.7g %14.7g %11.2e %9s -", what, value, reference, difference, "margin");
+}
+
 static void header(const char *first)
 {
     log_say("%-58s %14s %14s %11s %9s", first, "value", "reference", "difference", "tolerance");
@@ -56,14 +67,44 @@ static double relative(double a, double b)
     return fabs(a - b) / (fabs(b) > 0 ? fabs(b) : 1);
 }
 
-static void compare_arrays(struct probe *p, struct comparison *c, const char *prefix, double tolerance)
+/* Every array against `bar` of its norm, and `each` of every element in the root mean square. */
+static void compare_arrays(struct probe *p, const struct comparison *c, const char *prefix, double bar,
+                           double each)
 {
     for (int i = 0; i < c->n; i++) {
+        const struct difference *d = &c->row[i];
         char *what = mem_format("%s%s", prefix, c->names[i].name);
-        row(p, what, sqrt(c->row[i].value), sqrt(c->row[i].reference), difference_ratio(&c->row[i]),
-            tolerance);
+        double value = sqrt(d->value), reference = sqrt(d->reference), more = 0;
+        if (each > 0 && reference > 0)
+            more = each * sqrt((double)hf_name_size(&c->names[i])) / reference;
+        if (p->bars.turns)
+            row_not_judged(p, what, value, reference, difference_ratio(d));
+        else
+            row(p, what, value, reference, difference_ratio(d), bar + more);
         free(what);
     }
+}
+
+/* The norm of all arrays together, which a routing choice moves little. */
+static void compare_norm(struct probe *p, const struct comparison *c, const char *what, double bar)
+{
+    double value = 0, reference = 0;
+    for (int i = 0; i < c->n; i++) {
+        value += c->row[i].value;
+        reference += c->row[i].reference;
+    }
+    row(p, what, sqrt(value), sqrt(reference), relative(sqrt(value), sqrt(reference)), bar);
+}
+
+/* The step with fewest targets and the choice that was nearest decide the bars. */
+static void judge_by(struct probe *p)
+{
+    const struct step_report *r = &p->stepper.report;
+    struct judged *j = &p->judged;
+    j->targets = p->batch.counted < j->targets ? p->batch.counted : j->targets;
+    j->margin = fmin(j->margin, r->margin);
+    j->max_logit = fmax(j->max_logit, sqrt(r->max_z));
+    p->bars = bars_of(j);
 }
 
 /* A number of the reference. Local: all ranks read it. */
@@ -166,7 +207,11 @@ static status expect_logits(struct probe *p)
     double worst[2] = {0, 0};
     TRY(comm_agree(p->s.comm, logits_difference(p, worst)));
     comm_max_f64(p->s.comm, worst, 2);
-    row(p, "logits (max|difference| / max|logit|)", worst[0], worst[1], worst[0] / worst[1], LOGITS_BAR);
+    const char *what = "logits (max|difference| / max|logit|)";
+    if (p->bars.turns)
+        row_not_judged(p, what, worst[0], worst[1], worst[0] / worst[1]);
+    else
+        row(p, what, worst[0], worst[1], worst[0] / worst[1], p->bars.logits);
     return OK;
 }
 
@@ -192,7 +237,7 @@ static status expect_scalars(struct probe *p)
     scalars_of(p, value);
     for (int i = 0; i < SCALARS; i++)
         if (counts(p, i))
-            TRY(expect_scalar(p, scalar_name[i], value[i], LOSS_BAR));
+            TRY(expect_scalar(p, scalar_name[i], value[i], p->bars.loss));
     return OK;
 }
 
@@ -203,7 +248,8 @@ static status expect_batch(struct probe *p)
     TRY(expect_logits(p));
     TRY(comm_agree(p->s.comm, expect_scalars(p)));
     TRY(compare_open(&c, p->s.comm, &p->s.store, GRAD, p->s.options.expect, "grad."));
-    compare_arrays(p, &c, "grad.", GRADIENT_BAR);
+    compare_arrays(p, &c, "grad.", p->bars.gradient, 0);
+    compare_norm(p, &c, "grad_norm", p->bars.norm);
     compare_close(&c);
     return OK;
 }
@@ -366,6 +412,7 @@ static status train_step(struct probe *p, int64_t step)
 
 static status compare_curve(struct probe *p)
 {
+    const double bar[CURVES] = {p->bars.curve, p->bars.curve_norm, LR_BAR};
     int64_t steps = deck_steps(&p->s.deck);
     for (int64_t step = 0; step < steps; step++)
         for (int i = 0; i < CURVES; i++) {
@@ -374,7 +421,7 @@ static status compare_curve(struct probe *p)
             TRY(st_read_f32(&p->expect, at, step, 1, &expected));
             double a = (double)p->curve[i * steps + step], b = (double)expected;
             char *text = mem_format("%s[%lld]", curve_name[i], (long long)step);
-            row(p, text, a, b, relative(a, b), CURVE_BAR);
+            row(p, text, a, b, relative(a, b), bar[i]);
             free(text);
         }
     return OK;
@@ -386,20 +433,20 @@ static status expect_curve(struct probe *p)
     header("training curve");
     TRY(comm_agree(p->s.comm, compare_curve(p)));
     TRY(compare_open(&c, p->s.comm, &p->s.store, MASTER, p->s.options.expect, "train.final."));
-    compare_arrays(p, &c, "train.final.", CURVE_BAR);
+    compare_arrays(p, &c, "train.final.", p->bars.final, p->bars.turned * p->rates);
     compare_close(&c);
     return OK;
 }
 
 static status run_curve(struct probe *p)
 {
-    double margin = (double)INFINITY;
     p->curve = mem_new(mem_mul(CURVES, deck_steps(&p->s.deck)), sizeof *p->curve);
     for (int64_t step = 0; step < deck_steps(&p->s.deck); step++) {
         TRY(train_step(p, step));
-        margin = fmin(margin, p->stepper.report.margin);
+        p->rates += p->stepper.report.rate;
+        judge_by(p);
     }
-    log_say("margin %.3g", margin);
+    log_say("margin %.3g", p->judged.margin);
     return OK;
 }
 
@@ -417,6 +464,7 @@ static status run_batch(struct probe *p)
     log_say("loss %.9f  cross_entropy %.9f  aux_loss %.9f  z_loss %.9f  grad_norm %.9f", total_loss(p),
             r->loss, r->aux, r->z, norm);
     log_say("dropped %.6f  margin %.3g", r->dropped_fraction, r->margin);
+    judge_by(p);
     return OK;
 }
 
@@ -432,6 +480,10 @@ static status open_probe(struct probe *p, int argc, char **argv)
     batch_open(&p->batch, &s->layout, s->rank, b->sequences, b->micro, s->deck.data.sequence);
     TRY(stepper_open(&p->stepper, s->comm, s->group, &s->store, s->net, &s->deck.optimizer));
     p->stepper.want_margin = true;
+    p->judged = (struct judged){.stored = session_precision(s),
+                                .layers = s->shapes.target.layers,
+                                .targets = INT64_MAX,
+                                .margin = (double)INFINITY};
     if (!s->options.expect)
         return OK;
     status code = comm_agree(s->comm, st_open(&p->expect, s->options.expect));
@@ -453,6 +505,9 @@ static status run_probe(struct probe *p, int argc, char **argv)
     if (!p->opened_expect)
         return OK;
     TRY(s->options.curve ? expect_curve(p) : expect_batch(p));
+    if (p->bars.turns)
+        log_say("not judged: margin: rows that another routing choice may move by any amount; rounding may "
+                "turn one");
     if (!p->worse)
         log_say("PASSED");
     else

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "format/h5.h"
+#include "train/profile.h"
 
 /* ---- banner and machine ---- */
 
@@ -152,8 +153,8 @@ status startup_machine(const struct session *s, double ceiling)
         nodes = comm_nodes(s->comm)[r] >= nodes ? comm_nodes(s->comm)[r] + 1 : nodes;
     log_say("machine   %s, %s, %s free", text_n(nodes_text, nodes, "node"), dev_about(s->dev),
             text_bytes(free_text, (double)mem_free_bytes()));
-    log_say("          %s, HDF5 %s | %s, GEMM %.0f GFLOP/s in all", comm_about(s->comm), h5_version(),
-            text_n(ranks, comm_size(s->comm), "rank"), ceiling);
+    log_say("          %s, HDF5 %s | %s, %s %.0f GFLOP/s in all", comm_about(s->comm), h5_version(),
+            text_n(ranks, comm_size(s->comm), "rank"), ceiling_name(session_precision(s)), ceiling);
     struct place *places = gather_places(s);
     show_map(s, places);
     warn_crowded(s, places);

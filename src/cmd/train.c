@@ -260,7 +260,7 @@ static status prepare(struct job *j, int argc, char **argv)
     TRY(session_open_device(s));
     TRY(comm_agree(s->comm, s->rank == 0 ? check_data(j) : OK));
     startup_banner(s, j->checkpoint ? j->index.state.leg + 1 : 1);
-    j->trainer.ceiling = ceiling_sample(s->comm, s->dev);
+    j->trainer.ceiling = ceiling_sample(s->comm, s->dev, session_precision(s));
     TRY(startup_machine(s, j->trainer.ceiling));
     if (s->rank == 0)
         j->trainer.limit = limit_find(s->deck.run.time_limit, began);

@@ -83,9 +83,9 @@ int64_t dev_head_rows(const struct dev *dev, int64_t columns, dtype type)
     return rows > dev->ops->head.most ? dev->ops->head.most : rows;
 }
 
-double dev_ceiling_sample(struct dev *dev)
+double dev_ceiling_sample(struct dev *dev, dtype type)
 {
-    return dev->ops->ceiling(dev);
+    return dev->ops->ceiling(dev, type);
 }
 
 void dev_set_dry(struct dev *dev, bool dry)

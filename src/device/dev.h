@@ -61,8 +61,8 @@ int dev_threads(const struct dev *);
 int64_t dev_pitch(const struct dev *, int64_t n);
 /** Rows that a chunk of the head's logits has at most, with this many columns of a type. */
 int64_t dev_head_rows(const struct dev *, int64_t columns, dtype);
-/** GEMM ceiling: GFLOP/s of a hot 1024^3 fp32 GEMM, one sample (takes about 10 ms). */
-double dev_ceiling_sample(struct dev *);
+/** GEMM ceiling: GFLOP/s of a hot 1024^3 GEMM of F32 or BF16 matrices, one sample (takes about 10 ms). */
+double dev_ceiling_sample(struct dev *, dtype);
 /** Dry mode: ops and group calls do nothing; used with a measuring arena to learn sizes. */
 void dev_set_dry(struct dev *, bool);
 bool dev_is_dry(const struct dev *);

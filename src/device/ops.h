@@ -94,7 +94,7 @@ struct dev_ops {
     void *(*host_alloc)(struct dev *, int64_t bytes);
     void (*host_free)(struct dev *, void *);
     void (*sync)(struct dev *);
-    double (*ceiling)(struct dev *);
+    double (*ceiling)(struct dev *, dtype);
 #define OP_POINTER(result, name, args) result(*name) args;
     DEV_OPS(OP_POINTER)
     DEV_OPTIONAL_OPS(OP_POINTER)

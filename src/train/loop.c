@@ -180,8 +180,8 @@ static status after_step(struct trainer *t, struct report *r, struct due *eval, 
     r->longest.step = fmax(r->longest.step, r->step_seconds);
     bool show = last || t->state.step == 1 || t->state.step % t->log->every == 0;
     if (show)
-        t->ceiling =
-            ceiling_held(t->comm, t->dev, t->ceiling, report_flops(t, report_tokens(t), r->step_seconds));
+        t->ceiling = ceiling_held(t->comm, t->dev, t->store->model->weights, t->ceiling,
+                                  report_flops(t, report_tokens(t), r->step_seconds));
     status code = folder_check(t->folder);
     TRY(comm_agree(t->comm, code));
     report_step(r, t, show);
@@ -273,7 +273,7 @@ status loop_run(struct trainer *t)
 {
     struct report r = {.started = clock_seconds(), .first_step = t->state.step};
     r.predicted = predicted_peak(t);
-    profile_open(&r.profile, t->run->profile);
+    profile_open(&r.profile, t->run->profile, t->store->model->weights);
     status code = stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
     batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro,
                t->sequence);

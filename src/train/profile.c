@@ -5,9 +5,9 @@
 #include <string.h>
 #include "base/mem.h"
 
-void profile_open(struct profile *p, bool on)
+void profile_open(struct profile *p, bool on, dtype matrices)
 {
-    *p = (struct profile){.on = on};
+    *p = (struct profile){.on = on, .matrices = matrices};
 }
 
 void profile_close(struct profile *p)
@@ -36,7 +36,7 @@ void profile_step_end(struct profile *p, struct comm *comm, struct dev *dev, dou
     p->step_seconds[n - 1] = seconds;
     comm_barrier(comm);
     for (int i = 1; i <= 2; i++)
-        p->ceiling[2 * n - i] = dev_ceiling_sample(dev);
+        p->ceiling[2 * n - i] = dev_ceiling_sample(dev, p->matrices);
 }
 
 static int ascending(const void *a, const void *b)
@@ -69,23 +69,28 @@ double profile_ceiling(const struct profile *p, struct comm *comm)
     return sum;
 }
 
-double ceiling_sample(struct comm *comm, struct dev *dev)
+double ceiling_sample(struct comm *comm, struct dev *dev, dtype matrices)
 {
     enum { SAMPLES = 5 };
     double sample[SAMPLES];
     comm_barrier(comm);
     for (int i = 0; i < SAMPLES; i++)
-        sample[i] = dev_ceiling_sample(dev);
+        sample[i] = dev_ceiling_sample(dev, matrices);
     double sum = median(sample, SAMPLES);
     comm_sum_f64(comm, &sum, 1);
     return sum;
 }
 
-double ceiling_held(struct comm *comm, struct dev *dev, double ceiling, double flops)
+double ceiling_held(struct comm *comm, struct dev *dev, dtype matrices, double ceiling, double flops)
 {
     int64_t low = comm_rank(comm) == 0 && isnan(ceiling_share(flops, ceiling));
     comm_max_i64(comm, &low, 1);
-    return low ? fmax(ceiling, ceiling_sample(comm, dev)) : ceiling;
+    return low ? fmax(ceiling, ceiling_sample(comm, dev, matrices)) : ceiling;
+}
+
+const char *ceiling_name(dtype matrices)
+{
+    return matrices == BF16 ? "bf16 GEMM" : "fp32 GEMM";
 }
 
 double ceiling_share(double flops, double ceiling)

@@ -17,7 +17,7 @@ enum { HEADER_EVERY = 40 };
 static const char METRICS_SCHEMA[] =
     "{\"schema\":\"coppice.metrics\",\"version\":1,\"units\":{\"loss\":\"nats/token\",\"step_ms\":\"ms\","
     "\"tokens_per_s\":\"1/s\",\"model_tflops\":\"TFLOP/s, Megatron convention\","
-    "\"mfu\":\"of the GEMM ceiling; null: not judged\",\"load_max_over_mean\":\"mean over MoE layers\","
+    "\"mfu\":\"of the ceiling of GEMMs in device.precision; null: not judged\",\"load_max_over_mean\":\"mean over MoE layers\","
     "\"load_worst\":\"of layer load_worst_layer, counted from 0\",\"time\":\"s since 1970-01-01 UTC\","
     "\"leg_s\":\"s since the leg's first step began\"}}";
 static const char EXPERTS_SCHEMA[] =

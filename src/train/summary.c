@@ -158,7 +158,7 @@ static void show_profile(const struct report *r, const struct trainer *t)
     json_t *shapes = show_shapes(t->dev, n);
     log_say("          median of %s: %.0f ms, %.0f tokens/s, %.3f model TFLOP/s",
             text_n(steps, p->steps - 1, "step"), 1e3 * step, report_step_tokens(t) / step, 1e-12 * flops);
-    log_say("          of the ceiling between them, %.0f GFLOP/s: %s", ceiling,
+    log_say("          of the %s ceiling between them, %.0f GFLOP/s: %s", ceiling_name(p->matrices), ceiling,
             share_text(share, flops, ceiling));
     json_t *j = json_pack("{sIsfsfsfsfsoso}", "steps", (json_int_t)(p->steps - 1), "step_ms", 1e3 * step,
                           "tokens_per_s", report_step_tokens(t) / step, "model_tflops", 1e-12 * flops,
@@ -175,10 +175,10 @@ static void show_speed(const struct report *r, const struct trainer *t, const ch
     char steps_text[48], tokens[48], took[32], rate[32], share[32];
     double step = r->stepping / (double)steps, flops = report_flops(t, report_step_tokens(t), step);
     text_grouped(rate, (int64_t)(report_step_tokens(t) / step));
-    log_say("%-9s %s, %s in %s | %s tokens/s | %.3f model TFLOP/s | of the GEMM ceiling: %s", word,
+    log_say("%-9s %s, %s in %s | %s tokens/s | %.3f model TFLOP/s | of the %s ceiling: %s", word,
             text_n(steps_text, steps, "step"),
             text_n(tokens, steps * (int64_t)report_step_tokens(t), "token"), text_time(took, all), rate,
-            1e-12 * flops, share_text(share, flops, t->ceiling));
+            1e-12 * flops, ceiling_name(t->store->model->weights), share_text(share, flops, t->ceiling));
 }
 
 /* The export is named only if it will work. */

@@ -38,21 +38,13 @@ static status parse_dtype(struct export *e)
 
 /* ---- what goes where ---- */
 
-static int64_t elements_of(const struct hf_name *h)
-{
-    int64_t n = 1;
-    for (int i = 0; i < h->rank; i++)
-        n = mem_mul(n, h->shape[i]);
-    return n;
-}
-
 /* Fill the files one after the other; one tensor is never cut. */
 static void assign_files(struct export *e, int64_t shard_bytes)
 {
     int64_t filled = 0;
     e->files = e->n > 0;
     for (int i = 0; i < e->n; i++) {
-        int64_t bytes = mem_mul(elements_of(&e->name[i]), st_type_size(e->type));
+        int64_t bytes = mem_mul(hf_name_size(&e->name[i]), st_type_size(e->type));
         if (filled > 0 && filled + bytes > shard_bytes) {
             e->files++;
             filled = 0;
@@ -93,7 +85,7 @@ static char *file_name(const struct export *e, int file, char out[FILE_NAME])
 
 static status write_zeros(struct export *e, struct st_writer *w, int entry, int i, float *block)
 {
-    int64_t n = elements_of(&e->name[i]);
+    int64_t n = hf_name_size(&e->name[i]);
     memset(block, 0, CHUNK * sizeof *block);
     for (int64_t done = 0, now; done < n; done += now) {
         now = n - done < CHUNK ? n - done : CHUNK;
@@ -172,7 +164,7 @@ static status write_index(const struct export *e, const char *dir)
     int64_t bytes = 0;
     json_t *map = json_object();
     for (int i = 0; i < e->n; i++) {
-        bytes += mem_mul(elements_of(&e->name[i]), st_type_size(e->type));
+        bytes += mem_mul(hf_name_size(&e->name[i]), st_type_size(e->type));
         json_object_set_new(map, e->name[i].name, json_string(file_name(e, e->file[i], name)));
     }
     json_t *index =

@@ -60,6 +60,14 @@ static bool of_expert(const struct row *r)
     return r->where == OLD_EXPERT || r->where == QWEN_EXPERT;
 }
 
+int64_t hf_name_size(const struct hf_name *h)
+{
+    int64_t n = 1;
+    for (int i = 0; i < h->rank; i++)
+        n = mem_mul(n, h->shape[i]);
+    return n;
+}
+
 /* ---- arrays of zeros for what a family always has ---- */
 
 static bool is_zeros(enum slot slot, const struct layer *l, enum naming naming)

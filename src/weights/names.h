@@ -22,6 +22,8 @@ struct hf_name {
     int rank;         /* of the array in the file */
     int64_t shape[3]; /* its shape there, first `rank` entries */
 };
+/** Its elements. */
+int64_t hf_name_size(const struct hf_name *);
 /** All Hugging Face arrays of a model. Caller frees. Returns their number. */
 int names_list(const struct model *, enum naming, struct hf_name **out);
 /** Maps of all tensors of `model` from a Hugging Face source (maps[n_tensors], array indices of

@@ -1,6 +1,7 @@
 #!/bin/sh
-# device.precision: bf16. A restart is bit-identical; layouts agree; a run goes on in the other precision with the
-# masters' bits; the certificate of an exact upcycle passes; weights and activations take less memory.
+# device.precision: bf16. A restart is bit-identical, on four ranks and with every kind of layer too; layouts agree; a run
+# goes on in the other precision with the masters' bits; the certificate of an exact upcycle passes; the share of the ceiling
+# is one of bf16 GEMMs.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 tokens "$work/tokens"
 tiny "experts: 4, top_k: 2, aux_loss_coeff: 0.02" tokens > "$work/d.yaml"
@@ -33,11 +34,25 @@ near() {
     [ ! -s "$work/said" ]
 }
 
+# legs NAME MODEL LAYOUT...: two legs on four ranks are one run, bit by bit
+legs() {
+    name=$1 model=$2
+    shift 2
+    sed "s/^model:.*/model: {$model, hidden: 32, ffn: 48, layers: 2, heads: 4, kv_heads: 2, vocab: 128,/; s/^        max_pos.*moe/        max_positions: 64, moe/" \
+        "$work/$name.yaml" > "$work/d.yaml"
+    for run in one two; do rm -rf "${work:?}/$run"; done
+    ends 0 train 4 one --set run.steps=4 $bf16 "$@" && ends 0 train 4 two --set run.steps=2 $bf16 "$@" &&
+        ends 0 train 4 two --set run.steps=4 $bf16 "$@" && [ -n "$(hashes one)" ] && [ "$(hashes one)" = "$(hashes two)" ]
+    verdict $? "two legs on four ranks are one: $model, $name, $*"
+}
+
 bf16="--set device.precision=bf16"
 # shellcheck disable=SC2086
 {
     ends 0 train 1 whole --set run.steps=8 $bf16
     verdict $? "a run in bf16"
+    said '1 rank, bf16 GEMM [0-9]* GFLOP/s' && said '| of the bf16 GEMM ceiling: '
+    verdict $? "its ceiling is one of bf16 GEMMs"
     grep -o 'hash [0-9a-f]*' "$work/said" > "$work/masters"
     ends 0 train 1 legs --set run.steps=4 $bf16 && ends 0 train 1 legs --set run.steps=8 $bf16 &&
         [ "$(hashes whole)" = "$(hashes legs)" ] && losses whole > "$work/a" && losses legs | cmp -s - "$work/a"
@@ -79,5 +94,14 @@ bf16="--set device.precision=bf16"
         ends 0 launch 1 "$COPPICE" train "$work/up.yaml" --set "run.dir=$work/up" --set run.steps=1 $bf16 &&
         said 'CERTIFICATE PASS'
     verdict $? "the certificate of an exact upcycle passes in bf16"
+
+    tiny "experts: 4, top_k: 2, capacity: 1.0, capacity_policy: probability, aux_loss_coeff: 0.02" tokens > "$work/capacity.yaml"
+    tiny "experts: 4, shared: 1, shared_gate: true, aux_loss_coeff: 0.02, z_loss_coeff: 0.001" tokens > "$work/shared.yaml"
+    sed 's/, moe: {[^}]*}//' "$work/capacity.yaml" > "$work/dense.yaml"
+    if test_ranks 4 3; then
+        legs capacity "tied: true" --set parallel.tensor=2 --set parallel.expert=2 --set parallel.expert_tensor=2
+        legs shared "tied: false" --set parallel.tensor=4 --set parallel.expert_tensor=4
+        legs dense "qkv_bias: true" --set parallel.tensor=2
+    fi
 }
 finish

@@ -132,7 +132,8 @@ def make(name, spec, out, shift):
     c = dict(BASE, **spec["config"])
     c.setdefault("head_dim", c["hidden_size"] // c["num_attention_heads"])
     if c.get("moe"): c["moe"].setdefault("layers", list(range(c["num_hidden_layers"])))
-    for attempt in range(50):  # until no token sits on a routing boundary, where rounding may flip a choice
+    least = spec.get("margin", 2e-4)
+    for attempt in range(spec.get("attempts", 50)):  # until no token sits on a routing boundary, where rounding may flip a choice
         seed = spec["seed"] + shift + 1000 * attempt
         p = parameters(c, seed)
         g = torch.Generator().manual_seed(seed + 1)
@@ -144,10 +145,10 @@ def make(name, spec, out, shift):
         loss, ce, logits, extra = oracle.loss_of(c, q, tokens, targets)
         margin = extra["margin"]
         trained = {}
-        if margin > 2e-4 and spec.get("train"):
+        if margin > least and spec.get("train"):
             trained, tm = train(c, p, spec["train"], g)
             margin = min(margin, tm)
-        if margin > 2e-4: break
+        if margin > least: break
     else:
         sys.exit(f"{name}: no seed keeps the router away from ties")
     loss.backward()

@@ -7,15 +7,16 @@ trap 'rm -f "$out"' EXIT
 count=0
 bad=0
 
-# golden FOLDER RANKS TENSOR EXPERT EXPERT_TENSOR
+# golden FOLDER RANKS TENSOR EXPERT EXPERT_TENSOR [PRECISION]
 golden() {
     count=$((count + 1))
-    what="$(basename "$1") on $2 ranks, tensor $3, expert $4, expert tensor $5"
+    what="$(basename "$1") on $2 ranks, tensor $3, expert $4, expert tensor $5${6:+, $6}"
     if [ ! -d "$1" ]; then
         echo "ok $count - $what # SKIP there is no $1"
     elif [ "$2" -gt 1 ] && [ "$MPIEXEC" = no ]; then
         echo "ok $count - $what # SKIP configure found no MPI launcher"
-    elif "$src/validation/golden" "$1" --ranks "$2" --tensor "$3" --expert "$4" --expert-tensor "$5" > "$out" 2>&1; then
+    elif "$src/validation/golden" "$1" --ranks "$2" --tensor "$3" --expert "$4" --expert-tensor "$5" \
+        --precision "${6:-fp32}" > "$out" 2>&1; then
         echo "ok $count - $what: $(sed -n '$s/.*: \(.*\): .*/\1/p' "$out")"
     else
         bad=1
@@ -24,13 +25,19 @@ golden() {
     fi
 }
 
-echo 1..11
+echo 1..16
 golden "$src/validation/reference" 1 1 1 1
 golden "$src/validation/reference" 2 2 1 1
 golden "$src/validation/reference" 4 4 4 1
 golden "$src/validation/reference" 4 2 2 2
 golden "$src/validation/reference" 8 4 2 4
+golden "$src/validation/reference" 1 1 1 1 bf16
+for layout in "2 2 1 1" "4 1 4 1" "4 2 2 2"; do
+    # shellcheck disable=SC2086
+    golden "$src/validation/reference/wide-margins" $layout bf16
+done
 golden "$shared" 1 1 1 1
+golden "$shared" 1 1 1 1 bf16
 golden "$shared" 2 2 1 1
 golden "$shared" 3 1 3 1
 golden "$shared" 4 1 4 1

@@ -386,8 +386,10 @@ static void test_modes(void)
     dev_upload(dev, yv, x);
     dev_download(dev, z, yv);
     ok(memcmp(x, z, sizeof x) == 0, "upload and download");
-    double rate = dev_ceiling_sample(dev);
-    ok(rate > 1 && rate < 1e6, "ceiling sample: %.0f GFLOP/s", rate);
+    for (dtype type = F32; type <= BF16; type++) {
+        double rate = dev_ceiling_sample(dev, type);
+        ok(rate > 1 && rate < 1e6, "ceiling sample of %s: %.0f GFLOP/s", type == F32 ? "fp32" : "bf16", rate);
+    }
     dev_close(dev);
 }
 

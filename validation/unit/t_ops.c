@@ -482,7 +482,7 @@ static int bench_all(void)
 {
     enum { T = 4096, H = 576, F = 1536, V = 49152, S = 512, HEADS = 9, HD = 64, X = 8, K = 2, CE_T = 512 };
     double f = sizeof(float);
-    printf("%s; GEMM ceiling %.0f GFLOP/s\n", dev_about(dev), dev_ceiling_sample(dev));
+    printf("%s; GEMM ceiling %.0f GFLOP/s\n", dev_about(dev), dev_ceiling_sample(dev, F32));
     static const int64_t attention[][5] = {{2, 512, 8, 2, 32},
                                            {2, 512, 9, 3, 64},
                                            {2, 512, 4, 1, 128},

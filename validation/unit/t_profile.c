@@ -77,7 +77,7 @@ int main(void)
     float *memory = mem_new(2 * N * N, sizeof *memory);
     view x = view_of(memory, F32, 1, 2 * N, N);
 
-    profile_open(&p, true);
+    profile_open(&p, true, BF16);
     step(&p, comm, dev, x, 100);
     ok(rows_of(dev, BY_OP) == 0 && isnan(profile_median_step(&p)), "the first step does not count");
     const double seconds[] = {5, 1, 9, 4};
@@ -101,14 +101,14 @@ int main(void)
 
     ok(ceiling_share(5e8, 1) == 0.5 && ceiling_share(1e9, 1) == 1 && isnan(ceiling_share(1.001e9, 1)),
        "half of the ceiling, all of it; more is not judged");
-    double lowered = ceiling / 1e4, held = ceiling_held(comm, dev, lowered, 1e9 * ceiling / 1e3);
+    double lowered = ceiling / 1e4, held = ceiling_held(comm, dev, BF16, lowered, 1e9 * ceiling / 1e3);
     ok(held > lowered && ceiling_share(1e9 * ceiling / 1e3, held) <= 1,
        "a ceiling that was lowered, and a step faster than it: it is raised (%g to %g GFLOP/s)", lowered,
        held);
-    ok(ceiling_held(comm, dev, lowered, 1e9 * lowered / 2) == lowered, "a slower step: it stays");
-    ok(ceiling_held(comm, dev, 1e9, 2e18) == 1e9, "it never falls, though the step stays beyond it");
+    ok(ceiling_held(comm, dev, BF16, lowered, 1e9 * lowered / 2) == lowered, "a slower step: it stays");
+    ok(ceiling_held(comm, dev, BF16, 1e9, 2e18) == 1e9, "it never falls, though the step stays beyond it");
 
-    profile_open(&p, false);
+    profile_open(&p, false, F32);
     step(&p, comm, dev, x, 1);
     step(&p, comm, dev, x, 1);
     ok(rows_of(dev, BY_OP) == ops && p.steps == 0 && isnan(profile_ceiling(&p, comm)),

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "device/cpu/wide.h"
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,16 +148,21 @@ void *cpu_wide(struct dev *dev, int slot, int64_t bytes)
     return grown(&((struct cpu *)dev->own)->buffer[slot], bytes);
 }
 
-static double cpu_ceiling(struct dev *dev)
+static double cpu_ceiling(struct dev *dev, dtype type)
 {
     enum { N = 1024, RUNS = 2 };
-    float *a = cpu_scratch(dev, 3 * N * N * (int64_t)sizeof *a), *b = a + N * N, *c = b + N * N;
-    for (int64_t i = 0; i < 2 * N * N; i++)
-        a[i] = (float)((uint32_t)i * 2654435761u >> 8) * 0x1p-24f - 0.5f;
-    cpu_sgemm(false, false, N, N, N, a, N, b, N, 0, c, N); /* warms the caches */
+    view all = view_of(cpu_scratch(dev, 3 * N * N * dtype_size(type)), type, 1, 3 * N, N);
+    view a = view_rows(all, 0, N), b = view_rows(all, N, N), c = view_rows(all, 2 * N, N);
+    for (int64_t r = 0; r < 2 * N; r++) {
+        float *row = wide_room(all, r, 0);
+        for (int64_t i = 0; i < N; i++)
+            row[i] = (float)((uint32_t)(r * N + i) * 2654435761u >> 8) * 0x1p-24f - 0.5f;
+        wide_store(all, r, row);
+    }
+    cpu_gemm(dev, false, false, a, b, false, c); /* warms the caches */
     double begin = omp_get_wtime();
     for (int i = 0; i < RUNS; i++)
-        cpu_sgemm(false, false, N, N, N, a, N, b, N, 0, c, N);
+        cpu_gemm(dev, false, false, a, b, false, c);
     return RUNS * 2e-9 * N * N * N / (omp_get_wtime() - begin);
 }
 
