@@ -59,7 +59,7 @@ sed -n 's/.*"load_max_over_mean":\([0-9.]*\),"load_worst":\([0-9.]*\),"load_wors
     "$work/moe.1/metrics.jsonl" | awk '{ good += $2 >= $1 && $3 <= 1 } END { exit good != 6 }'
 verdict $? "metrics.jsonl names the layer with the worst load"
 # a ceiling that other work has lowered is raised, or the share is not judged
-sed -n 's/.*"mfu":\([^,]*\),.*/\1/p' "$work/moe.1/metrics.jsonl" | awk '{ bad += $1 > 1 } END { exit bad }'
+sed -n 's/.*"mfu":\([^,]*\),.*/\1/p' "$work/moe.1/metrics.jsonl" | awk '{ bad += $1 + 0 > 1 } END { exit bad }'
 verdict $? "no share of the ceiling above 1"
 
 # ---- the same command again ----
