@@ -107,3 +107,11 @@ status json_write_file(const json_t *value, const char *path, int indent)
     free(text);
     return s;
 }
+
+void json_print(json_t *value)
+{
+    char *text = json_text(value, JSON_INDENT(1));
+    puts(text);
+    free(text);
+    json_decref(value);
+}

@@ -35,7 +35,7 @@ static const struct command commands[] = {
     {"deck keys", cmd_deck_keys, "[NAME]", "json markdown",
      "the keys of a deck (all, or those with NAME in them), with their meaning",
      "coppice deck keys capacity"},
-    {"env", cmd_env, "", "", "build, libraries, machine, limits, variables", "coppice env"},
+    {"env", cmd_env, "", "json", "build, libraries, machine, limits, variables", "coppice env"},
     {"help", cmd_help, "[COMMAND]", "", "this list, or more about one command", "coppice help train"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -131,14 +131,6 @@ static json_t *key_json(const struct key *key)
     return row;
 }
 
-static void print_json(json_t *value)
-{
-    char *text = json_text(value, JSON_INDENT(2));
-    puts(text);
-    free(text);
-    json_decref(value);
-}
-
 /* Is a key asked for? By its name, or by any part of it; without a name every key is. */
 static bool is_asked(const struct options *o, const struct key *key)
 {
@@ -171,7 +163,7 @@ static status print_keys(const struct options *o)
         else
             print_plain(&key[i]);
     if (o->json)
-        print_json(rows);
+        json_print(rows);
     return OK;
 }
 
@@ -225,7 +217,7 @@ static status check_deck(const struct options *o)
     const struct start_ask ask = {.ranks = (int)o->ranks, .folder = d.run.dir, .alone = true};
     status code = o->n_files == 0 ? read : start_check(&d, read, &ask);
     if (o->json) {
-        print_json(verdict_json(&d, code));
+        json_print(verdict_json(&d, code));
         status_set_text(""); /* told */
     } else if (code == OK) {
         show_verdict(&d, o->ranks);
@@ -254,7 +246,7 @@ static status show_deck(const struct options *o)
     deck_init(&d);
     status code = read_deck(&d, o);
     if (code == OK && o->json) {
-        print_json(deck_json(&d));
+        json_print(deck_json(&d));
     } else if (code == OK) {
         char *text = deck_resolved(&d);
         fputs(text, stdout);

@@ -1,4 +1,5 @@
 /* coppice env: what this program is and where it runs. No MPI is started. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,43 @@
 
 extern char **environ;
 
+/* ---- a fact: a line, or with --json a member ---- */
+
+static json_t *facts; /* NULL: lines. An object: facts of one name are a list. */
+
+PRINTF(2, 3) static void tell(const char *name, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = mem_format_list(format, args);
+    va_end(args);
+    if (!facts)
+        log_say("%-11s %s", name, text);
+    else if (!json_object_get(facts, name))
+        json_object_set_new(facts, name, json_pack("[s]", text));
+    else
+        json_array_append_new(json_object_get(facts, name), json_string(text));
+    free(text);
+}
+
+/* "HDF5 1.10.8, jansson 2.14": with --json each library is a member. */
+static void tell_libraries(const char *list)
+{
+    json_t *each = json_object();
+    for (const char *at = list; *at; at += strcspn(at, ","), at += strspn(at, ", ")) {
+        char *one = mem_format("%.*s", (int)strcspn(at, ","), at), *version = strrchr(one, ' ');
+        if (version)
+            *version++ = '\0';
+        json_object_set_new(each, one, json_string(version ? version : ""));
+        free(one);
+    }
+    if (facts)
+        json_object_set(facts, "libraries", each);
+    else
+        tell("libraries", "%s", list);
+    json_decref(each);
+}
+
 /* COPPICE_* variables that mean something. */
 static const char *const known[] = {"COPPICE_FAIL", "COPPICE_SHARED", "COPPICE_MPI", "COPPICE_LEGS", "COPPICE_TEST_TIMEOUT"};
 
@@ -41,11 +79,11 @@ static void show_variables(void)
             bool is_known = false;
             for (size_t i = 0; i < sizeof known / sizeof *known; i++)
                 is_known |= !strncmp(*e, known[i], strlen(known[i])) && (*e)[strlen(known[i])] == '=';
-            log_say("variable    %s%s", *e, is_known ? "" : "   (unknown to Coppice: a typing mistake?)");
+            tell("variable", "%s%s", *e, is_known ? "" : "   (unknown to Coppice: a typing mistake?)");
         }
         for (size_t i = 0; i < sizeof other / sizeof *other; i++)
             if (!strncmp(*e, other[i], strlen(other[i])))
-                log_say("variable    %s", *e);
+                tell("variable", "%s", *e);
     }
 }
 
@@ -55,7 +93,7 @@ static void show_limit(const char *name, int which)
     char text[32] = "unlimited";
     if (getrlimit((__rlimit_resource_t)which, &l) == 0 && l.rlim_cur != RLIM_INFINITY)
         text_grouped(text, (int64_t)l.rlim_cur);
-    log_say("limit       %s %s", name, text);
+    tell("limit", "%s %s", name, text);
 }
 
 static void show_system(void)
@@ -65,13 +103,13 @@ static void show_system(void)
     char host[64], cores[64], a[32], b[32];
     struct host_cores mine;
     if (uname(&u) == 0)
-        log_say("system      %s %s, %s", u.sysname, u.release, host_name(host));
+        tell("system", "%s %s, %s", u.sysname, u.release, host_name(host));
     host_cores(&mine);
-    log_say("cores       %s, of which %.3g may be used at once", host_cores_text(&mine, cores),
+    tell("cores", "%s, of which %.3g may be used at once", host_cores_text(&mine, cores),
             host_cores_share(&mine, (int[]){0}, 1, 0));
-    log_say("memory      %s free", text_bytes(a, (double)mem_free_bytes()));
+    tell("memory", "%s free", text_bytes(a, (double)mem_free_bytes()));
     if (statvfs(".", &v) == 0)
-        log_say("folder      %s free here", text_bytes(b, (double)v.f_bavail * (double)v.f_frsize));
+        tell("folder", "%s free here", text_bytes(b, (double)v.f_bavail * (double)v.f_frsize));
     show_limit("locked memory (bytes)", RLIMIT_MEMLOCK);
     show_limit("open files", RLIMIT_NOFILE);
 }
@@ -80,9 +118,11 @@ static void show_libraries(void)
 {
     unsigned xxhash = XXH_versionNumber();
     char *text = text_libraries();
-    log_say("libraries   %s, HDF5 %s, jansson %s, libyaml %s, xxHash %u.%u.%u, %s", comm_mpi_library(),
-            h5_version(), jansson_version_str(), deck_parser_version(), xxhash / 10000, xxhash / 100 % 100,
-            xxhash % 100, text);
+    char *list = mem_format("%s, HDF5 %s, jansson %s, libyaml %s, xxHash %u.%u.%u, %s, %s", comm_mpi_library(),
+                            h5_version(), jansson_version_str(), deck_parser_version(), xxhash / 10000,
+                            xxhash / 100 % 100, xxhash % 100, text, dev_cpu_library());
+    tell_libraries(list);
+    free(list);
     free(text);
 }
 
@@ -93,26 +133,30 @@ int cmd_env(int argc, char **argv)
     struct dev_options options = {0};
     log_open(true, false);
     status code = options_parse(&o, argc, argv);
+    bool json = o.json;
     options_free(&o);
     log_open(true, o.quiet);
     if (code != OK) {
         log_error(status_text());
         return code;
     }
-    log_say("Coppice     %s (%s), compiled by " COMPILER, PACKAGE_VERSION, COPPICE_REVISION, __VERSION__);
+    facts = json ? json_object() : NULL;
+    tell("Coppice", "%s (%s), compiled by " COMPILER, PACKAGE_VERSION, COPPICE_REVISION, __VERSION__);
     show_libraries();
     if (dev_open(&dev, "cpu", 0, &options) == OK) {
-        log_say("cpu         %s", dev_about(dev));
+        tell("cpu", "%s", dev_about(dev));
         if (dev_cpu_caution())
-            log_say("caution     %s", dev_cpu_caution());
+            tell("caution", "%s", dev_cpu_caution());
         dev_close(dev);
     }
 #ifdef HAVE_CUDA
-    log_say("cuda        built in");
+    tell("cuda", "built in");
 #else
-    log_say("cuda        not built in");
+    tell("cuda", "not built in");
 #endif
     show_system();
     show_variables();
+    if (facts)
+        json_print(facts);
     return OK;
 }

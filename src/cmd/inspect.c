@@ -174,14 +174,6 @@ json_t *json_clean(const char *text)
     return value;
 }
 
-void print_json(json_t *value)
-{
-    char *text = json_text(value, JSON_INDENT(1));
-    puts(text);
-    free(text);
-    json_decref(value);
-}
-
 static void show_json(const struct subject *s, const char *path, status code)
 {
     json_t *all = json_pack("{soss sb so}", "path", json_clean(s->path ? s->path : path), "kind",
@@ -196,7 +188,7 @@ static void show_json(const struct subject *s, const char *path, status code)
     }
     if (s->arrays)
         json_object_set_new(all, "tensors", arrays_json(s->arrays));
-    print_json(all);
+    json_print(all);
 }
 
 /* ---- the command ---- */

@@ -14,8 +14,7 @@ void kinds_show(const struct source *);
 /** "2 x 3": a vector has one number. */
 char *shape_text(char out[96], const struct array *);
 const char *type_text(const struct array *);
-/** Print it, and give it back. */
-void print_json(json_t *);
+
 /** A text for JSON: what is no clean UTF-8 is masked. */
 json_t *json_clean(const char *text);
 

@@ -151,7 +151,7 @@ static void show_json(const struct look *l, const char *path, status code)
                   "good", code == OK, "error", code == OK ? json_null() : json_clean(status_text()));
     if (l->opened)
         json_object_set_new(all, "tokens", set_json(l));
-    print_json(all);
+    json_print(all);
 }
 
 status inspect_tokens(const char *path, bool json)

@@ -271,5 +271,7 @@ void dev_adamw(struct dev *, struct adamw, view p, view m, view v, view g, view 
 
 /** What to beware of with this library of matrix products; NULL if nothing is known. */
 const char *dev_cpu_caution(void);
+/** The library behind the CPU's GEMMs: "oneDNN 2.6.3". */
+const char *dev_cpu_library(void);
 
 #endif

@@ -68,7 +68,7 @@ static status cpu_open(struct dev *dev, int node_local_rank)
     char cores[48], threads[48];
     snprintf(dev->about, sizeof dev->about, "%s, %s kernels, %s, GEMM by %s",
              text_n(cores, omp_get_num_procs(), "core"), instruction_set(),
-             text_n(threads, dev->threads, "thread"), cpu_gemm_name());
+             text_n(threads, dev->threads, "thread"), dev_cpu_library());
     TRY(check_stacks());
     dev->own = mem_new(1, sizeof(struct cpu));
     return OK;

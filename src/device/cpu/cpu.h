@@ -34,8 +34,6 @@ void cpu_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a
 bool cpu_gemm_bf16(bool ta, bool tb, view a, view b, bool acc, view c);
 /** Is this processor fast at BF16? */
 bool cpu_has_bf16(void);
-/** The library behind cpu_sgemm: "oneDNN 2.6.3". */
-const char *cpu_gemm_name(void);
 
 /** Memory for the call in progress (per-thread buffers, partial sums): 64-byte aligned, contents
  *  undefined, owned by the device, valid until the next call. It only grows. Not inside parallel. */

@@ -24,7 +24,7 @@ static void library_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, con
             (long long)k, (long long)lda, (long long)ldb, (long long)ldc);
 }
 
-const char *cpu_gemm_name(void)
+const char *dev_cpu_library(void)
 {
     static char name[40];
     const dnnl_version_t *v = dnnl_version();
@@ -57,7 +57,7 @@ static void library_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, con
                 (int)k, 1, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
 }
 
-const char *cpu_gemm_name(void)
+const char *dev_cpu_library(void)
 {
     return "CBLAS";
 }
