@@ -197,6 +197,13 @@ static void add_symbol(struct bpe_work *w, int32_t id)
         w->symbol[at - 1].after = at;
 }
 
+/* The model's token of a text, -1: there is none. */
+static int32_t model_token(const struct bpe *b, const char *text, int64_t n)
+{
+    int32_t id = vocab_find(b->vocab, text, n);
+    return id >= 0 && !b->vocab->token[id].added ? id : -1;
+}
+
 /* The tokens of a character's bytes, if each has one. */
 static bool add_bytes(struct bpe_work *w, const char *text, int n)
 {
@@ -215,7 +222,7 @@ static void add_characters(struct bpe_work *w, const char *word, int64_t n)
     w->n = 0;
     for (int64_t at = 0; at < n;) {
         int length = b->bytes ? 1 : utf8_length(word[at]);
-        int32_t id = b->bytes ? b->byte[(unsigned char)word[at]] : vocab_find(b->vocab, word + at, length);
+        int32_t id = b->bytes ? b->byte[(unsigned char)word[at]] : model_token(b, word + at, length);
         if (id >= 0) {
             if (pending)
                 add_symbol(w, b->unknown);
@@ -255,12 +262,12 @@ static int32_t whole(const struct bpe *b, const char *word, int64_t n)
 {
     struct bytes text = {0};
     if (!b->bytes)
-        return vocab_find(b->vocab, word, n);
+        return model_token(b, word, n);
     for (int64_t i = 0; i < n; i++) {
         char c[4] = {0};
         bytes_add(&text, c, utf8_put(c, bpe_character_of((unsigned char)word[i])));
     }
-    int32_t id = vocab_find(b->vocab, text.at, text.n);
+    int32_t id = model_token(b, text.at, text.n);
     free(text.at);
     return id;
 }

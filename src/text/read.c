@@ -168,6 +168,7 @@ static status add_token(struct tokenizer *t, const json_t *about)
                     "or another token "
                     "has this one",
                     t->path, text, (long long)json_integer_value(id));
+    t->vocab.token[json_integer_value(id)].added = found < 0;
     t->vocab.token[json_integer_value(id)].special = special;
     struct bytes content = {0};
     bytes_add(&content, text, n);

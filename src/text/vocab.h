@@ -7,9 +7,9 @@
 
 struct vocab {
     struct token {
-        int64_t at; /* in text */
-        int32_t n;  /* bytes; -1: no token has this id */
-        bool special;
+        int64_t at;          /* in text */
+        int32_t n;           /* bytes; -1: no token has this id */
+        bool special, added; /* added: not of the model, so that no word is it */
     } * token;
     int64_t size, room; /* largest id + 1 */
     struct bytes text;

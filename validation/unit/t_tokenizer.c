@@ -168,6 +168,7 @@ static const char *const texts[] = {
     " </s> the ▁the  \xf0\x9f\x98\x80\xc3\xa9\xc3\xa9<s> the",
     "\xef\xac\x81 the\t\tll\r\n  \xc2\xa0 the",
     "<|end|> the<unk>the",
+    "\nword\xe2\x83\x9d",
 };
 enum { TEXTS = sizeof texts / sizeof *texts };
 #include "validation/unit/tokenizer_ids.h"
