@@ -16,8 +16,8 @@ struct errors {
 void errors_add(struct errors *, const char *where, const char *format, ...) PRINTF(3, 4);
 /** "message" with this code. */
 void errors_say(struct errors *, status code, const char *format, ...) PRINTF(3, 4);
-/** What a call returned: if it failed, each line of the error record is a mistake with its code. True if it did
- *  not fail. */
+/** What a call returned: if it failed, each line of the error record is a mistake with its code. True if it
+ * did not fail. */
 bool errors_take(struct errors *, status);
 /** OK, or the first mistake's code with all lines in the error record. Ends the list. */
 status errors_end(struct errors *) MUST_USE;

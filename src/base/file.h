@@ -13,8 +13,8 @@ status file_open(int *fd, int64_t *size, const char *path) MUST_USE;
 /** The entry of path's folder that was probably meant: PATH and `suffix` lead nowhere, and its name with that
  *  suffix is near. Without the suffix; NULL if none is near. Caller frees. */
 char *file_near(const char *path, const char *suffix);
-/** "; did you mean FILE?" where a file does not exist and one of the same extension has nearly its name; else "".
- *  Caller frees. */
+/** "; did you mean FILE?" where a file does not exist and one of the same extension has nearly its name; else
+ * "". Caller frees. */
 char *file_meant(const char *path);
 /** Read exactly n bytes at `at`. `path` is for the message. E_DATA if the file is shorter, E_IO. */
 status file_read(int fd, const char *path, int64_t at, int64_t n, void *out) MUST_USE;
@@ -22,8 +22,8 @@ status file_read(int fd, const char *path, int64_t at, int64_t n, void *out) MUS
  *  E_DATA, E_IO. */
 status file_load(const char *path, int64_t limit, char **bytes, int64_t *size) MUST_USE;
 
-/** A digest of up to 64 blocks of 4 KiB, evenly over the file, the first and the last among them: it tells a file
- *  from another one without reading all of it. E_IO, E_DATA. */
+/** A digest of up to 64 blocks of 4 KiB, evenly over the file, the first and the last among them: it tells a
+ * file from another one without reading all of it. E_IO, E_DATA. */
 status file_sample(int fd, const char *path, int64_t size, uint64_t *digest) MUST_USE;
 
 /** A file that is written under the name PATH.tmp and gets its own name when it is complete. */

@@ -190,7 +190,9 @@ int64_t host_stack_bytes(void)
 
 status host_check_stack(int64_t bytes, const char *whose, const char *setting)
 {
-    enum { LEAST = 500 << 10 }; /* twice of what oneDNN 2.6.3 was seen to need; some pages of 512 KB are taken */
+    enum {
+        LEAST = 500 << 10
+    }; /* twice of what oneDNN 2.6.3 was seen to need; some pages of 512 KB are taken */
     if (bytes >= LEAST)
         return OK;
     return fail(E_RESOURCE, "%s ha%s a stack of %lld KB, and matrix products need 512 KB: %s", whose,

@@ -17,7 +17,8 @@ status json_read_file(json_t **out, const char *path, int64_t limit) MUST_USE;
  * that read back as the same number, as Python writes it: 1e-05, 500000.0. Caller frees. */
 char *json_text(const json_t *value, size_t flags);
 /** Write `value` to `path` through a temporary name and rename; indent 0 = one line. */
-status json_write_file(const json_t *value, const char *path, int indent) MUST_USE;/** Print to standard output. Takes the reference. */
+status json_write_file(const json_t *value, const char *path,
+                       int indent) MUST_USE; /** Print to standard output. Takes the reference. */
 void json_print(json_t *);
 
 #endif

@@ -91,8 +91,8 @@ static char *wrapped(const char *text)
     }
 }
 
-/* One line to the file always, to `stream` unless it is NULL. A message may hold several lines, and names from
- * files and command lines, which may hold anything. */
+/* One line to the file always, to `stream` unless it is NULL. A message may hold several lines, and names
+ * from files and command lines, which may hold anything. */
 static void put(FILE *stream, const char *prefix, const char *text)
 {
     if (out.silent)

@@ -12,8 +12,11 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { VERSION = 2, /* 2: data */
-        TENSOR_COLUMNS = 5, EXTENT_COLUMNS = 13 };
+enum {
+    VERSION = 2, /* 2: data */
+    TENSOR_COLUMNS = 5,
+    EXTENT_COLUMNS = 13
+};
 static const char EXTENT_HELP[] =
     "tensor, kind (2 master, 3 moment1, 4 moment2), first index [3] and size [3] of a box, first element and "
     "number of elements of the box in row-major order, file, offset in bytes, XXH3-64 of the bytes";

@@ -68,7 +68,8 @@ static void tell_libraries(const char *list)
 }
 
 /* COPPICE_* variables that mean something. */
-static const char *const known[] = {"COPPICE_FAIL", "COPPICE_SHARED", "COPPICE_MPI", "COPPICE_LEGS", "COPPICE_TEST_TIMEOUT"};
+static const char *const known[] = {"COPPICE_FAIL", "COPPICE_SHARED", "COPPICE_MPI", "COPPICE_LEGS",
+                                    "COPPICE_TEST_TIMEOUT"};
 
 static void show_variables(void)
 {
@@ -106,7 +107,7 @@ static void show_system(void)
         tell("system", "%s %s, %s", u.sysname, u.release, host_name(host));
     host_cores(&mine);
     tell("cores", "%s, of which %.3g may be used at once", host_cores_text(&mine, cores),
-            host_cores_share(&mine, (int[]){0}, 1, 0));
+         host_cores_share(&mine, (int[]){0}, 1, 0));
     tell("memory", "%s free", text_bytes(a, (double)mem_free_bytes()));
     if (statvfs(".", &v) == 0)
         tell("folder", "%s free here", text_bytes(b, (double)v.f_bavail * (double)v.f_frsize));
@@ -118,9 +119,9 @@ static void show_libraries(void)
 {
     unsigned xxhash = XXH_versionNumber();
     char *text = text_libraries();
-    char *list = mem_format("%s, HDF5 %s, jansson %s, libyaml %s, xxHash %u.%u.%u, %s, %s", comm_mpi_library(),
-                            h5_version(), jansson_version_str(), deck_parser_version(), xxhash / 10000,
-                            xxhash / 100 % 100, xxhash % 100, text, dev_cpu_library());
+    char *list = mem_format("%s, HDF5 %s, jansson %s, libyaml %s, xxHash %u.%u.%u, %s, %s",
+                            comm_mpi_library(), h5_version(), jansson_version_str(), deck_parser_version(),
+                            xxhash / 10000, xxhash / 100 % 100, xxhash % 100, text, dev_cpu_library());
     tell_libraries(list);
     free(list);
     free(text);

@@ -11,8 +11,9 @@ struct options {
     int n_set;
     char **set; /* texts of --set a.b=c, borrowed */
     bool all, json, quiet, fresh, curve, explain, markdown, split_blank, no_eod, special;
-    char *out, *expect, *as, *dtype, *diff, *branch, *format, *tokenizer, *field, *eod; /* borrowed; NULL if absent */
-    int64_t ranks;                                            /* 0 if absent */
+    char *out, *expect, *as, *dtype, *diff, *branch, *format, *tokenizer, *field,
+        *eod;      /* borrowed; NULL if absent */
+    int64_t ranks; /* 0 if absent */
 };
 
 /** Parse what stands behind the command's name. The command's row (cmd/commands.c) says which options it

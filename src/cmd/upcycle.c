@@ -1,7 +1,7 @@
-/* coppice upcycle DECK... --out DIR [--format hf|checkpoint] [--as FORM] [--dtype float32|bfloat16] [--explain]: what
- * training would start from (start, growth, upcycling), written without training.
- * hf: a Hugging Face directory, tensor by tensor, so that the model is never whole in memory; one rank, no
- * MPI. checkpoint: on any ranks, as the run folder of a run at step 0, which train continues. COLLECTIVE. */
+/* coppice upcycle DECK... --out DIR [--format hf|checkpoint] [--as FORM] [--dtype float32|bfloat16]
+ * [--explain]: what training would start from (start, growth, upcycling), written without training. hf: a
+ * Hugging Face directory, tensor by tensor, so that the model is never whole in memory; one rank, no MPI.
+ * checkpoint: on any ranks, as the run folder of a run at step 0, which train continues. COLLECTIVE. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,13 +1,12 @@
 /* The data plane: collectives on device memory among the ranks of one group, in coordinate order.
- * Every function is COLLECTIVE over the group and ordered within the stream, COMPUTE, where ops are, or COMM, which
- * waits for COMPUTE and is waited for by tickets (device/dev.h). Void: a failure is
- * fatal. Rows of a view must be contiguous (ld = columns). Zero-size participants are legal
- * everywhere. Sums are made in an order that group ranks alone fix (exchange, then a local sum), so they do
- * not depend on arrival; large ones go in rounds, so scratch stays at a few MB. In the device's dry mode
- * nothing moves, but scratch needs are recorded. A group of one copies (or does nothing where in and
- * out are the same memory).
- * Over MPI the device's memory must be the host's, as the CPU's is; another device stages, or brings
- * a transport of its own (struct link_ops in comm/ops.h). */
+ * Every function is COLLECTIVE over the group and ordered within the stream, COMPUTE, where ops are, or COMM,
+ * which waits for COMPUTE and is waited for by tickets (device/dev.h). Void: a failure is fatal. Rows of a
+ * view must be contiguous (ld = columns). Zero-size participants are legal everywhere. Sums are made in an
+ * order that group ranks alone fix (exchange, then a local sum), so they do not depend on arrival; large ones
+ * go in rounds, so scratch stays at a few MB. In the device's dry mode nothing moves, but scratch needs are
+ * recorded. A group of one copies (or does nothing where in and out are the same memory). Over MPI the
+ * device's memory must be the host's, as the CPU's is; another device stages, or brings a transport of its
+ * own (struct link_ops in comm/ops.h). */
 #ifndef COMM_GROUP_H
 #define COMM_GROUP_H
 #include "comm/comm.h"
@@ -25,9 +24,9 @@ int group_rank(const struct group *);
 const char *group_name(const struct group *);   /* "tp", "dp", ... */
 int64_t group_bytes_sent(const struct group *); /* by this rank to others, since opening */
 double group_seconds(const struct group *);     /* spent inside, since opening */
-/** Ranks of a block in sums (they divide the size; 1: sums go straight). groups_open chooses 1 up to 16 ranks,
- *  else the largest divisor up to the square root: ranks of a block are added first, then the blocks. All ranks of
- *  the group alike; for tests. */
+/** Ranks of a block in sums (they divide the size; 1: sums go straight). groups_open chooses 1 up to 16
+ * ranks, else the largest divisor up to the square root: ranks of a block are added first, then the blocks.
+ * All ranks of the group alike; for tests. */
 void group_set_block(struct group *, int ranks);
 /** Allocate what a dry run recorded (scratch for reductions). Local. */
 status group_reserve(struct group *) MUST_USE;

@@ -18,11 +18,11 @@ struct group {
     double seconds;
 };
 
-/** A group call, on the stream it was given: at once on COMPUTE, else when the stream comes to it. Rows are NULL
- *  or [size], and may be written again when it returns. */
+/** A group call, on the stream it was given: at once on COMPUTE, else when the stream comes to it. Rows are
+ * NULL or [size], and may be written again when it returns. */
 typedef void group_call(struct group *, view out, view in, const int64_t *out_rows, const int64_t *in_rows);
-void group_submit(struct group *g, enum stream s, group_call *call, view out, view in, const int64_t *out_rows,
-                  const int64_t *in_rows);
+void group_submit(struct group *g, enum stream s, group_call *call, view out, view in,
+                  const int64_t *out_rows, const int64_t *in_rows);
 /** Scratch of so many bytes is there from now on; in a dry run it is recorded. */
 void group_scratch(struct group *, int64_t bytes);
 void group_check_equal(const struct group *, const char *what, int64_t a, int64_t b);

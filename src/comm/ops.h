@@ -36,9 +36,9 @@ struct comm_ops {
     void (*bcast)(struct comm *, char *data, int64_t bytes, int root);
     /** Integers, so that the order does not matter; a sum is modulo 2^64. */
     void (*reduce)(struct comm *, int64_t *x, int n, enum reduction);
-    int (*node_leader)(struct comm *); /* the lowest rank on this rank's node */
+    int (*node_leader)(struct comm *);      /* the lowest rank on this rank's node */
     void (*abort)(struct comm *, int code); /* does not return */
-    void (*close)(struct comm *); /* also frees; no barrier */
+    void (*close)(struct comm *);           /* also frees; no barrier */
 };
 struct comm { /* the first member of each implementation's struct */
     const struct comm_ops *ops;

@@ -21,9 +21,9 @@ void batch_file_close(struct batch_file *);
 /** Sample's ids and targets [S]; -1 = not counted. E_DATA: beyond the end, ids outside [0, vocab). */
 status batch_file_sample(struct batch_file *, int64_t sample, int64_t vocab, int32_t *ids,
                          int32_t *targets) MUST_USE;
-/** Are the ids and targets of one part of `parts` of the samples what batch_file_sample takes? In an order that
- *  spreads them, until all are seen or `seconds` have passed (at least one); *looked += tokens seen. E_DATA; also
- *  if a part that is the whole counts no target at all. */
+/** Are the ids and targets of one part of `parts` of the samples what batch_file_sample takes? In an order
+ * that spreads them, until all are seen or `seconds` have passed (at least one); *looked += tokens seen.
+ * E_DATA; also if a part that is the whole counts no target at all. */
 status batch_file_check(struct batch_file *, int64_t vocab, int part, int parts, double seconds,
                         int64_t *looked) MUST_USE;
 /** Counted targets of samples [first, first+n). */

@@ -13,9 +13,9 @@ struct data;
  *  sequence lengths (train.tokens, tokens): the one that is data.sequence is read. E_DATA: "FILE: ...",
  *  also if a set has fewer than sequence + 1 tokens. On failure there is nothing to close. */
 status data_open(struct data **, const struct data_section *, uint64_t seed, int64_t vocab) MUST_USE;
-/** Are the ids inside the vocabulary? Looks at one part of `parts` of all files, for about `seconds` in all, as
- *  tokens_check and batch_file_check do; *looked: tokens seen, of the data_tokens there are. Local: the parts are
- *  of ranks, who agree and add up. E_DATA: file, document, id. */
+/** Are the ids inside the vocabulary? Looks at one part of `parts` of all files, for about `seconds` in all,
+ * as tokens_check and batch_file_check do; *looked: tokens seen, of the data_tokens there are. Local: the
+ * parts are of ranks, who agree and add up. E_DATA: file, document, id. */
 status data_check(struct data *, int part, int parts, double seconds, int64_t *looked) MUST_USE;
 int64_t data_tokens(const struct data *); /* of all files, validation too */
 void data_close(struct data *);
@@ -40,8 +40,8 @@ const char *data_valid_name(const struct data *, int set);
 int64_t data_valid_windows(const struct data *, int set, int64_t tokens);
 /** Window of a validation set in file order; set -1 = the first training set (certificate). */
 status data_window(struct data *, int set, int64_t window, int32_t *ids, int32_t *targets) MUST_USE;
-/** What the order of samples depends on, to be kept in checkpoints: a line a file ("train PATH: ..." or "valid
- *  PATH: ...") with its sizes and digests. E_IO, E_DATA. *text is the caller's. */
+/** What the order of samples depends on, to be kept in checkpoints: a line a file ("train PATH: ..." or
+ * "valid PATH: ...") with its sizes and digests. E_IO, E_DATA. *text is the caller's. */
 status data_identity(const struct data *, char **text) MUST_USE;
 /** A line for the start of a run, caller frees. */
 char *data_about(const struct data *);

@@ -48,8 +48,7 @@
     OP(void, capacity,                                                                                       \
        (struct dev *, struct capacity, view kept, view dropped, view least, view idx, view gate))            \
     OP(void, expert_order, (struct dev *, view order, view back, view cnt, int64_t q))                       \
-    OP(void, balance_bias,                                                                                   \
-       (struct dev *, view value, view counts, int64_t first, float rate, view control))                     \
+    OP(void, balance_bias, (struct dev *, view value, view counts, int64_t first, float rate, view control)) \
     OP(void, balance_load, (struct dev *, view value, view counts, int64_t first, view control))             \
     OP(void, route_plan, (struct dev *, view counts, view slot, view pick, view idx))                        \
     OP(void, gather_rows, (struct dev *, view y, view x, view row, int64_t div))                             \
@@ -61,12 +60,12 @@
     OP(void, adamw, (struct dev *, struct adamw, view p, view m, view v, view g, view w, view control))
 
 /* Ops that a device may leave out (NULL): the facade then composes them from others. */
-#define DEV_OPTIONAL_OPS(OP)                                                                                 \
-    OP(void, expert_ffn_fwd,                                                                                 \
-       (struct dev *, struct arena *, view y, view gu, int64_t experts, const int64_t *offs, view x,         \
-        view wgu, view wd, view weight, bool acc_y))                                                         \
-    OP(void, expert_ffn_bwd,                                                                                 \
-       (struct dev *, struct arena *, view dx, view dwgu, view dwd, view d_weight, int64_t experts,          \
+#define DEV_OPTIONAL_OPS(OP)                                                                         \
+    OP(void, expert_ffn_fwd,                                                                         \
+       (struct dev *, struct arena *, view y, view gu, int64_t experts, const int64_t *offs, view x, \
+        view wgu, view wd, view weight, bool acc_y))                                                 \
+    OP(void, expert_ffn_bwd,                                                                         \
+       (struct dev *, struct arena *, view dx, view dwgu, view dwd, view d_weight, int64_t experts,  \
         const int64_t *offs, view dy, view x, view gu, view wgu, view wd, view weight, bool acc))
 
 #define OP_NUMBER(result, name, args) OP_##name,
@@ -81,7 +80,8 @@ struct dev_ops {
     bool host_memory; /* the host can touch its memory */
     int64_t align;    /* bytes: where the blocks of an arena begin; a power of two, at least 8 */
     struct {
-        int64_t every, more; /* elements: rows whose length is a multiple of `every` are allocated so much longer */
+        int64_t every,
+            more; /* elements: rows whose length is a multiple of `every` are allocated so much longer */
     } pitch;
     struct {
         int64_t bytes, least, most; /* logits of a chunk: at most about so many bytes, but this many rows */
@@ -120,16 +120,16 @@ struct dev {
     int threads;
     enum dev_check check;
     bool dry, profiling;
-    int64_t waits;                            /* of the host, since open */
-    struct block *blocks;                     /* memory.c: of dev_alloc, in the check modes */
-    int shown;                                /* how many ops and links are at work */
-    const char *running, *last;               /* ops, for the message of a fault */
-    double flops;                             /* since open */
-    struct queue queue[STREAMS];              /* stream.c */
-    struct profile_table profile;             /* profile.c */
-    struct arena *arenas[MAX_ARENAS];         /* open ones, whose guards the check modes look at */
-    struct region *regions;                   /* alike */
-    void *own;                                /* the device's: made by its open, freed by its close */
+    int64_t waits;                    /* of the host, since open */
+    struct block *blocks;             /* memory.c: of dev_alloc, in the check modes */
+    int shown;                        /* how many ops and links are at work */
+    const char *running, *last;       /* ops, for the message of a fault */
+    double flops;                     /* since open */
+    struct queue queue[STREAMS];      /* stream.c */
+    struct profile_table profile;     /* profile.c */
+    struct arena *arenas[MAX_ARENAS]; /* open ones, whose guards the check modes look at */
+    struct region *regions;           /* alike */
+    void *own;                        /* the device's: made by its open, freed by its close */
 };
 
 /** "gemm" for OP_gemm. */

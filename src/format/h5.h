@@ -10,13 +10,13 @@
 #include "base/status.h"
 
 struct h5;
-status h5_create(struct h5 **, const char *path) MUST_USE;        /* O_EXCL semantics: must not exist */
-status h5_open(struct h5 **, const char *path) MUST_USE;          /* read only */
+status h5_create(struct h5 **, const char *path) MUST_USE; /* O_EXCL semantics: must not exist */
+status h5_open(struct h5 **, const char *path) MUST_USE;   /* read only */
 /** Of the bytes of a whole file, which must stay until it is closed; nothing is read from disk. `path` is for
  *  messages. E_DATA. */
 status h5_open_bytes(struct h5 **, const char *path, const void *bytes, int64_t n) MUST_USE;
-status h5_close(struct h5 *) MUST_USE;                            /* flush, close; fsync if created */
-void h5_abandon(struct h5 *);                                     /* close after an error, say nothing */
+status h5_close(struct h5 *) MUST_USE; /* flush, close; fsync if created */
+void h5_abandon(struct h5 *);          /* close after an error, say nothing */
 
 /** Lay out a dataset of n floats, allocated now, not filled; groups in its name ("group/data") are
  *  made. From 4 KiB on it is aligned to 4 KiB. *offset = its first byte in the file (0 if n = 0). */

@@ -13,19 +13,19 @@ struct hf_config {
     bool rope_llama3;
     double rope_factor, rope_low, rope_high, rope_original;
     bool tied, qkv_bias;
-    long long sliding_window; /* 0 = none; else longer sequences must be refused by the caller */
-    long long experts, top_k; /* mixtral and qwen2_moe; 0 otherwise */
+    long long sliding_window;             /* 0 = none; else longer sequences must be refused by the caller */
+    long long experts, top_k;             /* mixtral and qwen2_moe; 0 otherwise */
     long long expert_width, shared_width; /* qwen2_moe */
-    bool renormalise;                    /* qwen2_moe: norm_topk_prob */
-    int n_moe_layers;         /* mlp_only_layers, coppice_moe_layers; -1 = all or none */
-    int *moe_layers;          /* ascending; owned */
-    char *carried;            /* a JSON object: the file's token ids and initializer_range; owned, NULL = none */
-    char **notes;             /* lines for the user: ignored keys */
+    bool renormalise;                     /* qwen2_moe: norm_topk_prob */
+    int n_moe_layers;                     /* mlp_only_layers, coppice_moe_layers; -1 = all or none */
+    int *moe_layers;                      /* ascending; owned */
+    char *carried; /* a JSON object: the file's token ids and initializer_range; owned, NULL = none */
+    char **notes;  /* lines for the user: ignored keys */
     int n_notes;
 };
 /** Read dir/config.json. Keys that are absent have transformers' defaults; those of the shape must
- *  be there. The n keys of `ignore` ("a", or "rope_scaling.a") count as absent, with a note; E_DECK for one that
- *  says what the model is. E_DATA: "FILE: key "x": ...". On failure there is nothing to free. */
+ *  be there. The n keys of `ignore` ("a", or "rope_scaling.a") count as absent, with a note; E_DECK for one
+ * that says what the model is. E_DATA: "FILE: key "x": ...". On failure there is nothing to free. */
 status hf_config_read(struct hf_config *, const char *dir, char *const *ignore, int n) MUST_USE;
 /** Does a key change nothing, whatever its value? */
 bool hf_key_harmless(const char *name);

@@ -13,7 +13,7 @@
 enum { LENGTH_BYTES = 8, HEADER_LIMIT = 100000000, NAME_LIMIT = 4096, CHUNK_BYTES = 1 << 16 };
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "safetensors files are little-endian and are read and written as they lie in memory"
+#    error "safetensors files are little-endian and are read and written as they lie in memory"
 #endif
 
 /* Every type of the format; the first ones in the order of enum st_type. */
@@ -21,11 +21,10 @@ static const struct dtype {
     const char *name;
     int bits;
 } dtypes[] = {
-    {"F32", 32},     {"F16", 16},     {"BF16", 16},    {"F64", 64},        {"I64", 64},
-    {"I32", 32},     {"I16", 16},     {"I8", 8},       {"U8", 8},          {"BOOL", 8},
-    {"U16", 16},     {"U32", 32},     {"U64", 64},     {"C64", 64},        {"F8_E4M3", 8},
-    {"F8_E5M2", 8},  {"F8_E8M0", 8},  {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"F6_E2M3", 6},
-    {"F6_E3M2", 6},  {"F4", 4},
+    {"F32", 32},        {"F16", 16},    {"BF16", 16},   {"F64", 64},    {"I64", 64},    {"I32", 32},
+    {"I16", 16},        {"I8", 8},      {"U8", 8},      {"BOOL", 8},    {"U16", 16},    {"U32", 32},
+    {"U64", 64},        {"C64", 64},    {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8},
+    {"F8_E5M2FNUZ", 8}, {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"F4", 4},
 };
 enum { DTYPES = sizeof dtypes / sizeof dtypes[0] };
 
@@ -287,10 +286,22 @@ static void chunk_to_f32(const union chunk *in, enum st_type type, int64_t n, fl
 static void chunk_to_i64(const union chunk *in, enum st_type type, int64_t n, int64_t *out)
 {
     switch (type) {
-    case ST_I32: for (int64_t i = 0; i < n; i++) out[i] = in->i32[i]; break;
-    case ST_I16: for (int64_t i = 0; i < n; i++) out[i] = in->i16[i]; break;
-    case ST_I8:  for (int64_t i = 0; i < n; i++) out[i] = in->i8[i]; break;
-    default:     for (int64_t i = 0; i < n; i++) out[i] = in->u8[i]; break;
+    case ST_I32:
+        for (int64_t i = 0; i < n; i++)
+            out[i] = in->i32[i];
+        break;
+    case ST_I16:
+        for (int64_t i = 0; i < n; i++)
+            out[i] = in->i16[i];
+        break;
+    case ST_I8:
+        for (int64_t i = 0; i < n; i++)
+            out[i] = in->i8[i];
+        break;
+    default:
+        for (int64_t i = 0; i < n; i++)
+            out[i] = in->u8[i];
+        break;
     }
 }
 

@@ -48,7 +48,12 @@ status st_read_i64(const struct st_file *, int tensor, int64_t from, int64_t n, 
  * to PATH.tmp, published by rename in st_finish. Header padded to 8 bytes, entries by alignment then
  * name, metadata format = pt (which transformers asks for). */
 struct st_writer;
-struct st_declare { const char *name; enum st_type type; int rank; int64_t shape[ST_MAX_RANK]; };
+struct st_declare {
+    const char *name;
+    enum st_type type;
+    int rank;
+    int64_t shape[ST_MAX_RANK];
+};
 status st_create(struct st_writer **, const char *path, const struct st_declare *, int n) MUST_USE;
 /** Write elements [from, from+n) of declared tensor i (F32 -> its type F32, F16 or BF16,
  *  rounded to nearest even; I64 as is). */

@@ -17,7 +17,7 @@ static const struct {
     const char *name;
     int size; /* bytes; 0 = no type for tokens */
 } types[TYPES] = {
-    [U8] = {"u8", 1},  [I8] = {"i8", 1},       [I16] = {"i16", 2},     [I32] = {"i32", 4},
+    [U8] = {"u8", 1},   [I8] = {"i8", 1},       [I16] = {"i16", 2},     [I32] = {"i32", 4},
     [I64] = {"i64", 8}, [F64] = {"float64", 0}, [F32] = {"float32", 0}, [U16] = {"u16", 2},
     [U32] = {"u32", 4}, [U64] = {"u64", 8}, /* of forks */
 };
@@ -129,13 +129,14 @@ static status explain_missing(const char *given, const char *prefix)
     if (bin && idx)
         return OK;
     if (bin || idx)
-        return fail(E_DATA,
-                    "%s.%s has no %s.%s beside it; a token set is both files, as Megatron's preprocess_data.py "
-                    "writes them",
-                    prefix, bin ? "bin" : "idx", prefix, bin ? "idx" : "bin");
+        return fail(
+            E_DATA,
+            "%s.%s has no %s.%s beside it; a token set is both files, as Megatron's preprocess_data.py "
+            "writes them",
+            prefix, bin ? "bin" : "idx", prefix, bin ? "idx" : "bin");
     if (is_there(prefix, "_text_document.idx"))
-        return fail(E_DATA, "%s.bin does not exist, but %s_text_document.bin does; give %s_text_document", prefix,
-                    prefix, prefix);
+        return fail(E_DATA, "%s.bin does not exist, but %s_text_document.bin does; give %s_text_document",
+                    prefix, prefix, prefix);
     if (access(given, F_OK) == 0)
         return fail(E_DATA,
                     "%s is no token set; give the common name of a .bin and an .idx file, as Megatron's "
@@ -236,13 +237,13 @@ union chunk {
 static int64_t token_at(const union chunk *c, int type, int64_t i)
 {
     switch (type) {
-    case U8:  return c->u8[i];
-    case I8:  return c->i8[i];
+    case U8: return c->u8[i];
+    case I8: return c->i8[i];
     case I16: return c->i16[i];
     case U16: return c->u16[i];
     case I32: return c->i32[i];
     case U32: return c->u32[i];
-    default:  return c->i64[i];
+    default: return c->i64[i];
     }
 }
 

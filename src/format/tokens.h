@@ -7,14 +7,14 @@
 #include "base/status.h"
 
 struct tokens {
-    char *path;            /* prefix, for messages */
-    int fd;                /* of .bin */
-    int type;              /* the idx file's dtype code: 1 u8, 2 i8, 3 i16, 4 i32, 5 i64, 8 u16; of forks 9 u32, 10 u64 */
-    int64_t documents, total;  /* documents, tokens of all documents in file order */
+    char *path; /* prefix, for messages */
+    int fd;     /* of .bin */
+    int type; /* the idx file's dtype code: 1 u8, 2 i8, 3 i16, 4 i32, 5 i64, 8 u16; of forks 9 u32, 10 u64 */
+    int64_t documents, total; /* documents, tokens of all documents in file order */
     int64_t sequences;
-    int64_t *start;        /* [sequences + 1] running token count */
-    int64_t *pointer;      /* [sequences] byte offset in .bin */
-    int64_t *document;     /* [documents + 1] first sequence of each document */
+    int64_t *start;    /* [sequences + 1] running token count */
+    int64_t *pointer;  /* [sequences] byte offset in .bin */
+    int64_t *document; /* [documents + 1] first sequence of each document */
 };
 
 /** `prefix` with or without .bin/.idx. E_DATA: "FILE: ...". Checks magic, version, type, sizes,
@@ -26,9 +26,9 @@ void tokens_close(struct tokens *);
 status tokens_read(const struct tokens *, int64_t from, int64_t n, int64_t vocab, int32_t *out) MUST_USE;
 /** The same as they are stored, whether they are ids of anything or not; u64 above INT64_MAX are negative. */
 status tokens_read_raw(const struct tokens *, int64_t from, int64_t n, int64_t *out) MUST_USE;
-/** Are the ids inside [0, vocab)? Looks at the blocks of one part of `parts` in an order that spreads them over
- *  the set, until all are seen or `seconds` have passed (at least one); *looked += tokens seen. tokens_read
- *  looks at every token that is used. E_DATA. */
+/** Are the ids inside [0, vocab)? Looks at the blocks of one part of `parts` in an order that spreads them
+ * over the set, until all are seen or `seconds` have passed (at least one); *looked += tokens seen.
+ * tokens_read looks at every token that is used. E_DATA. */
 status tokens_check(const struct tokens *, int64_t vocab, int part, int parts, double seconds,
                     int64_t *looked) MUST_USE;
 /** What a data set holds, for people. */
@@ -46,16 +46,16 @@ char *tokens_id_text(const struct tokens *, int64_t id, char out[24]);
 bool tokens_id_less(const struct tokens *, int64_t a, int64_t b);
 /** "u16" */
 const char *tokens_type_name(const struct tokens *);
-/** What tells this data set from another one: the size of .bin, a digest of the whole index and one of blocks of
- *  .bin. E_IO, E_DATA. */
+/** What tells this data set from another one: the size of .bin, a digest of the whole index and one of blocks
+ * of .bin. E_IO, E_DATA. */
 status tokens_identity(const struct tokens *, int64_t *bytes, uint64_t *index, uint64_t *blocks) MUST_USE;
 /** Write a data set of one document per element of lengths[], of type code 1 (u8), 8 (u16) or 4
  *  (i32); ids that the type cannot hold are a bug(). .bin first, then .idx, each complete or absent. */
 status tokens_write(const char *prefix, int type, const int32_t *ids, const int64_t *lengths,
                     int64_t documents) MUST_USE;
 
-/** The same, document by document. tokens_finish and tokens_abandon end the draft. E_SPACE; E_DATA: a document
- *  of 2^31 tokens or more. */
+/** The same, document by document. tokens_finish and tokens_abandon end the draft. E_SPACE; E_DATA: a
+ * document of 2^31 tokens or more. */
 struct tokens_draft;
 status tokens_begin(struct tokens_draft **, const char *prefix, int type) MUST_USE;
 status tokens_add(struct tokens_draft *, const int32_t *ids, int64_t n) MUST_USE;

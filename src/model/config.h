@@ -57,16 +57,17 @@ int64_t config_moe_layers(const struct config *);
 /** F of one expert: ffn / granularity. */
 int64_t config_expert_ffn(const struct config *);
 struct layout_needs config_needs(const struct config *);
-/** E_DECK with every reason why the shape makes no sense, a line each (heads % kv_heads, top_k <= X, G | ffn, ...). */
+/** E_DECK with every reason why the shape makes no sense, a line each (heads % kv_heads, top_k <= X, G | ffn,
+ * ...). */
 status config_check(const struct config *) MUST_USE;
-/** E_DECK if a router's gradient is 0 whatever the data: its weights are 1 for every choice. Such a model can be
- *  read and exported, but is not trained. */
+/** E_DECK if a router's gradient is 0 whatever the data: its weights are 1 for every choice. Such a model can
+ * be read and exported, but is not trained. */
 status config_learns(const struct config *) MUST_USE;
 /** Do two shapes agree but for MoE (so that upcycling needs no growth)? */
 bool config_same_trunk(const struct config *, const struct config *);
-/** Settings that change what a model computes and are no sizes: "rope_theta 10000 there, 500000 here; ...", by
- *  their names in config.json or in the deck; NULL if all agree. Those of experts where both have some. Caller
- *  frees. */
+/** Settings that change what a model computes and are no sizes: "rope_theta 10000 there, 500000 here; ...",
+ * by their names in config.json or in the deck; NULL if all agree. Those of experts where both have some.
+ * Caller frees. */
 char *config_changes(const struct config *there, const struct config *here);
 /** "6 layers x 128", "6 layers x 128 -> E8T2"; returns out. */
 char *config_text(const struct config *, char out[96]);

@@ -51,8 +51,8 @@ struct logits_sink {
 status net_open(struct net **, const struct store *, struct group *const group[GROUPS],
                 const struct net_shape *) MUST_USE;
 void net_close(struct net *);
-/** Bytes that steps will still take: rows at the experts as planned, and half as many again where a routing may
- *  send a rank more than its plan. */
+/** Bytes that steps will still take: rows at the experts as planned, and half as many again where a routing
+ * may send a rank more than its plan. */
 int64_t net_pending(const struct net *);
 
 /** The report begins anew. margins: look for routing margins too. */
@@ -73,8 +73,8 @@ void net_train(struct net *, const struct micro_batch *, bool acc);
 void net_eval(struct net *, const struct micro_batch *, const struct logits_sink *sink);
 /** Logits of the training mode (capacity and jitter apply), for probe: forward only. */
 void net_probe(struct net *, const struct micro_batch *, const struct logits_sink *sink);
-/** Of a net with F32 activations: the feed-forward of one layer alone, dense or MoE, dropless: y = what it adds to the residual stream x;
- *  both [tokens, H] on the host, whole on every rank of the TP group. */
+/** Of a net with F32 activations: the feed-forward of one layer alone, dense or MoE, dropless: y = what it
+ * adds to the residual stream x; both [tokens, H] on the host, whole on every rank of the TP group. */
 void net_ffn(struct net *, int layer, int64_t tokens, const float *x, float *y);
 
 #endif

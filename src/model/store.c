@@ -71,7 +71,9 @@ static void tell_tensor(const void *owner, int64_t at, char text[128])
     for (int k = 0; k < KINDS; k++) {
         bool whole = k == WEIGHT || k == GRAD;
         for (int i = 0; i < (whole ? s->model->n_tensors : s->n_owned); i++) {
-            struct shard part = whole ? (struct shard){.tensor = i} : s->owned[i];
+            struct shard part = {.tensor = i};
+            if (!whole)
+                part = s->owned[i];
             part.kind = (enum kind)k;
             if (s->bucket[s->model->bucket_of[part.tensor]].mem[k] && !*text &&
                 lies_in(byte, whole ? store_view(s, i, part.kind) : store_shard(s, &part)))

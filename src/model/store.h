@@ -1,8 +1,8 @@
 /* Device memory of a model on one rank: flat buffers by bucket. WEIGHT has the bucket's stored type, all else
- * is fp32. GRAD has as many elements as WEIGHT; MASTER and the moments are one ZeRO-1 part. Where WEIGHT is fp32,
- * MASTER is a window of it; where it is BF16, MASTER has memory of its own, and WEIGHT is MASTER rounded to nearest
- * even. A store that does not train has WEIGHT alone.
- * Owner: whoever opened it. Not collective unless said. */
+ * is fp32. GRAD has as many elements as WEIGHT; MASTER and the moments are one ZeRO-1 part. Where WEIGHT is
+ * fp32, MASTER is a window of it; where it is BF16, MASTER has memory of its own, and WEIGHT is MASTER
+ * rounded to nearest even. A store that does not train has WEIGHT alone. Owner: whoever opened it. Not
+ * collective unless said. */
 #ifndef MODEL_STORE_H
 #define MODEL_STORE_H
 #include "comm/group.h"

@@ -54,7 +54,7 @@ struct bucket_plan {
 
 struct model {
     struct config config;
-    dtype weights; /* stored type of matrices */
+    dtype weights;                      /* stored type of matrices */
     int n_layers, n_tensors, n_buckets; /* n_layers = config.layers + 2: embed, blocks, head */
     struct layer *layer;
     struct tensor *tensor;

@@ -23,20 +23,21 @@ struct shapes {
     char *const *parent;    /* [upcycle.parents] where they come from; borrowed from the deck */
     struct grow grow;       /* how START_GROW and START_UPCYCLE grow; nothing where the sizes agree */
     const char *key;        /* that names what the weights come from: start.from or model.like */
-    char **changes;         /* a line for each model whose settings (rope, eps, ...) the target does not have */
+    char **changes; /* a line for each model whose settings (rope, eps, ...) the target does not have */
     int n_changes;
-    char *dir;              /* of the source: a Hugging Face directory, or a checkpoint; owned */
+    char *dir; /* of the source: a Hugging Face directory, or a checkpoint; owned */
     bool checkpoint;
 };
 
-/** Where a model is: a Hugging Face directory as it is named, or a checkpoint, the newest one of a run folder.
- *  *dir is the caller's. E_DATA with the likely cause, E_NOCKPT. */
+/** Where a model is: a Hugging Face directory as it is named, or a checkpoint, the newest one of a run
+ * folder. *dir is the caller's. E_DATA with the likely cause, E_NOCKPT. */
 status shapes_locate(const char *path, bool *checkpoint, char **dir) MUST_USE;
 /** Every mistake that the shapes show, a line each with its place in the deck: E_DECK, and E_DATA or E_NOCKPT
- *  where a model cannot be read. Warns of settings that change. `shaped` tells whether the target is known. */
+ *  where a model cannot be read. Warns of settings that change. `shaped` tells whether the target is known.
+ */
 status shapes_read(struct shapes *, const struct deck *) MUST_USE;
-/** The same for weights that a checkpoint holds: its shape, with the deck's keys on top; model.like and start are
- *  not looked at. E_DECK. */
+/** The same for weights that a checkpoint holds: its shape, with the deck's keys on top; model.like and start
+ * are not looked at. E_DECK. */
 status shapes_continue(struct shapes *, const struct deck *, const struct config *saved) MUST_USE;
 /** Open where the weights come from (not of a random start). Local. E_DATA, E_NOCKPT. */
 status shapes_source(const struct shapes *, const struct deck *, struct source **) MUST_USE;

@@ -1,5 +1,5 @@
-/* The run folder: lock, the file `stop`, files that people and scripts read. Rank 0 alone touches files (local
- * functions, the caller agrees). */
+/* The run folder: lock, the file `stop`, files that people and scripts read. Rank 0 alone touches files
+ * (local functions, the caller agrees). */
 #ifndef TRAIN_FOLDER_H
 #define TRAIN_FOLDER_H
 #include <stdbool.h>

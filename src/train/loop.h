@@ -35,14 +35,14 @@ struct trainer {
     struct batch fetched;
 };
 
-/** The step at which a run ends: run.steps, or the first one that reaches run.tokens with this batch from what is
- *  done on. */
+/** The step at which a run ends: run.steps, or the first one that reaches run.tokens with this batch from
+ * what is done on. */
 int64_t loop_steps(const struct run_section *, const struct batch_section *, int64_t sequence,
                    const struct ckpt_state *done);
 /** COLLECTIVE: mean validation loss of all sets (each reported), NAN without any. */
 status loop_validate(struct trainer *, double *loss) MUST_USE;
-/** COLLECTIVE: from state.step to steps. OK: finished; E_STOP, E_ASKED: stopped on request, saved; E_SPACE: finished
- *  or stopped, and the last save failed. */
+/** COLLECTIVE: from state.step to steps. OK: finished; E_STOP, E_ASKED: stopped on request, saved; E_SPACE:
+ * finished or stopped, and the last save failed. */
 status loop_run(struct trainer *) MUST_USE;
 
 #endif

@@ -1,6 +1,6 @@
 /* What a step says: a row on the console, lines in metrics.jsonl, experts.jsonl, events.jsonl and
- * status.json. Rank 0 speaks and writes; report_step is COLLECTIVE only in taking equal arguments. What cannot
- * be written is a warning. */
+ * status.json. Rank 0 speaks and writes; report_step is COLLECTIVE only in taking equal arguments. What
+ * cannot be written is a warning. */
 #ifndef TRAIN_REPORT_H
 #define TRAIN_REPORT_H
 #include "train/loop.h"
@@ -16,10 +16,10 @@ struct report {
     double step_seconds; /* the last step's */
     struct {
         double step, validation, save; /* seconds */
-    } longest;           /* of this leg */
-    char *unsaved;       /* why the last save failed; NULL: it did not. Owned */
-    double job_seconds;  /* until the job ends, as of the last step; infinite if unknown */
-    bool terminal;       /* people watch: progress in place between rows */
+    } longest;                         /* of this leg */
+    char *unsaved;                     /* why the last save failed; NULL: it did not. Owned */
+    double job_seconds;                /* until the job ends, as of the last step; infinite if unknown */
+    bool terminal;                     /* people watch: progress in place between rows */
     struct profile profile;
     int64_t predicted; /* peak memory of this rank, from before the first step */
 };

@@ -15,8 +15,8 @@ struct step_report {
     double margin; /* smallest routing or capacity margin, if asked for */
     double *load;  /* [MoE layers * X] assignments of the batch; the net's */
     int64_t load_n;
-    double load_worst;     /* max over mean of the layer with the largest */
-    int load_worst_layer;  /* which of the model's layers that is */
+    double load_worst;    /* max over mean of the layer with the largest */
+    int load_worst_layer; /* which of the model's layers that is */
     double seconds[PHASES];
 };
 

@@ -31,7 +31,8 @@ status plan_same(struct fill_plan *, const struct model *target, struct source *
 status plan_upcycle(struct fill_plan *, const struct model *target, const struct model *from,
                     struct source *const source[], const struct grow *, const struct upcycle *,
                     uint64_t seed) MUST_USE;
-/** Are the stored heads of models that tie them their embeddings? Part `part` of `parts` of the work; *bytes_read
+/** Are the stored heads of models that tie them their embeddings? Part `part` of `parts` of the work;
+ * *bytes_read
  *  +=. Local. E_DATA. */
 status plan_check_heads(const struct fill_plan *, int part, int parts, int64_t *bytes_read) MUST_USE;
 void plan_free(struct fill_plan *);

@@ -191,6 +191,7 @@ static void push_changes(struct map *m, struct drawing *d, const struct model *t
 
 status plan_same(struct fill_plan *p, const struct model *target, struct source *source)
 {
+    static const struct upcycle none = {0}; /* state of a routing starts as zeros or ones */
     struct drawing d = {0};
     plan_new(p, target);
     p->source[FILES] = source;
@@ -201,7 +202,7 @@ status plan_same(struct fill_plan *p, const struct model *target, struct source 
     }
     for (int i = 0; i < target->n_tensors; i++)
         if (p->map[i].n == 0) /* state of a routing that the source does not have */
-            p->map[i] = map_drawn(&d, target, i, NULL);
+            p->map[i] = map_drawn(&d, target, i, &none);
     drawing_end(&d, p, 0);
     return OK;
 }

@@ -47,7 +47,7 @@ verdict $? "token ids, window, positions and initializer_range are the source's;
 good=0
 for file in $files; do same_file run "$file" || good=1; done
 [ ! -e "$work/run-hf/training_args.bin" ] || good=1
-[ "$(ls "$work/run-hf" | grep -c -e partial -e tmp -e coppice)" = 0 ] || good=1
+for left in "$work"/run-hf/*partial* "$work"/run-hf/*tmp* "$work"/run-hf/*coppice*; do [ ! -e "$left" ] || good=1; done
 verdict $good "tokenizer, chat template and generation settings are copied, and nothing else"
 
 train next "like: $work/run, moe: {experts: 8}" && exported next &&

@@ -16,7 +16,7 @@ ends 0 "$COPPICE" inspect "$mixtral" && begins 'trainable *yes' && lines 30 &&
     said '^layers 0-1  *block_sparse_moe.experts.0-7.w1.weight  *F32  *21 x 36$' && said '^  *lm_head.weight '
 verdict $? "a model: the verdict, then a line for each kind of tensor"
 ends 0 "$COPPICE" inspect "$mixtral" --all && begins 'trainable *yes' &&
-    said '^model.layers.1.block_sparse_moe.experts.7.w1.weight ' && said '(--all' 
+    said '^model.layers.1.block_sparse_moe.experts.7.w1.weight ' && said '(--all'
 [ $? -ne 0 ] && [ "$(grep -c '^model.layers' said)" -eq 62 ]
 verdict $? "--all: a line for each tensor"
 mkdir m && cp "$mixtral/config.json" m/

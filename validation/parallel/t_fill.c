@@ -19,7 +19,7 @@ static struct { /* what all tests share */
     struct comm *comm;
     struct dev *dev;
     char *dense_dir, *moe_dir;
-    struct st_file dense;       /* model.safetensors of dense_dir */
+    struct st_file dense; /* model.safetensors of dense_dir */
 } the;
 
 static const struct shape { /* one upcycling */
@@ -84,10 +84,16 @@ static const char *kind_of(const struct tensor *t)
 static void open_arrays(struct upcycled *u)
 {
     static const char *const names[][3] = {
-        {"embed", "model.embed_tokens.weight"}, {"norm", "model.norm.weight"}, {"head", "lm_head.weight"},
-        {"attn_norm", "input_layernorm.weight"}, {"ffn_norm", "post_attention_layernorm.weight"},
-        {"q", "self_attn.q_proj.weight"}, {"k", "self_attn.k_proj.weight"}, {"v", "self_attn.v_proj.weight"},
-        {"o", "self_attn.o_proj.weight"}, {"gate_up", "mlp.gate_proj.weight", "mlp.up_proj.weight"},
+        {"embed", "model.embed_tokens.weight"},
+        {"norm", "model.norm.weight"},
+        {"head", "lm_head.weight"},
+        {"attn_norm", "input_layernorm.weight"},
+        {"ffn_norm", "post_attention_layernorm.weight"},
+        {"q", "self_attn.q_proj.weight"},
+        {"k", "self_attn.k_proj.weight"},
+        {"v", "self_attn.v_proj.weight"},
+        {"o", "self_attn.o_proj.weight"},
+        {"gate_up", "mlp.gate_proj.weight", "mlp.up_proj.weight"},
         {"down", "mlp.down_proj.weight"},
         {"shared_gate_up", "mlp.gate_proj.weight", "mlp.up_proj.weight"},
         {"shared_down", "mlp.down_proj.weight"},
@@ -119,7 +125,8 @@ static float noisy(const struct upcycled *u, int64_t x, int64_t r, int64_t c, do
     float base = (float)weight, noise;
     if (!u->moe || u->shape->noise == 0)
         return base;
-    rng_normals(SEED, rng_name(u->tensor->name), (uint64_t)((x * d[1] + r) * d[2] + c), 1, u->shape->noise, &noise);
+    rng_normals(SEED, rng_name(u->tensor->name), (uint64_t)((x * d[1] + r) * d[2] + c), 1, u->shape->noise,
+                &noise);
     return (float)((double)base + (double)noise);
 }
 
@@ -263,8 +270,8 @@ static struct filled fill_layout(enum start start, const struct config *c, const
     return f;
 }
 
-static const int cuts[][3] = {{1, 1, 1}, {2, 1, 1}, {1, 2, 1}, {1, 1, 2}, {2, 2, 1}, {2, 2, 2},
-                              {4, 4, 1}, {1, 2, 2}, {4, 1, 4}}; /* tp, ep, etp */
+static const int cuts[][3] = {{1, 1, 1}, {2, 1, 1}, {1, 2, 1}, {1, 1, 2}, {2, 2, 1},
+                              {2, 2, 2}, {4, 4, 1}, {1, 2, 2}, {4, 1, 4}}; /* tp, ep, etp */
 
 static void test_layouts(enum start start, const char *text, const struct config *c,
                          const struct config *dense, const struct shape *shape)
@@ -323,8 +330,9 @@ static void test_scales(struct config c)
     c.moe.order = SOFTMAX_TOPK;
     good = good && scales(&c, "down", &up) && up.scale_gate_up == 1 && up.scale_down == 8;
     ok(good, "weight scales: auto, none, a number, down");
-    ok(!scales(&c, "dwon", &up) && !scales(&c, "-1", &up) && !scales(&c, "nan", &up) && !scales(&c, "0", &up) &&
-           !scales(&c, "1.0000001", &up) && !scales(&c, "1.2.3", &up) && !scales(&c, "99999999999999", &up),
+    ok(!scales(&c, "dwon", &up) && !scales(&c, "-1", &up) && !scales(&c, "nan", &up) &&
+           !scales(&c, "0", &up) && !scales(&c, "1.0000001", &up) && !scales(&c, "1.2.3", &up) &&
+           !scales(&c, "99999999999999", &up),
        "other texts are refused");
 }
 

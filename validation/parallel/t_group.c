@@ -138,8 +138,8 @@ static bool all_reduce_types_good(const struct team *t, int64_t n)
     group_all_reduce(t->g, COMPUTE, view_of(counts, I32, 1, 1, n));
     group_all_reduce(t->g, COMPUTE, view_of(sums, F64, 1, 1, n));
     for (int64_t i = 0; i < n; i++)
-        good &= counts[i] == t->size * ((1 << 24) + (int32_t)i) &&
-                sums[i] == t->size * (1 + 0x1p-40 * (double)i);
+        good &=
+            counts[i] == t->size * ((1 << 24) + (int32_t)i) && sums[i] == t->size * (1 + 0x1p-40 * (double)i);
     free(counts);
     free(sums);
     return good;
@@ -309,7 +309,8 @@ static void check_blocks(const struct team *t)
         if (t->size % b != 0)
             continue;
         group_set_block(t->g, ranks_of_block = b);
-        ok(reduce_scatter_good(t, 3, 5, false) && reduce_scatter_good(t, 2, 7, true), "reduce_scatter in blocks of %d", b);
+        ok(reduce_scatter_good(t, 3, 5, false) && reduce_scatter_good(t, 2, 7, true),
+           "reduce_scatter in blocks of %d", b);
         ok(reduce_scatter_good(t, 1, 4300001 / t->size * 2, false), "in several rounds");
         ok(all_reduce_good(t, 9) == (t->size * 9 * 4 > 16384), "a small all_reduce goes straight");
         ok(all_reduce_good(t, 7001) && all_reduce_types_good(t, 5003), "all_reduce in blocks of %d", b);

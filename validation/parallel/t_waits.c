@@ -55,8 +55,7 @@ static struct batch batch_of(const struct layout *l)
 static status open_all(struct store *s, struct group **group, struct net **net, const struct model *m,
                        const struct layout *l)
 {
-    struct net_shape shape = {
-        .sequence = SEQUENCE, .micro = MICRO, .imbalance = 2, .training = true};
+    struct net_shape shape = {.sequence = SEQUENCE, .micro = MICRO, .imbalance = 2, .training = true};
     struct fill_plan plan;
     int64_t bytes;
     TRY(groups_open(group, comm, dev, l));

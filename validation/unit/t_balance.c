@@ -11,9 +11,21 @@ static const double RATE = 0.25;       /* exact in fp32 */
 
 static struct config config_of(void)
 {
-    struct config c = {.hidden = 8, .ffn = 8, .layers = LAYERS, .heads = 2, .kv_heads = 2, .head_dim = 4, .vocab = 16,
-                       .norm_eps = 1e-5, .rope = {.theta = 1e4}, .max_positions = 32};
-    c.moe = (struct moe){.experts = X, .top_k = 2, .granularity = 1, .aux_coeff = 1, .aux_domain = AUX_GLOBAL,
+    struct config c = {.hidden = 8,
+                       .ffn = 8,
+                       .layers = LAYERS,
+                       .heads = 2,
+                       .kv_heads = 2,
+                       .head_dim = 4,
+                       .vocab = 16,
+                       .norm_eps = 1e-5,
+                       .rope = {.theta = 1e4},
+                       .max_positions = 32};
+    c.moe = (struct moe){.experts = X,
+                         .top_k = 2,
+                         .granularity = 1,
+                         .aux_coeff = 1,
+                         .aux_domain = AUX_GLOBAL,
                          .bias_rate = RATE};
     c.moe.layer[0] = c.moe.layer[2] = true;
     return c;
@@ -81,8 +93,8 @@ static void test_layout(struct dev *dev, int world, int tp, int ep, int etp)
     model_open(&m, &c, &l);
     for (int rank = 0; rank < world; rank++)
         good = update_rank(dev, &m, &l, rank, &seen) && good;
-    ok(good, "%d ranks (tensor %d, expert %d, expert tensor %d): bias and load by hand, weights untouched", world, tp,
-       ep, etp);
+    ok(good, "%d ranks (tensor %d, expert %d, expert tensor %d): bias and load by hand, weights untouched",
+       world, tp, ep, etp);
     ok(seen == 2 * MOE * X, "%d ranks: every value has one owner (%d of %d)", world, seen, 2 * MOE * X);
     model_close(&m);
 }
@@ -101,7 +113,8 @@ static void test_table(void)
             trained = trained && m.tensor[shard[i].tensor].trained;
     ok(trained, "routing state has no gradient and no moments");
     ok(model_find(&m, "layers.0.router_bias") >= 0 && model_find(&m, "layers.2.router_load") >= 0 &&
-           model_find(&m, "layers.1.router_bias") < 0, "MoE layers alone have routing state");
+           model_find(&m, "layers.1.router_bias") < 0,
+       "MoE layers alone have routing state");
     model_close(&m);
     c.moe.bias_rate = 0;
     c.moe.aux_domain = AUX_SEQUENCE;

@@ -90,7 +90,8 @@ static void test_ends(void)
            strstr(said, "mem_mul"),
        "a size that overflows is a bug: message, backtrace, exit code 70");
     how = end_of(negative, said, sizeof said);
-    ok(WIFEXITED(how) && WEXITSTATUS(how) == E_BUG && strstr(said, "size -1 + 5"), "a negative size is a bug");
+    ok(WIFEXITED(how) && WEXITSTATUS(how) == E_BUG && strstr(said, "size -1 + 5"),
+       "a negative size is a bug");
     how = end_of(exhaust, said, sizeof said);
     ok(WIFEXITED(how) && WEXITSTATUS(how) == E_RESOURCE && strstr(said, "out of memory"),
        "exhausted memory: message, exit code 69");
@@ -298,9 +299,18 @@ static void test_json_reals(void)
         double x;
         const char *text;
     } reals[] = {
-        {1e-5, "1e-05"}, {1e-4, "0.0001"}, {0.1, "0.1"}, {500000, "500000.0"}, {0, "0.0"}, {-2.5, "-2.5"},
-        {1e15, "1000000000000000.0"}, {1e16, "1e+16"}, {1.0 / 3, "0.3333333333333333"}, {5e-324, "5e-324"},
-        {0.1 + 0.2, "0.30000000000000004"}, {1.7976931348623157e308, "1.7976931348623157e+308"},
+        {1e-5, "1e-05"},
+        {1e-4, "0.0001"},
+        {0.1, "0.1"},
+        {500000, "500000.0"},
+        {0, "0.0"},
+        {-2.5, "-2.5"},
+        {1e15, "1000000000000000.0"},
+        {1e16, "1e+16"},
+        {1.0 / 3, "0.3333333333333333"},
+        {5e-324, "5e-324"},
+        {0.1 + 0.2, "0.30000000000000004"},
+        {1.7976931348623157e308, "1.7976931348623157e+308"},
     };
     int bad = 0;
     for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) {

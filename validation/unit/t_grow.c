@@ -9,7 +9,6 @@
 #include "weights/grow.h"
 #include "weights/upcycle.h"
 
-
 /* ---- a source whose elements all differ: 4096 * array + index, exact in float ---- */
 
 static double value(int array, int64_t index)
@@ -56,14 +55,49 @@ static const struct growing {
     const char *text, *method, *depth, *scope;
     struct sizes from, to;
 } cases[] = {
-    {"FPI to twice the width, tied", "fpi", NULL, "all", {6, 5, 2, 2, 2, 4, true, false}, {12, 10, 2, 2, 4, 4, true, false}},
-    {"FPI by a third, biases", "fpi", NULL, "all", {6, 5, 2, 2, 2, 4, false, true}, {8, 7, 2, 2, 3, 4, false, true}},
-    {"FPI with new KV heads", "fpi", NULL, "all", {6, 5, 2, 3, 1, 4, false, true}, {14, 11, 2, 4, 2, 4, false, true}},
-    {"FPI, tied becomes untied", "fpi", NULL, "all", {6, 5, 2, 2, 2, 4, true, false}, {13, 5, 2, 2, 2, 4, false, false}},
-    {"FPI and stacked layers", "fpi", "stack", "all", {6, 5, 3, 2, 2, 4, true, false}, {12, 5, 7, 2, 2, 4, true, false}},
+    {"FPI to twice the width, tied",
+     "fpi",
+     NULL,
+     "all",
+     {6, 5, 2, 2, 2, 4, true, false},
+     {12, 10, 2, 2, 4, 4, true, false}},
+    {"FPI by a third, biases",
+     "fpi",
+     NULL,
+     "all",
+     {6, 5, 2, 2, 2, 4, false, true},
+     {8, 7, 2, 2, 3, 4, false, true}},
+    {"FPI with new KV heads",
+     "fpi",
+     NULL,
+     "all",
+     {6, 5, 2, 3, 1, 4, false, true},
+     {14, 11, 2, 4, 2, 4, false, true}},
+    {"FPI, tied becomes untied",
+     "fpi",
+     NULL,
+     "all",
+     {6, 5, 2, 2, 2, 4, true, false},
+     {13, 5, 2, 2, 2, 4, false, false}},
+    {"FPI and stacked layers",
+     "fpi",
+     "stack",
+     "all",
+     {6, 5, 3, 2, 2, 4, true, false},
+     {12, 5, 7, 2, 2, 4, true, false}},
     {"AKI", "aki", NULL, "all", {6, 5, 3, 2, 2, 4, true, true}, {10, 12, 3, 3, 3, 4, true, true}},
-    {"AKI of neurons", "aki", NULL, "neurons", {6, 5, 3, 2, 2, 4, false, true}, {10, 12, 3, 3, 3, 4, false, true}},
-    {"AKI and stacked layers", "aki", "stack", "all", {6, 5, 2, 2, 2, 4, false, false}, {10, 8, 5, 2, 3, 4, false, false}},
+    {"AKI of neurons",
+     "aki",
+     NULL,
+     "neurons",
+     {6, 5, 3, 2, 2, 4, false, true},
+     {10, 12, 3, 3, 3, 4, false, true}},
+    {"AKI and stacked layers",
+     "aki",
+     "stack",
+     "all",
+     {6, 5, 2, 2, 2, 4, false, false},
+     {10, 8, 5, 2, 3, 4, false, false}},
     {"AKI-Pro", "aki-pro", NULL, "all", {6, 5, 3, 2, 2, 4, true, false}, {9, 12, 5, 2, 3, 4, true, false}},
 };
 enum { CASES = sizeof cases / sizeof *cases };
@@ -128,23 +162,33 @@ static int64_t layer_of(const struct oracle *o, int64_t l, bool next)
 {
     const struct growing *g = o->g;
     bool interpolate = !strcmp(g->method, "aki-pro") || (g->depth && !strcmp(g->depth, "interpolate"));
-    int64_t from = interpolate ? (int64_t)floor((double)l * (double)g->from.layers / (double)g->to.layers) : l;
+    int64_t from =
+        interpolate ? (int64_t)floor((double)l * (double)g->from.layers / (double)g->to.layers) : l;
     while (from >= g->from.layers)
         from -= g->from.layers;
     return next && from + 1 < g->from.layers ? from + 1 : from;
 }
 
 /* Element [x, row, column] of a tensor of the grown model. */
-static double expected(const struct oracle *o, const char *name, int64_t l, int64_t x, int64_t row, int64_t column)
+static double expected(const struct oracle *o, const char *name, int64_t l, int64_t x, int64_t row,
+                       int64_t column)
 {
     bool aki = strcmp(o->g->method, "fpi") != 0, all = !strcmp(o->g->scope, "all");
-    const struct { const char *kind; const struct table *row, *column; bool in, next; } matrix[] = {
+    const struct {
+        const char *kind;
+        const struct table *row, *column;
+        bool in, next;
+    } matrix[] = {
         {"embed", &o->vocab, &o->hidden, false, false}, {"head", &o->vocab, &o->hidden, true, false},
         {"q", &o->query, &o->hidden, true, aki},        {"k", &o->kv, &o->hidden, true, aki},
         {"v", &o->kv, &o->hidden, true, aki},           {"o", &o->hidden, &o->query, true, aki && all},
         {"gate_up", &o->ffn, &o->hidden, true, aki},    {"down", &o->hidden, &o->ffn, true, aki && all},
     };
-    const struct { const char *kind; const struct table *table; bool next; } vector[] = {
+    const struct {
+        const char *kind;
+        const struct table *table;
+        bool next;
+    } vector[] = {
         {"norm", &o->hidden, false}, {"attn_norm", &o->hidden, false}, {"ffn_norm", &o->hidden, false},
         {"q_bias", &o->query, aki},  {"k_bias", &o->kv, aki},          {"v_bias", &o->kv, aki},
     };
@@ -180,9 +224,18 @@ static double expected(const struct oracle *o, const char *name, int64_t l, int6
 
 static struct config config_of(const struct sizes *s)
 {
-    return (struct config){.hidden = s->hidden, .ffn = s->ffn, .layers = s->layers, .heads = s->kv * s->per,
-                           .kv_heads = s->kv, .head_dim = s->dim, .vocab = 11, .norm_eps = 1e-5,
-                           .rope = {.theta = 10000}, .tied = s->tied, .qkv_bias = s->bias, .max_positions = 64};
+    return (struct config){.hidden = s->hidden,
+                           .ffn = s->ffn,
+                           .layers = s->layers,
+                           .heads = s->kv * s->per,
+                           .kv_heads = s->kv,
+                           .head_dim = s->dim,
+                           .vocab = 11,
+                           .norm_eps = 1e-5,
+                           .rope = {.theta = 10000},
+                           .tied = s->tied,
+                           .qkv_bias = s->bias,
+                           .max_positions = 64};
 }
 
 static struct grow grow_of(const struct growing *g)
@@ -224,8 +277,12 @@ static int bad_elements(const struct oracle *o, const struct model *grown, int i
 static struct oracle oracle_of(const struct growing *g, const struct model *dense)
 {
     const struct sizes *a = &g->from, *b = &g->to;
-    return (struct oracle){g, dense, wrapped(a->hidden, b->hidden), wrapped(a->ffn, b->ffn),
-                           headed(a->kv, a->per, b->kv, b->per, a->dim), headed(a->kv, 1, b->kv, 1, a->dim),
+    return (struct oracle){g,
+                           dense,
+                           wrapped(a->hidden, b->hidden),
+                           wrapped(a->ffn, b->ffn),
+                           headed(a->kv, a->per, b->kv, b->per, a->dim),
+                           headed(a->kv, 1, b->kv, 1, a->dim),
                            wrapped(11, 11)};
 }
 
@@ -250,8 +307,8 @@ static void test_elements(const struct growing *g)
         free(got);
         map_free(&m);
     }
-    ok(bad == 0 && tensors > 10 && grow_check(&to, &from, &grow) == OK, "%s: %d tensors, every element by the formula",
-       g->text, tensors);
+    ok(bad == 0 && tensors > 10 && grow_check(&to, &from, &grow) == OK,
+       "%s: %d tensors, every element by the formula", g->text, tensors);
     source_close(source);
     model_close(&dense);
     model_close(&grown);
@@ -305,10 +362,17 @@ static void test_refused(void)
 {
     struct sizes s = {8, 6, 2, 2, 2, 4, false, false};
     struct config from = config_of(&s);
-    static const struct { size_t at; int64_t value; const char *word; } bad[] = {
-        {offsetof(struct config, hidden), 7, "hidden"},     {offsetof(struct config, ffn), 5, "ffn"},
-        {offsetof(struct config, layers), 1, "layers"},     {offsetof(struct config, heads), 2, "heads / kv_heads"},
-        {offsetof(struct config, kv_heads), 1, "kv_heads"}, {offsetof(struct config, head_dim), 8, "head_dim"},
+    static const struct {
+        size_t at;
+        int64_t value;
+        const char *word;
+    } bad[] = {
+        {offsetof(struct config, hidden), 7, "hidden"},
+        {offsetof(struct config, ffn), 5, "ffn"},
+        {offsetof(struct config, layers), 1, "layers"},
+        {offsetof(struct config, heads), 2, "heads / kv_heads"},
+        {offsetof(struct config, kv_heads), 1, "kv_heads"},
+        {offsetof(struct config, head_dim), 8, "head_dim"},
         {offsetof(struct config, vocab), 12, "vocab"},
     };
     struct grow fpi = {.method = GROW_FPI}, none = {0};
@@ -321,19 +385,24 @@ static void test_refused(void)
     ok(good == n, "smaller sizes, other head_dim and vocab are refused: %s", status_text());
     struct config to = from, moe = from;
     to.tied = true;
-    ok(grow_check(&to, &from, &fpi) == E_DECK && strstr(status_text(), "tied"), "tying is refused: %s", status_text());
+    ok(grow_check(&to, &from, &fpi) == E_DECK && strstr(status_text(), "tied"), "tying is refused: %s",
+       status_text());
     to = from;
     to.qkv_bias = true;
-    ok(grow_check(&to, &from, &fpi) == E_DECK && strstr(status_text(), "qkv_bias"), "biases: %s", status_text());
+    ok(grow_check(&to, &from, &fpi) == E_DECK && strstr(status_text(), "qkv_bias"), "biases: %s",
+       status_text());
     to = from;
     to.hidden = 16;
     moe.moe.experts = 4;
-    ok(grow_check(&to, &moe, &fpi) == E_DECK && strstr(status_text(), "4 experts"), "experts: %s", status_text());
+    ok(grow_check(&to, &moe, &fpi) == E_DECK && strstr(status_text(), "4 experts"), "experts: %s",
+       status_text());
     ok(grow_check(&to, &from, &none) == E_DECK && strstr(status_text(), "model.hidden is 16, its is 8") &&
-           strstr(status_text(), "start.grow.method"), "no method: %s", status_text());
+           strstr(status_text(), "start.grow.method"),
+       "no method: %s", status_text());
     ok(grow_check(&from, &from, &none) == OK, "equal shapes need none");
     struct grow g;
-    ok(grow_choose(&g, GROW_AKI_PRO, DEPTH_STACK, SCOPE_ALL) == E_DECK, "aki-pro does not stack: %s", status_text());
+    ok(grow_choose(&g, GROW_AKI_PRO, DEPTH_STACK, SCOPE_ALL) == E_DECK, "aki-pro does not stack: %s",
+       status_text());
 }
 
 static void test_exact(void)

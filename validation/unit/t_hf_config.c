@@ -13,10 +13,10 @@ static status read_text(struct hf_config *c, const char *text)
 
 /* ---- files as transformers 5.23 writes them (new form, shortened lists of layers) ---- */
 
-#define COMMON                                                                                               \
-    "\"architectures\":[\"x\"],\"attention_dropout\":0.0,\"bos_token_id\":1,\"eos_token_id\":[2,3],"         \
-    "\"hidden_act\":\"silu\",\"initializer_range\":0.02,\"pad_token_id\":null,\"tie_word_embeddings\":"      \
-    "false,"                                                                                                 \
+#define COMMON                                                                                          \
+    "\"architectures\":[\"x\"],\"attention_dropout\":0.0,\"bos_token_id\":1,\"eos_token_id\":[2,3],"    \
+    "\"hidden_act\":\"silu\",\"initializer_range\":0.02,\"pad_token_id\":null,\"tie_word_embeddings\":" \
+    "false,"                                                                                            \
     "\"transformers_version\":\"5.23.0\",\"use_cache\":true,\"dtype\":\"bfloat16\","
 
 static const char new_llama[] =
@@ -50,13 +50,15 @@ static void test_new_form(void)
            !c.qkv_bias && c.experts == 0 && c.n_moe_layers == -1 && c.sliding_window == 0 && c.n_notes == 0,
        "its shape");
     ok(c.rope_llama3 && c.rope_theta == 5e5 && c.rope_factor == 8 && c.rope_low == 1 && c.rope_high == 4 &&
-           c.rope_original == 64, "its rotary embeddings");
+           c.rope_original == 64,
+       "its rotary embeddings");
     hf_config_free(&c);
     ok(read_text(&c, new_qwen2) == OK && c.qkv_bias && c.head_dim == 128 && c.rope_theta == 1e4,
        "qwen2, new form");
     hf_config_free(&c);
     ok(read_text(&c, new_mixtral) == OK && c.experts == 8 && c.top_k == 2 && c.rope_theta == 1e6 &&
-           c.head_dim == 128 && c.norm_eps == 1e-5, "mixtral, new form");
+           c.head_dim == 128 && c.norm_eps == 1e-5,
+       "mixtral, new form");
     ok(c.n_notes == 2 && strstr(c.notes[0], "router_aux_loss_coef") &&
            strstr(c.notes[1], "router_jitter_noise"),
        "what is ignored has a line each");
@@ -65,7 +67,8 @@ static void test_new_form(void)
 
 /* ---- variations of one small file ---- */
 
-static const char base[] = "{\"model_type\":\"llama\",\"hidden_size\":64,\"intermediate_size\":96,"
+static const char base[] =
+    "{\"model_type\":\"llama\",\"hidden_size\":64,\"intermediate_size\":96,"
     "\"num_hidden_layers\":4,\"num_attention_heads\":4,\"num_key_value_heads\":2,\"vocab_size\":100}";
 
 /* base without one key, with other members laid over it. */
@@ -148,14 +151,19 @@ static const struct change {
      "2}",
      NULL},
     {NULL, "{\"rope_scaling\":{\"type\":\"linear\",\"factor\":1.0}}", NULL},
-    {NULL, "{\"rope_scaling\":{\"type\":\"default\",\"rope_type\":\"default\"},\"rope_parameters\":{\"type\":"
-           "\"default\",\"rope_type\":\"default\"}}", NULL},
+    {NULL,
+     "{\"rope_scaling\":{\"type\":\"default\",\"rope_type\":\"default\"},\"rope_parameters\":{\"type\":"
+     "\"default\",\"rope_type\":\"default\"}}",
+     NULL},
     {NULL, "{\"model_type\":\"mixtral\",\"num_experts\":4,\"num_local_experts\":4}", NULL},
     {NULL, "{\"pretraining_tp\":2,\"hidden_act\":\"swish\",\"max_sequence_length\":2048}", NULL},
     {NULL, "{\"use_mrope\":false,\"bias\":false,\"pruned_heads\":{},\"is_encoder_decoder\":false}", NULL},
-    {NULL, "{\"unsloth_fixed\":true,\"unsloth_version\":\"2025.1\",\"_attn_implementation_autoset\":true}", NULL},
-    {NULL, "{\"tokenizer_class\":\"x\",\"model_max_length\":7,\"temperature\":0.6,\"top_p\":0.9,\"max_length\":"
-           "4096,\"bad_words_ids\":null,\"return_dict\":true,\"id2label\":{\"0\":\"a\"},\"top_k\":50}", NULL},
+    {NULL, "{\"unsloth_fixed\":true,\"unsloth_version\":\"2025.1\",\"_attn_implementation_autoset\":true}",
+     NULL},
+    {NULL,
+     "{\"tokenizer_class\":\"x\",\"model_max_length\":7,\"temperature\":0.6,\"top_p\":0.9,\"max_length\":"
+     "4096,\"bad_words_ids\":null,\"return_dict\":true,\"id2label\":{\"0\":\"a\"},\"top_k\":50}",
+     NULL},
     /* refused by name */
     {NULL, "{\"use_mrope\":true}", "key \"use_mrope\": multimodal"},
     {NULL, "{\"bias\":true}", "key \"bias\": biases"},
@@ -284,8 +292,9 @@ static void test_ignore(void)
     static char tool[] = "my.tool", quantised[] = "quantization_config", inner[] = "rope_scaling.beta_fast",
                 absent[] = "absent";
     char *const all[] = {tool, quantised, inner, absent};
-    static const char *const used[] = {"hidden_size", "rope_scaling", "rope_scaling.factor", "tie_word_embeddings",
-                                 "model_type", "sliding_window", "coppice_moe_layers"};
+    static const char *const used[] = {"hidden_size",         "rope_scaling", "rope_scaling.factor",
+                                       "tie_word_embeddings", "model_type",   "sliding_window",
+                                       "coppice_moe_layers"};
     struct hf_config c;
     scratch_write("config.json", text, strlen(text));
     ok(hf_config_read(&c, scratch(""), all, 2) == E_DATA && says("model.ignore: [rope_scaling.beta_fast]"),
@@ -305,7 +314,8 @@ static void test_ignore(void)
 static void test_lengths(void)
 {
     struct hf_config c;
-    ok(read_changed(&c, NULL, "{\"max_sequence_length\":512}") == OK && c.max_positions == 512 && c.n_notes == 0,
+    ok(read_changed(&c, NULL, "{\"max_sequence_length\":512}") == OK && c.max_positions == 512 &&
+           c.n_notes == 0,
        "max_sequence_length alone");
     hf_config_free(&c);
     ok(read_changed(&c, NULL, "{\"max_sequence_length\":512,\"max_position_embeddings\":1024}") == OK &&
@@ -322,7 +332,8 @@ static void test_not_a_config(void)
     ok(read_text(&c, "{\"model_type\":\"llama\",\"model_type\":\"llama\"}") == E_DATA && says("duplicate"),
        "a key twice");
     ok(read_text(&c, "{\"rms_norm_eps\":NaN}") == E_DATA && says("JSON"), "NaN");
-    ok(hf_config_read(&c, "/nonexistent", NULL, 0) == E_DATA && says("/nonexistent/config.json"), "no such folder");
+    ok(hf_config_read(&c, "/nonexistent", NULL, 0) == E_DATA && says("/nonexistent/config.json"),
+       "no such folder");
 }
 
 /* ---- reference files ---- */
@@ -408,8 +419,8 @@ static struct hf_config example(const char *model_type)
 static void round_trip(struct hf_config c, const char *what)
 {
     struct hf_config back;
-    bool good =
-        hf_config_write(&c, scratch(""), "bfloat16") == OK && hf_config_read(&back, scratch(""), NULL, 0) == OK;
+    bool good = hf_config_write(&c, scratch(""), "bfloat16") == OK &&
+                hf_config_read(&back, scratch(""), NULL, 0) == OK;
     ok(good && same(&c, &back), "%s: %s is written and read", c.model_type, what);
     if (!good)
         printf("# %s\n", status_text());
@@ -421,7 +432,8 @@ static void test_write(void)
 {
     static const char *const types[] = {"llama", "mistral", "qwen2", "mixtral"};
     int layers[2] = {1, 3};
-    char ids[] = "{\"bos_token_id\":1,\"eos_token_id\":[2,3],\"pad_token_id\":null,\"initializer_range\":0.02}";
+    char ids[] =
+        "{\"bos_token_id\":1,\"eos_token_id\":[2,3],\"pad_token_id\":null,\"initializer_range\":0.02}";
     for (int i = 0; i < 4; i++)
         round_trip(example(types[i]), "a plain one");
     struct hf_config c = example("llama");
@@ -435,7 +447,8 @@ static void test_write(void)
     round_trip(c, "a sliding window");
     c = example("mixtral");
     c.n_moe_layers = 2, c.moe_layers = layers;
-    ok(hf_config_write(&c, scratch(""), "float32") == E_DATA && says("every layer"), "mixtral has no dense layers");
+    ok(hf_config_write(&c, scratch(""), "float32") == E_DATA && says("every layer"),
+       "mixtral has no dense layers");
     c = example("llama");
     c.experts = 8;
     ok(hf_config_write(&c, scratch(""), "float32") == E_DATA && says("8 experts"), "llama has no experts");

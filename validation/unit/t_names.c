@@ -11,7 +11,6 @@
 #include "weights/names.h"
 #include "weights/config_hf.h"
 
-
 /* ---- golden models ---- */
 
 /* The array that row `row` of axis 0 of our tensor `name` comes from, spelled out once more. */
@@ -26,8 +25,9 @@ static const char *array_of(const char *name, int64_t row, bool moe, char out[16
     };
     int layer, at = 0;
     if (sscanf(name, "layers.%d.%n", &layer, &at) != 1)
-        return !strcmp(name, "embed") ? "model.embed_tokens.weight"
-               : !strcmp(name, "norm") ? "model.norm.weight" : "lm_head.weight";
+        return !strcmp(name, "embed")  ? "model.embed_tokens.weight"
+               : !strcmp(name, "norm") ? "model.norm.weight"
+                                       : "lm_head.weight";
     const char *rest = name + at;
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (!strcmp(rest, plain[i][0]))
@@ -36,7 +36,9 @@ static const char *array_of(const char *name, int64_t row, bool moe, char out[16
     long long expert = down ? row : row / 2;
     if (moe)
         snprintf(out, 160, "model.layers.%d.block_sparse_moe.experts.%lld.%s.weight", layer, expert,
-                 down ? "w2" : up ? "w3" : "w1");
+                 down ? "w2"
+                 : up ? "w3"
+                      : "w1");
     else
         snprintf(out, 160, "model.layers.%d.mlp.%s_proj.weight", layer, down ? "down" : up ? "up" : "gate");
     return out;
@@ -85,7 +87,8 @@ static bool shape_returns(const struct config *c, const struct hf_config *h)
     const struct form *form;
     if (export_form(&form, c, NULL) != OK)
         return false;
-    if (config_moe_layers(c) > 0 && config_moe_layers(c) < c->layers) /* such a Mixtral is read, but not written */
+    if (config_moe_layers(c) > 0 &&
+        config_moe_layers(c) < c->layers) /* such a Mixtral is read, but not written */
         return !strcmp(form->type, "qwen2_moe");
     config_to_hf(&again, c, form);
     bool good = config_from_hf(&twice, &again) == OK && !memcmp(&twice.moe, &c->moe, sizeof c->moe) &&
@@ -127,8 +130,8 @@ static void test_golden(const char *folder, const char *name)
 
 static void test_all_golden(void)
 {
-    static const char *const names[] = {"llama-mha", "llama-gqa-tied-odd", "llama-head-dim", "llama3-rope",
-                                        "qwen2-bias", "mixtral-e4t2", "st-e8t3-renorm"};
+    static const char *const names[] = {"llama-mha",  "llama-gqa-tied-odd", "llama-head-dim", "llama3-rope",
+                                        "qwen2-bias", "mixtral-e4t2",       "st-e8t3-renorm"};
     const char *shared = getenv("COPPICE_SHARED"), *srcdir = getenv("srcdir");
     char *folder =
         shared ? mem_format("%s/golden", shared) : mem_format("%s/../shared/golden", srcdir ? srcdir : ".");

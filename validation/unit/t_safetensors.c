@@ -94,7 +94,8 @@ static void test_types(void)
     st_close(&f);
 }
 
-/* The value of every f16 by arithmetic, against the conversion of a whole file in a thread like the devices'. */
+/* The value of every f16 by arithmetic, against the conversion of a whole file in a thread like the devices'.
+ */
 static void test_all_f16(void)
 {
     static const char header[] = "{\"h\":{\"dtype\":\"F16\",\"shape\":[65536],\"data_offsets\":[0,131072]}}";
@@ -163,7 +164,7 @@ static void test_golden(void)
 
 /* ---- hostile files ---- */
 
-#define T(type, shape, begin, end)                                                                           \
+#define T(type, shape, begin, end) \
     "{\"dtype\":\"" type "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}"
 #define LONG64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define LONG1024                                                                                             \
@@ -283,7 +284,8 @@ static float as_float(uint32_t bits)
     return x;
 }
 
-static const uint32_t rounding[][2] = { /* float -> what BF16 keeps of it, as float */
+static const uint32_t rounding[][2] = {
+    /* float -> what BF16 keeps of it, as float */
     {0x3f800000, 0x3f800000}, {0x3f808000, 0x3f800000}, {0x3f818000, 0x3f820000}, {0x3f808001, 0x3f810000},
     {0x3f817fff, 0x3f810000}, {0x80000000, 0x80000000}, {0x7f7fffff, 0x7f800000}, {0xff800000, 0xff800000},
     {0x00008000, 0x00000000}, {0x00018000, 0x00020000}, {0x7f800001, 0x7fc00000}, {0xffffffff, 0xffff0000},

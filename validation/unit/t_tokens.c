@@ -51,7 +51,8 @@ static void test_type(int type, int64_t size, int64_t largest)
             "type code %d opens", type))
         return;
     ok(tokens_read(&t, 0, 6, largest + 1, got) == OK && got[0] == 10 && got[3] == 13 && got[4] == largest &&
-           got[5] == 15, "type code %d is read, to its largest", type);
+           got[5] == 15,
+       "type code %d is read, to its largest", type);
     ok(tokens_read(&t, 1, 3, 100, got) == OK && got[0] == 11 && got[1] == 12 && got[2] == 13,
        "across sequences and documents");
     ok(tokens_read(&t, 0, 6, largest, got) == E_DATA && says("document 1 holds token") && says("types.bin"),
@@ -69,7 +70,8 @@ static void test_negative(void)
     good_index(idx, 3, 2);
     write_pair("negative", bin, sizeof bin, idx, sizeof idx);
     ok(tokens_open(&t, scratch("negative")) == OK && tokens_read(&t, 0, 6, 100, got) == E_DATA &&
-           says("document 0 holds token -3"), "a negative id is refused");
+           says("document 0 holds token -3"),
+       "a negative id is refused");
     tokens_close(&t);
 }
 
@@ -85,7 +87,8 @@ static void test_order(void)
     memcpy(idx + POINTERS, pointers, sizeof pointers);
     write_pair("order", bin, sizeof bin, idx, sizeof idx);
     ok(tokens_open(&t, scratch("order")) == OK && tokens_read(&t, 0, 6, 100, got) == OK &&
-           memcmp(got, expected, sizeof got) == 0, "sequences lie where their pointers say");
+           memcmp(got, expected, sizeof got) == 0,
+       "sequences lie where their pointers say");
     tokens_close(&t);
 }
 
@@ -208,7 +211,8 @@ static void test_shared(void)
         for (int64_t k = 0; k < t.total; k++)
             sum += ids[k];
         ok(good && sum == cases[i].sum && ids[0] == cases[i].first && ids[t.total / 2] == cases[i].middle &&
-               ids[t.total - 1] == cases[i].last, "%s: ids", cases[i].prefix);
+               ids[t.total - 1] == cases[i].last,
+           "%s: ids", cases[i].prefix);
         free(ids);
         tokens_close(&t);
     }
@@ -288,7 +292,8 @@ static void test_look(void)
     int bad = 0;
     for (int part = 0; part < PARTS; part++)
         bad += tokens_check(&t, 60000, part, PARTS, 60, &looked) == E_DATA;
-    ok(bad == 1 && says("look.bin: document 0 holds token 60000"), "one of four parts finds it: %s", status_text());
+    ok(bad == 1 && says("look.bin: document 0 holds token 60000"), "one of four parts finds it: %s",
+       status_text());
     looked = 0;
     for (int part = 0; part < PARTS; part++)
         bad -= tokens_check(&t, 60001, part, PARTS, 60, &looked) != OK;
@@ -304,9 +309,8 @@ int main(void)
     static const struct {
         int type;
         int64_t size, largest;
-    } types[] = {{1, 1, 255},           {2, 1, 127},           {3, 2, 32767},
-                 {4, 4, INT32_MAX - 1}, {5, 8, INT32_MAX - 1}, {8, 2, 65535},
-                 {9, 4, INT32_MAX - 1}, {10, 8, INT32_MAX - 1}};
+    } types[] = {{1, 1, 255},           {2, 1, 127},   {3, 2, 32767},         {4, 4, INT32_MAX - 1},
+                 {5, 8, INT32_MAX - 1}, {8, 2, 65535}, {9, 4, INT32_MAX - 1}, {10, 8, INT32_MAX - 1}};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         test_type(types[i].type, types[i].size, types[i].largest);
     test_negative();

@@ -13,7 +13,7 @@
  * does so by levels, not processor names, which would leave AMD on the default. Other compilers do
  * not carry the target into OpenMP bodies: with them, use -march=native. The sanitizers' start-up does
  * not survive the resolvers. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 &&                     \
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #    define KERNEL __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #    define KERNEL_CLONES 1

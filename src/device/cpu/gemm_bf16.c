@@ -19,8 +19,8 @@ bool cpu_has_bf16(void)
     return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
 }
 
-/* Every number of rows that a routing gives an expert is a shape of its own: with the library's 1,024 kernels a run
- * of 200 steps took 190 MB more than planned. */
+/* Every number of rows that a routing gives an expert is a shape of its own: with the library's 1,024 kernels
+ * a run of 200 steps took 190 MB more than planned. */
 enum { KERNELS = 128 };
 
 static dnnl_engine_t engine(void)

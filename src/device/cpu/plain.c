@@ -198,22 +198,23 @@ bool cpu_finite(struct dev *dev, view x)
 
 enum { SUM_BLOCK = 1024 };
 
-#define SUM_PARTS(type)                                                                                      \
-    static void sum_parts_##type(type *out, view parts, int64_t own, const type *mine, int64_t n)            \
-    {                                                                                                        \
-        _Pragma("omp parallel for schedule(static) if (n > 16 * SUM_BLOCK)")                                 \
-        for (int64_t lo = 0; lo < n; lo += SUM_BLOCK) {                                                      \
-            int64_t m = n - lo < SUM_BLOCK ? n - lo : SUM_BLOCK;                                             \
-            const type *all = parts.data;                                                                    \
-            type sum[SUM_BLOCK];                                                                             \
-            memcpy(sum, (own == 0 ? mine : all) + lo, (size_t)m * sizeof *sum);                              \
-            for (int64_t r = 1; r < parts.n[1]; r++) {                                                       \
-                const type *part = (r == own ? mine : all + r * parts.ld) + lo;                              \
-                for (int64_t i = 0; i < m; i++)                                                              \
-                    sum[i] += part[i];                                                                       \
-            }                                                                                                \
-            memcpy(out + lo, sum, (size_t)m * sizeof *sum);                                                  \
-        }                                                                                                    \
+#define SUM_PARTS(type)                                                                                   \
+    static void sum_parts_##type(type *out, view parts, int64_t own, const type *mine, int64_t n)         \
+    {                                                                                                     \
+        _Pragma("omp parallel for schedule(static) if (n > 16 * SUM_BLOCK)") for (int64_t lo = 0; lo < n; \
+                                                                                  lo += SUM_BLOCK)        \
+        {                                                                                                 \
+            int64_t m = n - lo < SUM_BLOCK ? n - lo : SUM_BLOCK;                                          \
+            const type *all = parts.data;                                                                 \
+            type sum[SUM_BLOCK];                                                                          \
+            memcpy(sum, (own == 0 ? mine : all) + lo, (size_t)m * sizeof *sum);                           \
+            for (int64_t r = 1; r < parts.n[1]; r++) {                                                    \
+                const type *part = (r == own ? mine : all + r * parts.ld) + lo;                           \
+                for (int64_t i = 0; i < m; i++)                                                           \
+                    sum[i] += part[i];                                                                    \
+            }                                                                                             \
+            memcpy(out + lo, sum, (size_t)m * sizeof *sum);                                               \
+        }                                                                                                 \
     }
 SUM_PARTS(float)
 SUM_PARTS(double)
