@@ -168,6 +168,16 @@ model m
 cache=$work/models--org--name
 mkdir -p "$cache/snapshots" "$cache/refs" && cp -r "$work/m" "$cache/snapshots/abc"
 refuses "the hub's cache folder" 'snapshots/abc' "$cache"
+# a copy without symbolic links holds their texts
+mkdir "$cache/blobs" && mv "$cache/snapshots/abc/config.json" "$cache/blobs/c0" &&
+    mv "$cache/snapshots/abc/model.safetensors" "$cache/blobs/5a" &&
+    printf ../../blobs/c0 > "$cache/snapshots/abc/config.json" &&
+    printf ../../blobs/5a > "$cache/snapshots/abc/model.safetensors"
+ends 0 "$COPPICE" inspect "$cache/snapshots/abc" && said '^trainable *yes'
+verdict $? "a copy of the hub's cache that lost its links is read through their texts"
+rm "$cache/blobs/5a"
+ends 65 "$COPPICE" inspect "$cache/snapshots/abc" && said 'symbolic link'
+verdict $? "... and refused where the blob is gone"
 refuses "a name on the hub" 'download it first' "$work/meta-llama/Llama-3.1-8B"
 refuses "config.json instead of its folder" "named by its folder: $work/m\$" "$work/m/config.json"
 refuses "a shard instead of its folder" "named by its folder: $work/m\$" "$work/m/model.safetensors"

@@ -73,6 +73,6 @@ fi
 deck dense-bias-llama3 "experts: 4, granularity: 2, shared: 3, shared_gate: true, bias_update_rate: 1e-3, \
 aux_loss_coeff: 0" > "$work/state.yaml"
 train shared 1 && ! "$COPPICE" export "$work/shared" --out "$work/exported" > "$work/said" 2>&1 &&
-    grep -q 'shared experts cannot be exported' "$work/said"
+    grep -q 'model.moe.bias_update_rate' "$work/said"
 verdict $? "upcycling with shared experts trains; its export is refused with the reason"
 finish
