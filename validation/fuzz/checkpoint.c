@@ -28,6 +28,7 @@ static struct dataset {
     {.name = "extents_columns", .type = TEXT},
     {.name = "hashes"},
     {.name = "digest"},
+    {.name = "data", .type = TEXT}, /* last: inputs name datasets by number */
 };
 enum { DATASETS = sizeof datasets / sizeof *datasets };
 
