@@ -114,7 +114,7 @@ static bool all_are(const int *times, int64_t n, int k)
 
 static void check_one_set(const char *path)
 {
-    struct data_item item = {(char *)(uintptr_t)path, 1};
+    struct data_item item = {.path = (char *)(uintptr_t)path, .weight = 1};
     struct data_section section = {.sequence = S, .train = {1, &item}};
     struct data *d = opened(&section, 1), *other = opened(&section, 2);
     int count[100] = {0}, *times[2] = {count, NULL};
@@ -148,7 +148,8 @@ static void check_one_set(const char *path)
 
 static void check_two_sets(const char *a, const char *b)
 {
-    struct data_item items[2] = {{(char *)(uintptr_t)a, 3}, {(char *)(uintptr_t)b, 1}};
+    struct data_item items[2] = {{.path = (char *)(uintptr_t)a, .weight = 3},
+                                 {.path = (char *)(uintptr_t)b, .weight = 1}};
     struct data_section section = {.sequence = S, .train = {2, items}, .valid = {2, items}};
     struct data *d = opened(&section, 5);
     int count[2][100] = {{0}}, *times[2] = {count[0], count[1]};
@@ -187,7 +188,8 @@ static void check_two_sets(const char *a, const char *b)
 /** The same file twice: orders differ by set, names by path. */
 static void check_twins(const char *path)
 {
-    struct data_item items[2] = {{(char *)(uintptr_t)path, 1}, {(char *)(uintptr_t)path, 1}};
+    struct data_item items[2] = {{.path = (char *)(uintptr_t)path, .weight = 1},
+                                 {.path = (char *)(uintptr_t)path, .weight = 1}};
     struct data_section section = {.sequence = S, .train = {2, items}, .valid = {2, items}};
     struct data *d = opened(&section, 1);
     int64_t window[2][100], n[2] = {0}, same = 0;
@@ -209,7 +211,7 @@ static void check_twins(const char *path)
 
 static void check_split(const char *path)
 {
-    struct data_item item = {(char *)(uintptr_t)path, 1};
+    struct data_item item = {.path = (char *)(uintptr_t)path, .weight = 1};
     struct data_section section = {.sequence = S, .train = {1, &item}, .split = {2, (double[]){0.9, 0.1}}};
     struct data *d = opened(&section, 1);
     int count[100] = {0}, *times[2] = {count, NULL};
@@ -232,7 +234,8 @@ static void check_split(const char *path)
 
 static void check_refusals(const char *path)
 {
-    struct data_item items[2] = {{(char *)(uintptr_t)path, 1}, {(char *)(uintptr_t) "no/such/set", 1}};
+    struct data_item items[2] = {{.path = (char *)(uintptr_t)path, .weight = 1},
+                                 {.path = (char *)(uintptr_t) "no/such/set", .weight = 1}};
     struct data_section section = {.sequence = 1010, .train = {1, items}};
     struct data *d = NULL;
     int32_t ids[S], targets[S];

@@ -62,7 +62,7 @@ static void test_nodes(void)
 {
     struct host_cores all[RANKS];
     const int node[] = {0, 1, 0, 1}, threads[] = {2, 1, 1, 3};
-    place(all, (const char *const[]){"01", "01", "1", "01"});
+    place(all, (const char *const[RANKS]){"01", "01", "1", "01"});
     ok(host_cores_share(all, node, 4, 0) == 1.5 && host_cores_share(all, node, 4, 1) == 1,
        "equal numbers of other nodes' cores are other cores");
     ok(host_is_crowded(all, node, threads, 4, 0) && host_is_crowded(all, node, threads, 4, 3) &&
@@ -75,7 +75,7 @@ static void test_limits(void)
     static const int node[RANKS];
     struct host_cores all[RANKS];
     const int threads[] = {3, 3};
-    int n = place(all, (const char *const[]){"01234567", "01234567", NULL});
+    int n = place(all, (const char *const[RANKS]){"01234567", "01234567"});
     for (int r = 0; r < n; r++) {
         all[r].limits = 2;
         all[r].limit[0] = (struct cpu_limit){.group = (uint64_t)r + 1, .cores = 2};
