@@ -72,10 +72,11 @@ until_true() {
     done
 }
 
-# children PID: of this name, one or two levels down
+# children PID: of this name, one or two levels down. A bare machine has no ps.
 children() {
-    ps -e -o pid=,ppid=,comm= | awk -v top="$1" -v name="$(basename "$COPPICE" | cut -c 1-15)" '
-        { parent[$1] = $2; comm[$1] = $3 }
+    cat /proc/[0-9]*/stat 2> /dev/null | awk -v top="$1" -v name="$(basename "$COPPICE" | cut -c 1-15)" '
+        { at = index($0, "("); end = match($0, /\) [A-Z] /); pid = $1
+          comm[pid] = substr($0, at + 1, end - at - 1); split(substr($0, end + 4), rest, " "); parent[pid] = rest[1] }
         END { for (p in comm) if (comm[p] == name && (parent[p] == top || parent[parent[p]] == top)) print p }'
 }
 
@@ -126,7 +127,7 @@ signalled() {
     [ "$ranks" -eq 1 ] || set -- $MPIEXEC ${MPIEXEC_FLAGS:-} -n "$ranks" "$@"
     "$@" > "$work/said" 2>&1 &
     job=$!
-    reach "$phase" || echo "the phase $phase was not reached" >> "$work/said"
+    reach "$phase" || { echo "the phase $phase was not reached" >> "$work/said"; kill -s KILL $job 2> /dev/null; }
     case $target in
         one) draw $ranks && pick $drawn $all && all_of_them=$picked ;;
         launcher) all_of_them=$job ;;
