@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include "base/status.h"
 
-/** Open a regular file for reading; *size is its size. What is just the text of a lost link of the hub's cache
- *  leads to its blob. E_DATA, E_IO. */
+/** Open a regular file for reading; *size is its size. What is just the text of a lost link of the hub's
+ * cache leads to its blob. E_DATA, E_IO. */
 status file_open(int *fd, int64_t *size, const char *path) MUST_USE;
 /** The entry of path's folder that was probably meant: PATH and `suffix` lead nowhere, and its name with that
  *  suffix is near. Without the suffix; NULL if none is near. Caller frees. */
