@@ -25,7 +25,7 @@ int64_t kernel_number(const char *path, const char *key)
 
 /* ---- the groups around this process ---- */
 
-/* Is `name` one of the names in "cpu,cpuacct"? */
+/* Is `name` one of the names in a list such as "cpu,cpuacct"? */
 static bool lists(const char *names, const char *name)
 {
     size_t n = strlen(name);
@@ -35,8 +35,9 @@ static bool lists(const char *names, const char *name)
     return false;
 }
 
-/* This process's group: the folder below which the groups of a controller lie, and its path there. Version 1
- * names the controller in a line of its own; the line of version 2 names none. Caller frees. */
+/* Find this process's group: *top is the folder with all groups of a controller, *path the group's path in
+ * it. In version 1 each controller has a line of its own; the one line of version 2 names none. Caller frees.
+ */
 static bool find_group(const struct cgroup_files *files, const char *controller, char **top, char **path)
 {
     char line[1024];
@@ -63,8 +64,8 @@ static bool find_group(const struct cgroup_files *files, const char *controller,
     return *top;
 }
 
-/* Calls visit(with, folder) for the group and each around it. In a container the path may be that of the
- * host, which is not there; the top is. */
+/* Call visit(with, folder) for the group and for each group around it. In a container the path may be the
+ * host's and lead nowhere; `top` exists all the same. */
 static void walk(const struct cgroup_files *files, const char *controller,
                  void (*visit)(void *with, const char *folder), void *with)
 {
@@ -96,7 +97,8 @@ struct limits {
     int n, max;
 };
 
-/* "200000 100000": microseconds of CPU time in a period; "max 100000": no limit. False if there is none. */
+/* Read "200000 100000", the microseconds of CPU time in each period. False if there is no limit ("max
+ * 100000"). */
 static bool read_quota(const char *folder, double *cores)
 {
     char *path = mem_format("%s/cpu.max", folder);
@@ -136,9 +138,9 @@ static void keep_least(void *with, const char *folder)
 {
     int64_t *least = with, limit = number(folder, "memory.max", ""),
             used = number(folder, "memory.current", "");
-    int64_t cache = number(folder, "memory.stat", "inactive_file "); /* given back on demand */
+    int64_t cache = number(folder, "memory.stat", "inactive_file "); /* the kernel frees it on demand */
     if (limit < 0)
-        limit = number(folder, "memory.limit_in_bytes", ""); /* version 1; a huge number is no limit */
+        limit = number(folder, "memory.limit_in_bytes", ""); /* version 1: a huge number means none */
     if (used < 0)
         used = number(folder, "memory.usage_in_bytes", "");
     if (limit < 0 || used < 0)

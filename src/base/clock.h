@@ -10,7 +10,7 @@ static inline double clock_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/** Seconds since *start, and start again. */
+/** Seconds since *start, which becomes now. */
 static inline double clock_lap(double *start)
 {
     double now = clock_seconds(), lap = now - *start;

@@ -1,5 +1,5 @@
-/* How this thread treats denormal floats. Computing threads flush them (device/cpu/cpu.c: attention backward
- * is six times slower with them); weights are read by the exact rules of IEEE 754. */
+/* How this thread treats denormal floats. Computing threads flush them to zero, because attention's backward
+ * is six times slower with them. Reading weights keeps them, by the exact rules of IEEE 754. */
 #ifndef BASE_DENORMALS_H
 #define BASE_DENORMALS_H
 #include <stdint.h>
@@ -34,7 +34,7 @@ static inline void denormals_set_control(uint64_t control)
 #endif
 }
 
-/** Flush or keep denormals in this thread; returns what denormals_set_control takes to undo it. */
+/** Flush or keep denormals in this thread. Returns the state before, for denormals_set_control. */
 static inline uint64_t denormals_flush(void)
 {
     uint64_t before = denormals_control();

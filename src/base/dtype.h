@@ -3,7 +3,7 @@
 #define BASE_DTYPE_H
 #include <stdint.h>
 
-typedef enum { F32, BF16, I32, F64 } dtype; /* F64: sums of a step alone */
+typedef enum { F32, BF16, I32, F64 } dtype; /* F64 is for sums of a step */
 int64_t dtype_size(dtype);
 
 #endif

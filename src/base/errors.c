@@ -8,7 +8,7 @@
 
 enum { ROOM = 7600, LINE = 1200 };
 
-/* Takes the line. */
+/* Takes ownership of the line. */
 static void add_line(struct errors *e, status code, char *line)
 {
     int64_t n = (int64_t)strlen(line);

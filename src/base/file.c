@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/near.h"
 
-/* The name without the suffix, in *length characters; false if it has another one or is too long. */
+/* Does the name end in the suffix? *length: characters before it. False also if these are too many. */
 static bool has_suffix(const char *name, const char *suffix, int *length)
 {
     int n = (int)strlen(name) - (int)strlen(suffix);
@@ -54,7 +54,8 @@ char *file_meant(const char *path)
     return hint;
 }
 
-/* A name that leads nowhere, or a denied one, is a mistake in the input; other errors are the system's. */
+/* A path that leads nowhere or is denied is a mistake in the input (E_DATA); other errors are the system's.
+ */
 static status cannot(const char *path, const char *what)
 {
     int error = errno;
@@ -71,7 +72,7 @@ static status cannot(const char *path, const char *what)
 static status open_regular(int *fd, int64_t *size, const char *path)
 {
     struct stat about;
-    /* O_NONBLOCK: opening a pipe that somebody put there must not hang. */
+    /* O_NONBLOCK: if the path is a pipe, opening it must not hang. */
     int opened = io_open(path, O_RDONLY | O_NONBLOCK, 0);
     if (opened < 0)
         return cannot(path, "opened");
@@ -85,8 +86,9 @@ static status open_regular(int *fd, int64_t *size, const char *path)
     return OK;
 }
 
-/* A copy of the hub's cache that lost its symbolic links holds their texts: "../../blobs/NAME" is the whole
- * file, and the blob lies there. The blob's path, or NULL for any other file. Caller frees. */
+/* A copy of the Hugging Face hub's cache may have lost its symbolic links. Each is then a file whose whole
+ * text is the target, "../../blobs/NAME". Returns the path of that blob, or NULL for any other file. Caller
+ * frees. */
 static char *lost_link(int fd, int64_t size, const char *path)
 {
     static const char blobs[] = "../../blobs/";
@@ -187,7 +189,7 @@ status file_write(const struct file_draft *f, int64_t at, int64_t n, const void 
     return fail(E_SPACE, "%s: cannot be written: %s", f->draft, strerror(errno));
 }
 
-/* A rename is durable once the folder that holds the name is synced. */
+/* A rename is durable once the folder is synced. */
 static bool sync_parent(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -197,7 +199,7 @@ static bool sync_parent(const char *path)
     return good;
 }
 
-/* End the draft under its own name. */
+/* Give the draft its own name, and end it. */
 static status finish(struct file_draft *f, bool durable)
 {
     bool good = !durable || io_fsync(f->fd) == 0;
@@ -242,7 +244,7 @@ status file_replace(const char *path, const char *text)
     return s;
 }
 
-/* The last byte of a file; a newline if there is none. */
+/* The last byte of a file; a newline if the file is empty. */
 static char last_byte(int fd)
 {
     struct stat about;

@@ -21,7 +21,7 @@ static bool has_cpu(const struct host_cores *c, int cpu)
     return c->cpu[cpu / 64] >> (cpu % 64) & 1;
 }
 
-/* OMP_PROC_BIND has bound this thread to one place; the process may use all places. */
+/* With OMP_PROC_BIND this thread is bound to one place, but the process may use all places. */
 static void add_places(struct host_cores *c)
 {
     int list[HOST_CPUS];
@@ -38,7 +38,7 @@ static void add_places(struct host_cores *c)
 void host_cores(struct host_cores *c)
 {
     union {
-        cpu_set_t first; /* larger machines need a larger set */
+        cpu_set_t first; /* the usual set is too small for large machines */
         unsigned char bytes[HOST_CPUS / 8];
     } set = {.bytes = {0}};
     *c = (struct host_cores){.limits = 0};
@@ -81,7 +81,7 @@ char *host_cores_text(const struct host_cores *c, char out[64])
 
 /* ---- shares ---- */
 
-/* How many processes of node `node` may run on a CPU. */
+/* How many processes of a node may run on a CPU. */
 static int users_of_cpu(const struct host_cores *all, const int *node_of, int n, int node, int cpu)
 {
     int users = 0;
@@ -123,7 +123,7 @@ double host_cores_share(const struct host_cores *all, const int *node_of, int n,
 
 int host_threads(double share)
 {
-    int n = (int)(share + 1e-6); /* 7 sevenths are 1 */
+    int n = (int)(share + 1e-6); /* the sum of seven sevenths may round to less than 1 */
     return n < 1 ? 1 : n;
 }
 
@@ -135,7 +135,7 @@ static bool overlap(const struct host_cores *a, const struct host_cores *b)
     return false;
 }
 
-/* Adds the cores of every process that shares some with `all`, until none is left. */
+/* Add to `sum` the cores of each process that shares cores with it, until no such process is left. */
 static void close_over(struct host_cores *sum, const struct host_cores *all, const int *node_of, int n,
                        int node)
 {
@@ -161,7 +161,7 @@ bool host_is_crowded(const struct host_cores *all, const int *node_of, const int
             within[l] += is_limited(&all[r], all[i].limit[l].group) ? threads[r] : 0;
     }
     for (int l = 0; l < all[i].limits; l++)
-        if (within[l] > all[i].limit[l].cores + 0.999) /* 2 threads use 1.5 cores well */
+        if (within[l] > all[i].limit[l].cores + 0.999) /* 2 threads on 1.5 cores are not too many */
             return true;
     return threads[i] > host_cores_count(&all[i]) || together > host_cores_count(&sum);
 }
@@ -192,7 +192,7 @@ status host_check_stack(int64_t bytes, const char *whose, const char *setting)
 {
     enum {
         LEAST = 500 << 10
-    }; /* twice of what oneDNN 2.6.3 was seen to need; some pages of 512 KB are taken */
+    }; /* twice what oneDNN 2.6.3 was seen to need; a few pages of a stack of 512 KB are already in use */
     if (bytes >= LEAST)
         return OK;
     return fail(E_RESOURCE, "%s ha%s a stack of %lld KB, and matrix products need 512 KB: %s", whose,

@@ -8,33 +8,33 @@
 
 enum { HOST_CPUS = 4096, HOST_LIMITS = 4 };
 
-/* What a process may compute on. It can be copied to other processes. */
+/* The cores that a process may use. A plain value that can be sent to other processes. */
 struct host_cores {
     uint64_t cpu[HOST_CPUS / 64]; /* bit i: it may run on CPU i */
     struct cpu_limit limit[HOST_LIMITS];
     int limits;
 };
 
-/** Of this process: its cpuset, and the CPU limits of its control groups. */
+/** Fill in this process's cores: its cpuset, and the CPU limits of its control groups. */
 void host_cores(struct host_cores *);
 int host_cores_count(const struct host_cores *);
 /** "0-3,8"; returns out. */
 char *host_cores_text(const struct host_cores *, char out[64]);
-/** Cores that process `i` of n has to itself when each core, and each limit, is divided evenly among the
- *  processes of its node that share it: the shares of a node's processes never exceed its cores. */
+/** The share of process i of n: each core, and each limit, is divided evenly among the processes of the node
+ * that share it. The shares of a node's processes add up to its cores at most. */
 double host_cores_share(const struct host_cores *, const int *node_of, int n, int i);
-/** Threads for such a share: at least 1. */
+/** Threads for a share of the cores; at least 1. */
 int host_threads(double share);
-/** Are there fewer cores than threads for process i: on its own cores, on those of all processes that share
- * some with it, directly or through others, or within one of its limits? */
+/** Are there more threads than cores for process i? This counts its own cores; the cores of all processes
+ * that share some with it, directly or through others; and each of its limits. */
 bool host_is_crowded(const struct host_cores *, const int *node_of, const int *threads, int n, int i);
 /** The host's name up to the first dot; returns out. */
 char *host_name(char out[64]);
 
-/** Stack of the calling thread in bytes; the main thread's by ulimit -s, INT64_MAX if unlimited. */
+/** Stack of the calling thread in bytes. The main thread has what ulimit -s says, INT64_MAX if unlimited. */
 int64_t host_stack_bytes(void);
-/** E_RESOURCE if a thread with a stack of this size cannot compute: matrix products keep blocks there.
- * `whose`: "the main thread", "OpenMP's threads"; `setting`: what sets it. */
+/** E_RESOURCE if a stack of this size is too small for matrix products, which keep blocks on it. For the
+ * message: `whose` is "the main thread" or "OpenMP's threads", `setting` says how to set it. */
 status host_check_stack(int64_t bytes, const char *whose, const char *setting) MUST_USE;
 
 #endif

@@ -36,7 +36,7 @@ static struct {
     long nth;
 } plan;
 static int rank;
-static atomic_long calls; /* of the planned op on this rank */
+static atomic_long calls; /* how often this rank called the planned op */
 
 static int error_of(const char *text)
 {
@@ -54,7 +54,7 @@ static int op_of(const char *text)
     return op;
 }
 
-/* Only these move a number of bytes. */
+/* Does the op move a number of bytes, so that SHORT makes sense? */
 static bool moves(enum io_op op)
 {
     return op == IO_read || op == IO_pread || op == IO_write || op == IO_pwrite;
@@ -89,7 +89,7 @@ void io_faults_rank(int number)
     rank = number;
 }
 
-/* Is this call the one? */
+/* Is this the call that must fail? */
 static bool hits(enum io_op op, const char *path)
 {
     if (!plan.on || plan.op != op || plan.rank != rank)
@@ -110,7 +110,7 @@ bool io_fails(enum io_op op, const char *path)
     return true;
 }
 
-/* How much of n bytes this call may move; -1: it fails. */
+/* How many of n bytes this call may move; -1 if it must fail. */
 static int64_t allowed(enum io_op op, int64_t n)
 {
     n = n < CALL_BYTES ? n : CALL_BYTES;
@@ -138,7 +138,7 @@ static bool is_lasting(int error)
     return false;
 }
 
-/* After a failure: call once more? Reading pauses 0.1, 0.4 and 1.6 seconds before it gives up. */
+/* Should a failed call be made once more? Reading is tried again after 0.1, 0.4 and 1.6 seconds. */
 static bool again(bool reads, int *tries)
 {
     enum { TRIES = 3 };
@@ -153,7 +153,7 @@ static bool again(bool reads, int *tries)
     return true;
 }
 
-/* `result` of `call`, a negative number being a failure. */
+/* result = call, tried again while that may help. A negative result is a failure. */
 #define CALL(op, path, reads, call)                 \
     int tries_ = 0, result_;                        \
     do                                              \
@@ -201,7 +201,7 @@ int io_rmdir(const char *path)
     CALL(IO_unlink, path, false, rmdir(path));
 }
 
-/* Linux has closed the file whatever it says. */
+/* Linux closes the file even if close() reports an error, so it must not be called again. */
 int io_close(int fd)
 {
     int result = close(fd);

@@ -52,7 +52,7 @@ status json_read_file(json_t **out, const char *path, int64_t limit)
     return s;
 }
 
-/* The fewest digits that read back as x; like Python, an exponent only below 1e-4 and from 1e16 on. */
+/* The fewest digits that read back as x. As in Python, with an exponent only below 1e-4 and from 1e16 on. */
 static void shortest(char out[40], double x)
 {
     int digits = 1;
@@ -66,7 +66,7 @@ static void shortest(char out[40], double x)
         snprintf(out, 40, "%.*f", decimals > 1 ? decimals : 1, x);
 }
 
-/* Bytes of the token at the start of `at`: a text with its quotes, a number, or one byte of anything else. */
+/* Length of the token at `at`: a string with its quotes, a number, or one byte of anything else. */
 static size_t token(const char *at)
 {
     const char *end = at + 1;
@@ -79,7 +79,8 @@ static size_t token(const char *at)
     return (size_t)(end - at) + 1;
 }
 
-/* jansson writes all reals with 17 digits. Twice its length is enough: 1e16 becomes 1e+16. */
+/* jansson writes all reals with 17 digits, and this replaces them. Twice the length is enough room: 1e16
+ * becomes 1e+16. */
 char *json_text(const json_t *value, size_t flags)
 {
     char *long_text = json_dumps(value, flags | JSON_ENCODE_ANY), real[40];

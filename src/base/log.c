@@ -12,10 +12,10 @@
 #include "base/printable.h"
 
 static struct {
-    bool silent, quiet; /* zero: speak, so that a program that never calls log_open is heard */
-    char *path;         /* everything said goes to this file too */
+    bool silent, quiet; /* false unless log_open was called, so that other programs print messages too */
+    char *path;         /* all messages go to this file too */
     int file;
-    bool torn; /* the file did not take the last line: told once */
+    bool torn; /* the last line could not be written to the file; this is reported once */
     int warnings;
     char **warning;
 } out;
@@ -47,7 +47,7 @@ status log_file(const char *path)
     return OK;
 }
 
-/* A run goes on without its log. */
+/* If the log cannot be written, the run goes on without it. */
 static void put_file(const char *prefix, const char *text)
 {
     if (file_add_line(out.file, prefix, text) || out.torn)
@@ -58,8 +58,8 @@ static void put_file(const char *prefix, const char *text)
 
 enum { COLUMNS = 120, INDENT = 10 };
 
-/* Where a line is cut so that it fits: at the last space within `columns`, else at the first one behind; its
- * length if nowhere. */
+/* Where to cut a line so that it fits: at the last space within `columns`, else at the first space behind
+ * them, else at its end. */
 static size_t cut_at(const char *line, size_t length, size_t columns)
 {
     size_t indent = strspn(line, " "), at = 0;
@@ -71,7 +71,7 @@ static size_t cut_at(const char *line, size_t length, size_t columns)
     return at ? at : length;
 }
 
-/* Lines of at most COLUMNS characters; what follows a cut is indented. Caller frees. */
+/* The text in lines of at most COLUMNS characters, indented after each cut. Caller frees. */
 static char *wrapped(const char *text)
 {
     char *lines = mem_text("");
@@ -91,8 +91,8 @@ static char *wrapped(const char *text)
     }
 }
 
-/* One line to the file always, to `stream` unless it is NULL. A message may hold several lines, and names
- * from files and command lines, which may hold anything. */
+/* Write a message to the log file, and to `stream` unless it is NULL. It may have several lines. Names in it
+ * come from files and command lines, so control characters are masked. */
 static void put(FILE *stream, const char *prefix, const char *text)
 {
     if (out.silent)

@@ -94,8 +94,8 @@ static int64_t whole_pages(int64_t bytes)
     return mem_add(bytes, PAGE - 1) / PAGE * PAGE;
 }
 
-/* Map one huge page more than asked for, then give back what lies before and behind the aligned part. The
- * last pages are small ones: rounding up would cost a step's many buffers a hundred MB. */
+/* Map one huge page more than asked for, then unmap what lies before and behind the aligned part. The end is
+ * not rounded up to a huge page: with the many buffers of a step that would cost a hundred MB. */
 void *mem_map(int64_t bytes)
 {
     int64_t size = whole_pages(bytes);

@@ -1,4 +1,4 @@
-/* Which word was probably meant. Pure. */
+/* Distances between words, to guess which one was meant. Pure. */
 #ifndef BASE_NEAR_H
 #define BASE_NEAR_H
 #include <stdbool.h>

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* The length of the UTF-8 sequence at t, of at most n bytes, and its code point; 0 if it is none. */
+/* The length of the UTF-8 sequence at t, of at most n bytes, and its code point; 0 if it is not UTF-8. */
 static size_t utf8(const unsigned char *t, size_t n, unsigned *code)
 {
     static const unsigned least[5] = {0, 0, 0x80, 0x800, 0x10000};
@@ -18,7 +18,7 @@ static size_t utf8(const unsigned char *t, size_t n, unsigned *code)
     return *code >= least[length] && *code <= 0x10ffff ? length : 0;
 }
 
-/* The length of the clean character at t; 0 if it is none. */
+/* The length of the character at t if it is clean, else 0. */
 static size_t clean_character(const char *t, size_t n)
 {
     unsigned c;

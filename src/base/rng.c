@@ -30,8 +30,8 @@ void rng_block(uint64_t key, uint64_t hi, uint64_t lo, uint32_t out[4])
     out[3] = c3;
 }
 
-/* Block index/2 serves index and its neighbour: two words each. Odd multiples of 2^-53, so that
- * neither 0 nor 1 can come out. */
+/* A block of four words serves two indices, with two words each. The result is an odd multiple of 2^-53, so
+ * it is neither 0 nor 1. */
 static double uniform_of(const uint32_t block[4], uint64_t index)
 {
     const uint32_t *word = block + 2 * (index & 1);
@@ -46,9 +46,9 @@ double rng_uniform(uint64_t seed, uint64_t stream, uint64_t index)
     return uniform_of(block, index);
 }
 
-/* Natural logarithm of a normal positive number: x = 2^e * m with m in [sqrt(1/2), sqrt(2)), then
- * log m = 2 atanh(s) with s = (m - 1)/(m + 1). |s| < 0.172, so the series ends below 2^-54. Only
- * + - * / in a fixed order: the same bits everywhere, which no libm promises. */
+/* Natural logarithm of a normal positive number: x = 2^e * m with m in [sqrt(1/2), sqrt(2)), then log m = 2
+ * atanh(s) with s = (m - 1)/(m + 1). As |s| < 0.172, the terms left out are below 2^-54. It uses only + - * /
+ * in a fixed order, so that the bits are the same everywhere; no libm promises that. */
 static double log_exact(double x)
 {
     uint64_t bits;
@@ -77,8 +77,9 @@ static double ratio(const double p[8], const double q[8], double x)
     return above / below;
 }
 
-/* The normal quantile, algorithm AS241 PPND16 (M. J. Wichura, Applied Statistics 37, 1988), about
- * 16 digits: one rational function for the middle, two for the tails. Coefficients as named there. */
+/* The normal quantile to about 16 digits, algorithm AS241 PPND16 (M. J. Wichura, Applied Statistics 37,
+ * 1988): one rational function for the middle, two for the tails. Coefficients have the names of the paper.
+ */
 static const double a[8] = {
     3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3, 1.3731693765509461125e4,
     4.5921953931549871457e4, 6.7265770927008700853e4, 3.3430575583588128105e4, 2.5090809287301226727e3,
@@ -151,7 +152,7 @@ int64_t rng_permute(uint64_t key, int64_t n, int64_t i)
         half++;
     half += (int64_t)1 << 2 * half < n; /* n above 2^62 */
     uint64_t x = (uint64_t)i;
-    do { /* at most 4 passes on average: the network's domain is below 4n */
+    do { /* at most 4 passes on average, because the network permutes fewer than 4n numbers */
         x = feistel(key, half, x);
     } while (x >= (uint64_t)n);
     return (int64_t)x;

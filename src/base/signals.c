@@ -18,7 +18,7 @@ static const struct {
 };
 enum { STOPS = sizeof stops / sizeof *stops };
 
-/* Of faults, which strike the thread that made them; and CHLD, which those wait for who start a program. */
+/* Signals of faults go to the thread that caused them. CHLD is waited for by code that starts a program. */
 static const int unblocked[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGCHLD};
 
 static atomic_int seen;
@@ -39,8 +39,8 @@ static sigset_t stop_set(void)
     return set;
 }
 
-/* As if nobody had caught it: a shell sees that the process died of INT. The run's lock needs no care: it
- * falls with the process. */
+/* End as if INT had not been caught, so that a shell sees that the process died of it. The system releases
+ * the run's lock. */
 static void end_now(void)
 {
     sigset_t one;
@@ -51,7 +51,7 @@ static void end_now(void)
     raise(SIGINT);
 }
 
-/* Some senders send twice, to the process and to its group: that is one INT. */
+/* Some senders send INT twice, to the process and to its group. Two within half a second count as one. */
 static bool is_second(int number, double *first)
 {
     double now = clock_seconds();
@@ -63,7 +63,7 @@ static bool is_second(int number, double *first)
     return false;
 }
 
-/* The handlers of others run here, with the stop signals alone blocked. */
+/* The watcher blocks only the signals that ask to stop, so handlers of other libraries run in this thread. */
 static void *watch(void *unused)
 {
     sigset_t set = stop_set();

@@ -5,7 +5,9 @@ static int64_t common_divisor(int64_t a, int64_t b)
     return b ? common_divisor(b, a % b) : a;
 }
 
-/* Steps of about the golden section spread best; without a common divisor they reach every number. */
+/* A step of about the golden section of n spreads best. It reaches every number if it has no common divisor
+ * with n.
+ */
 struct spread spread_begin(int64_t n, int part, int parts)
 {
     if (part >= n)

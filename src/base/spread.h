@@ -1,5 +1,5 @@
-/* The numbers 0 to n-1 in an order that spreads them: wherever it stops, what was visited lies about evenly.
- * Dealt to several parts, which together visit each number once. Pure. */
+/* The numbers 0 to n-1 in an order such that those visited so far are always spread about evenly. They can be
+ * dealt to several parts, which together visit each number once. Pure. */
 #ifndef BASE_SPREAD_H
 #define BASE_SPREAD_H
 #include <stdint.h>

@@ -67,8 +67,8 @@ void bug(const char *format, ...)
     fflush(stderr);
     va_end(args);
     int frames = backtrace(frame, FRAMES);
-    for (int i = 1; i < frames; i++) /* into the call: behind one that never returns lies another function */
+    for (int i = 1; i < frames; i++) /* one byte back, into the call: behind it may lie another function */
         frame[i] = (char *)frame[i] - 1;
     backtrace_symbols_fd(frame, frames, STDERR_FILENO);
-    _exit(E_BUG); /* no clean-up: a launcher that sees one rank go without MPI_Finalize ends the others */
+    _exit(E_BUG); /* no clean-up: the launcher ends the other ranks if one never calls MPI_Finalize */
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where stdout of a process goes: a path, "pipe:[123]", or "" where that may not be known. */
+/* Where stdout of a process goes: a path, "pipe:[123]", or "" if that cannot be found out. */
 static void stdout_of(long pid, char out[256])
 {
     char path[64];
@@ -14,15 +14,14 @@ static void stdout_of(long pid, char out[256])
     out[n > 0 ? n : 0] = '\0';
 }
 
-/* 0 if unknown. */
+/* The parent of a process; 0 if unknown. */
 static long parent_of(long pid)
 {
     char path[64], text[512] = "";
     long parent = 0;
     snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     FILE *f = fopen(path, "re");
-    const char *end =
-        f && fgets(text, sizeof text, f) ? strrchr(text, ')') : NULL; /* a name may hold anything */
+    const char *end = f && fgets(text, sizeof text, f) ? strrchr(text, ')') : NULL; /* names may hold ')' */
     if (end && sscanf(end + 1, " %*c %ld", &parent) != 1)
         parent = 0;
     if (f)
@@ -30,7 +29,7 @@ static long parent_of(long pid)
     return parent;
 }
 
-/* The nearest ancestor with another stdout than ours is the launcher, or its helper on another node. */
+/* The nearest ancestor whose stdout is not ours is the launcher, or its helper on another node. */
 static bool launcher_has_terminal(void)
 {
     char mine[256], other[256];

@@ -1,11 +1,11 @@
-/* Do people watch what this process prints? Not collective. */
+/* Does stdout go to a terminal that people watch? Not collective. */
 #ifndef BASE_TERMINAL_H
 #define BASE_TERMINAL_H
 #include <stdbool.h>
 
-/** May progress be written in place on stdout: is it a terminal that obeys? A launcher of parallel programs
- * may give its processes a terminal of its own making while it writes to a file itself: then (`launched`) its
- *  stdout counts. NO_COLOR and TERM=dumb say no. */
+/** May progress be written in place, because stdout is a terminal? NO_COLOR and TERM=dumb say no. A launcher
+ * of parallel programs may give its processes a terminal while it writes to a file itself; with `launched`
+ * the launcher's stdout decides. */
 bool terminal_watched(bool launched);
 
 #endif

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* n with three significant digits and the first unit that keeps it below 1000. */
+/* n with three significant digits and the smallest unit that keeps it below 1000. */
 static char *scaled(char text[32], double n, const char *const unit[], int units)
 {
     int u = 0;

@@ -1,5 +1,5 @@
-/* The control plane: which transport, where the nodes are, and every collective of comm.h in terms
- * of the few that a transport offers. */
+/* The control plane: the choice of a transport, the nodes, and the collectives of comm.h, each made of the
+ * few that a transport offers. */
 #include <ctype.h>
 #include <limits.h>
 #include <math.h>
@@ -21,7 +21,7 @@ status comm_check_world(int size)
 
     if (size > 1 || l.tasks <= 1)
         return OK;
-    if (l.rank > 0) /* each task believes to be rank 0: only the first speaks */
+    if (l.rank > 0) /* each task takes itself for rank 0, so all but the first are silenced */
         log_open(false, true);
     return fail(E_DECK, "%s started %d tasks, MPI sees 1; try %s", l.slurm ? "srun" : "the launcher", l.tasks,
                 l.slurm ? "--mpi=pmix" : "the mpirun of the MPI library that coppice was built with");
@@ -43,8 +43,8 @@ static void find_nodes(struct comm *comm)
     free(leader);
 }
 
-/* What would end MPI_Init, or the first product, without a word that helps. Nobody has a rank yet: every task
- * knows the same and the first one speaks. */
+/* Refuse what would end MPI_Init, or the first matrix product, without a useful message. There are no ranks
+ * yet: every task finds the same, and the first one reports it. */
 static status check_start(const struct launch *l)
 {
     status code = host_check_stack(host_stack_bytes(), "the main thread", "ulimit -s 8192");
@@ -62,7 +62,7 @@ status comm_open(struct comm **out)
 {
     struct launch l = comm_launch();
     TRY(check_start(&l));
-    bool several = l.mpi || l.tasks > 1; /* a Slurm step of one task, such as salloc's shell, needs no MPI */
+    bool several = l.mpi || l.tasks > 1; /* one task in a Slurm step, such as a shell, needs no MPI */
     struct comm *comm = several ? comm_mpi_open() : comm_self_open();
     status outcome = comm_check_world(comm_size(comm));
 
@@ -205,8 +205,8 @@ void comm_gather_v(struct comm *comm, char **out, int64_t *bytes_of, const void 
     free(all);
 }
 
-/** Floating numbers are gathered, so that every rank joins them in the same order: x of rank 0,
- *  then rank 1, ... A NaN of any rank is the result's. For a few numbers: all ranks' are held. */
+/** Join the x of all ranks. They are gathered first, so that every rank joins them in rank order. A NaN of
+ * any rank makes the result NaN. For a few numbers, because each rank holds those of all. */
 static void join_f64(struct comm *comm, double *x, int n, double (*join)(double, double))
 {
     int64_t size = mem_mul(comm_size(comm), n);
@@ -265,7 +265,7 @@ uint64_t comm_sum_u64(struct comm *comm, uint64_t x)
 
 status comm_agree(struct comm *comm, status mine)
 {
-    /* code and rank in one integer, whose maximum is the worst code on the lowest rank */
+    /* The maximum of this integer, made of code and rank, is the worst code on the lowest rank. */
     int64_t worst = (int64_t)mine * INT_MAX + (INT_MAX - 1 - comm_rank(comm));
     int from;
     int64_t length;

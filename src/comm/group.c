@@ -1,4 +1,4 @@
-/* The data plane: views are checked, laid out as spans of bytes, and moved by the group's link. Sums are in
+/* The data plane: views are checked, described as spans of bytes, and moved by the group's link. Sums are in
  * comm/sum.c. */
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +10,8 @@
 
 /* ---- opening ---- */
 
-/** Ranks of a block in the sums of a large group: its largest divisor up to its square root. Few ranks sum
- *  straight. */
+/** Ranks of a block in sums over a group: 1 in a small group, else the largest divisor up to the square root
+ * of its size. */
 static int block_of(int size)
 {
     enum { LARGE = 16 };
@@ -121,7 +121,7 @@ status group_reserve(struct group *g)
     return OK;
 }
 
-/** Inside a step: what no dry run foresaw is allocated now, and said. */
+/** Allocate what no dry run foresaw, and report it. */
 static void grow_scratch(struct group *g)
 {
     char from[32], to[32];
@@ -177,12 +177,12 @@ void group_cut_even(const struct group *g, struct spans *spans, view v)
     spans_of_rows(spans, g->size, NULL, group_bytes_of(g, v) / g->size);
 }
 
-void *group_at(const void *data, int64_t bytes) /* of device memory; NULL only where bytes is 0 */
+void *group_at(const void *data, int64_t bytes)
 {
     return data ? (void *)((uintptr_t)data + (uintptr_t)bytes) : NULL;
 }
 
-/** This rank's own part needs no transport. */
+/* This rank's own part needs no transport. */
 void group_keep_own(struct group *g, void *to, const void *from, dtype type, int64_t bytes)
 {
     int64_t n = bytes / dtype_size(type);
@@ -209,21 +209,21 @@ void group_stop_clock(struct group *g)
     g->seconds += (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void group_link_gather(struct group *g, void *out) /* g->recv cuts out */
+void group_link_gather(struct group *g, void *out)
 {
     dev_show(g->dev);
     g->link->ops->all_gather(g->link, out, g->recv);
     dev_hide(g->dev);
 }
 
-void group_link_exchange(struct group *g, void *out, const void *in) /* g->recv cuts out, g->send in */
+void group_link_exchange(struct group *g, void *out, const void *in)
 {
     dev_show(g->dev);
     g->link->ops->exchange(g->link, out, g->recv, in, g->send);
     dev_hide(g->dev);
 }
 
-void group_gather(struct group *g, view out, view in) /* g->recv cuts out */
+void group_gather(struct group *g, view out, view in)
 {
     int64_t mine = g->recv.n[g->rank];
 
@@ -244,7 +244,7 @@ struct queued {
     struct group *g;
     group_call *call;
     view out, in;
-    const int64_t *out_rows, *in_rows; /* in rows, or NULL */
+    const int64_t *out_rows, *in_rows; /* they point into `rows`, or are NULL */
     int64_t rows[];
 };
 

@@ -1,4 +1,4 @@
-/* A group, and what its moving and its summing share. Only comm/ files include this. */
+/* A group, and what group.c and sum.c share. Only comm/ files include this. */
 #ifndef COMM_INSIDE_H
 #define COMM_INSIDE_H
 #include "comm/group.h"
@@ -11,35 +11,35 @@ struct group {
     const char *name;
     int rank, size;
     int block;                      /* ranks of a block in sums; 1: no blocks */
-    struct spans parts, recv, send; /* of the call in progress, [size] */
+    struct spans parts, recv, send; /* [size], of the call in progress */
     char *scratch;                  /* device memory for sums */
     int64_t reserved, needed;       /* bytes of scratch */
     int64_t sent;
     double seconds;
 };
 
-/** A group call, on the stream it was given: at once on COMPUTE, else when the stream comes to it. Rows are
- * NULL or [size], and may be written again when it returns. */
+/** A group call, which group_submit runs at once on COMPUTE, else when the stream comes to it. out_rows and
+ * in_rows are NULL or [size]; the caller may change them when group_submit returns. */
 typedef void group_call(struct group *, view out, view in, const int64_t *out_rows, const int64_t *in_rows);
 void group_submit(struct group *g, enum stream s, group_call *call, view out, view in,
                   const int64_t *out_rows, const int64_t *in_rows);
-/** Scratch of so many bytes is there from now on; in a dry run it is recorded. */
+/** Make sure that there are so many bytes of scratch. A dry run only records them. */
 void group_scratch(struct group *, int64_t bytes);
 void group_check_equal(const struct group *, const char *what, int64_t a, int64_t b);
 int64_t group_bytes_of(const struct group *, view);
-/** Cut a view into the members' rows, or into equal parts. */
+/** Cut a view into the members' rows, or into equal parts if rows is NULL. */
 void group_cut_rows(const struct group *, struct spans *, view, const int64_t *rows);
 void group_cut_even(const struct group *, struct spans *, view);
-/** A byte of device memory; NULL only where bytes is 0. */
+/** data + bytes, in device memory. data may be NULL if bytes is 0. */
 void *group_at(const void *data, int64_t bytes);
-/** This rank's own part needs no transport. */
+/** Copy this rank's own part, unless both are the same memory. */
 void group_keep_own(struct group *, void *to, const void *from, dtype, int64_t bytes);
 void group_start_clock(struct group *);
 void group_stop_clock(struct group *);
-/** The link's calls, with device memory shown to it: g->recv cuts out, g->send cuts in. */
+/** The link's calls, during which it may touch device memory. g->recv cuts out, g->send cuts in. */
 void group_link_gather(struct group *, void *out);
 void group_link_exchange(struct group *, void *out, const void *in);
-/** All-gather; g->recv cuts out. */
+/** All-gather, where g->recv cuts out. */
 void group_gather(struct group *, view out, view in);
 
 #endif

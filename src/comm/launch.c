@@ -1,10 +1,10 @@
-/* Who started this process, by what launchers leave in the environment. */
+/* Who started this process, by the variables that launchers set. */
 #include "comm/launch.h"
 
 #include <stdlib.h>
 #include "base/log.h"
 
-/* Whoever is nearest stands first: mpirun may itself run inside a Slurm step. */
+/* The variables of the nearest launcher come first, because mpirun may run inside a Slurm step. */
 static const struct {
     const char *name;
     enum { HERE, TASKS, RANK, STEP_TASKS, STEP_RANK } says;
@@ -45,7 +45,7 @@ status comm_one_task(const char *does, const char *otherwise)
     struct launch l = comm_launch();
     if (l.tasks <= 1 && l.rank == 0)
         return OK;
-    if (l.rank > 0) /* each task believes to be alone: only the first speaks */
+    if (l.rank > 0) /* each task takes itself for the only one, so all but the first are silenced */
         log_open(false, true);
     return fail(E_DECK, "%s on one rank, and %s started %d tasks; start it without a launcher%s", does,
                 l.slurm ? "srun" : "the launcher", l.tasks > l.rank ? l.tasks : l.rank + 1, otherwise);

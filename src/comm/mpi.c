@@ -1,5 +1,5 @@
-/* The transport over MPI: the only file that includes mpi.h. Host memory, blocking. Errors of MPI
- * are fatal here (exit code 74): after a broken collective nothing useful can be done. */
+/* The transport over MPI, in host memory and blocking. This is the only file that includes mpi.h. Errors of
+ * MPI are fatal (exit code 74), because nothing useful can be done after a broken collective. */
 #include <limits.h>
 #include <mpi.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "comm/ops.h"
 
-/* Longest transfer, in bytes, that is passed to MPI as a count of bytes. Smaller in tests only. */
+/* The longest transfer that is passed to MPI as a count of bytes. Tests make it smaller. */
 #ifndef MPI_LONGEST
 #    define MPI_LONGEST INT_MAX
 #endif
@@ -23,7 +23,7 @@ struct mpi_link {
 
 struct mpi_comm {
     struct comm comm;
-    MPI_Comm on; /* a duplicate of MPI_COMM_WORLD, which the world's link owns */
+    MPI_Comm on; /* a duplicate of MPI_COMM_WORLD; the world's link owns it */
 };
 
 static MPI_Comm on(struct comm *comm)
@@ -31,7 +31,7 @@ static MPI_Comm on(struct comm *comm)
     return ((struct mpi_comm *)comm)->on;
 }
 
-/* ---- sizes: the one place where 64-bit numbers of bytes become MPI's ints ---- */
+/* ---- sizes: here 64-bit numbers of bytes become MPI's ints ---- */
 
 struct unit {
     MPI_Datatype type;
@@ -55,7 +55,8 @@ static int64_t gcd(int64_t a, int64_t b)
     return a;
 }
 
-static MPI_Datatype block_type(int64_t bytes) /* of any size: blocks of 1 GiB, then the rest */
+/* A type of any number of bytes: blocks of 1 GiB, then the rest. */
+static MPI_Datatype block_type(int64_t bytes)
 {
     const int gib = 1 << 30;
     MPI_Datatype part[2] = {MPI_DATATYPE_NULL, MPI_BYTE}, whole;
@@ -69,7 +70,8 @@ static MPI_Datatype block_type(int64_t bytes) /* of any size: blocks of 1 GiB, t
     return whole;
 }
 
-/** Single bytes while they can be counted, else the largest block that all n spans are made of. */
+/** The unit in which MPI counts n spans: bytes if their numbers fit an int, else the largest block that
+ * divides all spans. */
 static struct unit unit_of(const int64_t *at, const int64_t *bytes, int n)
 {
     int64_t end = 0, common = 0;
@@ -114,7 +116,7 @@ static void exchange(struct link *link, char *out, struct spans recv, const char
     struct mpi_link *mpi = (struct mpi_link *)link;
     int posted = 0;
 
-    for (int i = 1; i < link->size; i++) { /* everybody starts with another partner */
+    for (int i = 1; i < link->size; i++) { /* each rank begins with another partner */
         int from = (link->rank + link->size - i) % link->size, to = (link->rank + i) % link->size;
         struct unit coming = unit_of_one(recv.n[from]), going = unit_of_one(send.n[to]);
 
@@ -124,7 +126,7 @@ static void exchange(struct link *link, char *out, struct spans recv, const char
         if (send.n[to])
             MPI_Isend(in + send.at[to], as_int(send.n[to] / going.bytes), going.type, to, 0, mpi->on,
                       &mpi->request[posted++]);
-        unit_free(&coming); /* MPI keeps a type until the transfer ends */
+        unit_free(&coming); /* MPI itself keeps the type until the transfer ends */
         unit_free(&going);
     }
     MPI_Waitall(posted, mpi->request, MPI_STATUSES_IGNORE);
@@ -182,7 +184,7 @@ static void bcast(struct comm *comm, char *data, int64_t bytes, int root)
 
 static void reduce(struct comm *comm, int64_t *x, int n, enum reduction how)
 {
-    if (how == SUM) /* unsigned: wraps, and gives the bits of the signed sum where that exists */
+    if (how == SUM) /* an unsigned sum wraps, and has the bits of the signed sum if that does not overflow */
         MPI_Allreduce(MPI_IN_PLACE, x, n, MPI_UINT64_T, MPI_SUM, on(comm));
     else
         MPI_Allreduce(MPI_IN_PLACE, x, n, MPI_INT64_T, MPI_MAX, on(comm));
@@ -212,7 +214,7 @@ static void close_mpi(struct comm *comm)
     MPI_Finalize();
 }
 
-/* Called by MPI on an error of a communicator, with more arguments than we need. */
+/* MPI calls this on an error of a communicator, with more arguments than are needed here. */
 static void die(MPI_Comm *where, int *error, ...)
 {
     char text[MPI_MAX_ERROR_STRING] = "", name[MPI_MAX_OBJECT_NAME] = "";
@@ -235,8 +237,8 @@ static MPI_Comm duplicate_world(void)
     MPI_Comm_create_errhandler(die, &handler);
     MPI_Comm_dup(MPI_COMM_WORLD, &world);
     MPI_Comm_set_name(world, "world");
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, handler); /* of datatypes, too */
-    MPI_Comm_set_errhandler(world, handler);          /* inherited by every split */
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, handler); /* also for errors of datatypes */
+    MPI_Comm_set_errhandler(world, handler);          /* all communicators made from it inherit this */
     MPI_Errhandler_free(&handler);
     return world;
 }
@@ -264,7 +266,7 @@ const char *comm_mpi_library(void)
     static char about[64];
     char version[MPI_MAX_LIBRARY_VERSION_STRING] = "";
     int length;
-    MPI_Get_library_version(version, &length); /* one of the few calls that are legal before MPI_Init */
+    MPI_Get_library_version(version, &length); /* this call is legal before MPI_Init */
     comm_vendor(about, version);
     return about;
 }

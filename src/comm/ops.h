@@ -6,20 +6,23 @@
 #define COMM_OPS_H
 #include "comm/comm.h"
 
-/* Member r's message is n[r] bytes at byte at[r] of a buffer. Arrays of the link's size. */
+/* The span of member r is the n[r] bytes at byte at[r] of a buffer. The arrays have the link's size. */
 struct spans {
     int64_t *at, *n;
 };
 struct spans spans_new(int size);
 void spans_free(struct spans *);
-/** rows[r] rows (NULL: one each) of `bytes` bytes, one member after the other. Returns the total. */
+/** Set the spans to rows[r] rows (NULL: one row each) of `bytes` bytes, one member after the other. Returns
+ * the total.
+ */
 int64_t spans_of_rows(struct spans *, int size, const int64_t *rows, int64_t bytes);
 
 struct link;
 struct link_ops {
-    /** On return `data` holds every member's span; the caller has put this rank's own there. */
+    /** Gather the spans of all members in `data`. The caller has put this rank's own span there. */
     void (*all_gather)(struct link *, char *data, struct spans);
-    /** Sends in's spans to, and receives out's spans from, the other members. Own spans are skipped. */
+    /** Send the spans of `in` to the other members, and receive those of `out` from them. This rank's own
+     * spans are skipped. */
     void (*exchange)(struct link *, char *out, struct spans recv, const char *in, struct spans send);
     void (*close)(struct link *);
 };
@@ -30,33 +33,33 @@ struct link { /* the first member of each implementation's struct */
 
 enum reduction { SUM, MAX };
 struct comm_ops {
-    /** A link among the ranks that pass the same colour, ordered by key. Collective over the world. */
+    /** Make a link among the ranks that pass the same colour, ordered by key. Collective over the world. */
     struct link *(*link)(struct comm *, int colour, int key, const char *name);
     void (*barrier)(struct comm *);
     void (*bcast)(struct comm *, char *data, int64_t bytes, int root);
-    /** Integers, so that the order does not matter; a sum is modulo 2^64. */
+    /** Reduce integers, whose sum does not depend on the order; it is modulo 2^64. */
     void (*reduce)(struct comm *, int64_t *x, int n, enum reduction);
     int (*node_leader)(struct comm *);      /* the lowest rank on this rank's node */
     void (*abort)(struct comm *, int code); /* does not return */
-    void (*close)(struct comm *);           /* also frees; no barrier */
+    void (*close)(struct comm *);           /* frees too; without a barrier */
 };
 struct comm { /* the first member of each implementation's struct */
     const struct comm_ops *ops;
     struct link *world;
     char about[64];
     int *node_of;       /* [size] */
-    struct spans parts; /* of the gather in progress, [size] */
-    double *gathered;   /* [gathered_n] numbers of all ranks that are being joined; it only grows */
+    struct spans parts; /* [size], of the gather in progress */
+    double *gathered;   /* [gathered_n] for the numbers of all ranks that are being joined; it only grows */
     int64_t gathered_n;
     int node_rank, node_size;
 };
 
 struct comm *comm_self_open(void);
 struct comm *comm_mpi_open(void);
-/** Does MPI_Init of this library fail in a Slurm step that offers no PMI? Others find Slurm by themselves. */
+/** Does MPI_Init of this library fail in a Slurm step without PMIx? Other libraries need no PMIx. */
 bool comm_mpi_needs_pmix(void);
-struct link *link_self(void); /* of one rank: nothing to move */
-/** Did the launcher start as many tasks as MPI sees? E_DECK with the remedy if it sees one of several. */
+struct link *link_self(void); /* a link of one rank, which moves nothing */
+/** E_DECK with the remedy if a launcher started several tasks and MPI sees only one. */
 status comm_check_world(int size) MUST_USE;
 /** "Open MPI 4.1.4" from the many lines of MPI_Get_library_version. */
 void comm_vendor(char out[64], const char *library_version);

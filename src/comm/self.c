@@ -1,4 +1,4 @@
-/* One rank, without MPI: there is nobody to exchange anything with. */
+/* The transport of one rank without MPI, which has nothing to move. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

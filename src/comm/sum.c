@@ -1,13 +1,13 @@
-/* Sums over the ranks of a group, by the device, in an order that rank numbers alone fix: exchange, then a
- * local sum. A few ranks are summed straight. Many are summed in two levels: ranks i*B .. i*B + B - 1 are
- * block i; first the ranks of each block are added, then the blocks. So a rank sends B - 1 + A - 1 messages
- * for A blocks instead of A*B - 1, and they are longer. Blocks follow numbers, never hosts, so that placement
- * changes no bit. Long parts go in rounds, so that scratch stays small. */
+/* Sums over the ranks of a group by the device, in an order that only rank numbers fix: exchange, then a
+ * local sum. A few ranks are summed directly. Many are summed in two levels: ranks i*B .. i*B + B - 1 are
+ * block i; first the ranks of each block are added, then the blocks. With A blocks a rank sends B - 1 + A - 1
+ * long messages instead of A*B - 1 short ones. Blocks follow rank numbers and not hosts, so that the
+ * placement of ranks changes no bit. Long parts go in rounds, so that scratch stays small. */
 #include <string.h>
 #include "base/mem.h"
 #include "comm/inside.h"
 
-/* Bytes of all members together in a round, without and with blocks; of one member. */
+/* Bytes of a round: of all members together, without and with blocks; the least of one member. */
 enum { ROUND = 1 << 22, BLOCK_ROUND = 1 << 25, ROUND_LEAST = 1 << 14 };
 
 static int64_t clip(int64_t n, int64_t most)
@@ -28,20 +28,21 @@ static view flat(void *data, dtype type, int64_t bytes)
     return view_of(data, type, 1, 1, bytes / dtype_size(type));
 }
 
-/** out = the sum of `ranks` rows of `bytes` bytes, one after the other in `parts`; row `own` is at `mine`. */
+/** out = the sum of `ranks` rows of `bytes` bytes that lie `pitch` bytes apart in `parts`; row `own` is at
+ * `mine`. */
 static void sum_rows(struct group *g, dtype type, int ranks, int64_t bytes, int64_t pitch, void *out,
                      void *parts, int own, void *mine)
 {
-    view rows = view_of(parts, type, 1, ranks, bytes / dtype_size(type));
+    view rows = view_of(parts, type, 1, ranks, bytes / dtype_size(type)); /* [ranks, n] */
 
     rows.ld = pitch / dtype_size(type);
     dev_sum_parts(g->dev, flat(out, type, bytes), rows, own, flat(mine, type, bytes));
 }
 
-/* ---- straight ---- */
+/* ---- directly ---- */
 
-/** Bytes [lo, lo+length) of every part, as far as it goes: what this rank sends of each, and what it
- *  receives of its own from each. */
+/** Cut bytes [lo, lo+length) of every part, or less at its end: this rank sends those of each member's part,
+ * and receives those of its own part from each member. */
 static void cut_round(struct group *g, int64_t lo, int64_t length)
 {
     for (int r = 0; r < g->size; r++) {
@@ -67,7 +68,8 @@ static int64_t straight_scratch(const struct group *g)
     return mem_mul(g->size, round_bytes(g, ROUND, longest_part(g)));
 }
 
-static void sum_straight(struct group *g, view out, view in) /* g->parts cuts in */
+/** out = the sum over ranks of this rank's part of in, which g->parts cuts. */
+static void sum_straight(struct group *g, view out, view in)
 {
     int64_t longest = longest_part(g), length = round_bytes(g, ROUND, longest);
 
@@ -82,7 +84,8 @@ static void sum_straight(struct group *g, view out, view in) /* g->parts cuts in
 
 /* ---- in two levels ---- */
 
-/** Messages of `bytes` bytes with the members first, first + step, ...: the k-th is at k*bytes. */
+/** Set send and recv to messages of `bytes` bytes with the members first, first + step, ...: the k-th at
+ * k*bytes. */
 static void cut_members(struct group *g, int first, int step, int members, int64_t bytes)
 {
     memset(g->send.n, 0, (size_t)g->size * sizeof *g->send.n);
@@ -95,7 +98,8 @@ static void cut_members(struct group *g, int first, int step, int members, int64
     }
 }
 
-/** send [B, A, n]: bytes [lo, lo+n) of the parts, ordered by their owner's place in its block. */
+/** send [B, A, n] = bytes [lo, lo+n) of all parts, ordered by their owner's index in its block, then by
+ * block. */
 static void pack(struct group *g, char *send, view in, int64_t part, int64_t lo, int64_t n)
 {
     int64_t size = dtype_size(in.type), blocks = g->size / g->block;
@@ -107,14 +111,13 @@ static void pack(struct group *g, char *send, view in, int64_t part, int64_t lo,
     }
 }
 
-/** Bytes of scratch that sums of parts of `part` bytes take: two sets of messages, and what a block adds up
- * to. */
+/** Bytes of scratch for sums of parts of `part` bytes: two sets of messages, and the sum of a block. */
 static int64_t blocks_scratch(const struct group *g, int64_t part)
 {
     return mem_mul(2 * g->size + g->size / g->block, round_bytes(g, BLOCK_ROUND, part));
 }
 
-/** Equal parts of `part` bytes. */
+/** out = the sum over ranks of this rank's part of in, in two levels. All parts have `part` bytes. */
 static void sum_blocks(struct group *g, view out, view in, int64_t part, char *scratch)
 {
     int a = g->size / g->block, b = g->block, i = g->rank / b, j = g->rank % b;
@@ -136,7 +139,8 @@ static void sum_blocks(struct group *g, view out, view in, int64_t part, char *s
 
 /* ---- what callers see ---- */
 
-static void reduce_scatter(struct group *g, view out, view in, bool even) /* g->parts cuts in */
+/** g->parts cuts in; even: into equal parts. */
+static void reduce_scatter(struct group *g, view out, view in, bool even)
 {
     int64_t mine = g->parts.n[g->rank];
     bool blocks = even && g->block > 1;
@@ -181,7 +185,7 @@ void group_reduce_scatter_v(struct group *g, enum stream s, view out, view in, c
     group_submit(g, s, scatter_rows, out, in, NULL, rows);
 }
 
-/** Small: everybody gathers everything, and sums. */
+/** For small x: every rank gathers the x of all, and sums. */
 static void all_reduce_small(struct group *g, view x)
 {
     int64_t n = group_bytes_of(g, x);
@@ -198,11 +202,11 @@ static void all_reduce_small(struct group *g, view x)
     group_stop_clock(g);
 }
 
-/** Each rank sums a part, and all gather the parts. The order of sums is the same. */
+/** Each rank sums one part, then all gather the parts. The sums have the same order. */
 static void all_reduce_straight(struct group *g, view x)
 {
     int64_t total = view_size(x), size = dtype_size(x.type);
-    view all = view_reshape(x, 1, 1, total), mine;
+    view all = view_reshape(x, 1, 1, total), mine; /* [total], [its part] */
 
     for (int r = 0; r < g->size; r++) {
         struct range part = block(total, g->size, r);
@@ -216,7 +220,7 @@ static void all_reduce_straight(struct group *g, view x)
     group_gather(g, all, mine);
 }
 
-/** The same in two levels, on a copy that zeros fill up to equal parts. */
+/** The same in two levels, on a copy that is filled up with zeros to equal parts. */
 static void all_reduce_blocks(struct group *g, view x)
 {
     int64_t total = view_size(x), size = dtype_size(x.type), part = (total + g->size - 1) / g->size * size;
@@ -225,11 +229,12 @@ static void all_reduce_blocks(struct group *g, view x)
     group_scratch(g, copy + blocks_scratch(g, part));
     if (dev_is_dry(g->dev))
         return;
-    view all = flat(g->scratch, x.type, part * g->size),
-         mine = flat(g->scratch + g->rank * part, x.type, part);
-    view values = view_cols(all, 0, total), same = view_reshape(x, 1, 1, total);
+    view all = flat(g->scratch, x.type, part * g->size);                         /* [ranks parts] */
+    view mine = flat(g->scratch + g->rank * part, x.type, part);                 /* [a part] */
+    view values = view_cols(all, 0, total), same = view_reshape(x, 1, 1, total); /* [total] */
     dev_copy(g->dev, values, same);
-    dev_fill(g->dev, flat(g->scratch + total * size, F32, part * g->size - total * size), 0); /* zero bits */
+    view rest = flat(g->scratch + total * size, F32, part * g->size - total * size);
+    dev_fill(g->dev, rest, 0); /* zero has the same bits in all types */
     group_start_clock(g);
     sum_blocks(g, mine, all, part, g->scratch + copy);
     group_stop_clock(g);

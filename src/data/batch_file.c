@@ -11,7 +11,7 @@ enum { NOT_COUNTED = -100 }; /* as in PyTorch */
 
 static const struct pair {
     const char *tokens, *targets;
-    int rank, longer; /* a row of tokens has `longer` more than S */
+    int rank, longer; /* dimensions; a row of tokens has S + longer of them */
 } pairs[] = {
     {"train.tokens", "train.targets", 3, 1},
     {"tokens", "targets", 2, 0},

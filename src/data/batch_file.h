@@ -1,32 +1,32 @@
-/* Ready batches from a safetensors file (definitions D11), for references and comparisons: rows in
- * file order. Two pairs of tensors are known:
- *   train.tokens [steps, batch, S+1] (input = all but the last), train.targets [steps, batch, S];
- *   tokens [B, S], targets [B, S], which is one step.
- * Targets of -100 are not counted. Not collective. */
+/* Ready batches from a safetensors file (definitions D11), for references and comparisons, in file order. The
+ * file has one of two pairs of tensors, or both: train.tokens [steps, batch, S+1], of which the last in each
+ * row is no input, and train.targets [steps, batch, S]; tokens [B, S] and targets [B, S], which are one step.
+ * A target of -100 is not counted. Not collective. */
 #ifndef DATA_BATCH_FILE_H
 #define DATA_BATCH_FILE_H
 #include "format/safetensors.h"
 
 struct batch_file {
     struct st_file file;
-    int tokens, targets;   /* tensors */
+    int tokens, targets;   /* indices of the two tensors */
     int64_t steps, batch;  /* samples = steps * batch */
     int64_t sequence, row; /* S; tokens in a row of `tokens`: S or S + 1 */
-    int64_t *line;         /* [row] one row as it is read */
+    int64_t *line;         /* [row] for one row of the file */
 };
 
-/** The pair of tensors whose S is `sequence` (train's, if both are). E_DATA. */
+/** Open the pair of tensors whose S is `sequence`; if both have it, train's. E_DATA. */
 status batch_file_open(struct batch_file *, const char *path, int64_t sequence) MUST_USE;
 void batch_file_close(struct batch_file *);
-/** Sample's ids and targets [S]; -1 = not counted. E_DATA: beyond the end, ids outside [0, vocab). */
+/** The ids and targets [S] of a sample; target -1 is not counted. E_DATA: it lies beyond the end, or an id
+ * outside [0, vocab). */
 status batch_file_sample(struct batch_file *, int64_t sample, int64_t vocab, int32_t *ids,
                          int32_t *targets) MUST_USE;
-/** Are the ids and targets of one part of `parts` of the samples what batch_file_sample takes? In an order
- * that spreads them, until all are seen or `seconds` have passed (at least one); *looked += tokens seen.
- * E_DATA; also if a part that is the whole counts no target at all. */
+/** Would batch_file_sample take the samples of one part of `parts`? Looks at them in an order that spreads
+ * over the file, until all are seen or `seconds` have passed, but at least at one. *looked += tokens seen.
+ * E_DATA; also if the only part counts no target at all. */
 status batch_file_check(struct batch_file *, int64_t vocab, int part, int parts, double seconds,
                         int64_t *looked) MUST_USE;
-/** Counted targets of samples [first, first+n). */
+/** The number of counted targets in samples [first, first+n). */
 status batch_file_counted(struct batch_file *, int64_t first, int64_t n, int64_t *counted) MUST_USE;
 
 #endif

@@ -23,7 +23,8 @@ void blend_close(struct blend *b)
     *b = (struct blend){0};
 }
 
-static int choose(const struct blend *b, int64_t i) /* the set that lags most behind its share */
+/* The set that lags most behind its share. */
+static int choose(const struct blend *b, int64_t i)
 {
     double share = (double)(i > 0 ? i : 1), most = 0;
     int chosen = -1;

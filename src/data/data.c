@@ -14,9 +14,9 @@
 #include "data/blend.h"
 #include "format/tokens.h"
 
-struct set { /* a run of a token file, cut into windows of S+1 tokens that overlap by one */
+struct set { /* a range of a token file, cut into windows of S+1 tokens that overlap by one */
     const struct tokens *tokens;
-    char *name;      /* last part of the path, or all of it where two sets would have one name */
+    char *name;      /* the last part of the path, or the whole path if two sets would have the same name */
     int64_t from, n; /* tokens */
     int64_t windows;
 };
@@ -32,10 +32,10 @@ struct data {
     bool from_file; /* train from batches, not from sets */
     struct batch_file batches;
     int files;
-    struct tokens *file; /* owned; sets point here */
+    struct tokens *file; /* owned; sets point into it */
     struct sets train, valid;
     struct blend blend;
-    int32_t *line; /* [S+1] one window as it is read */
+    int32_t *line; /* [S+1] for one window */
 };
 
 /* ---- opening ---- */
@@ -82,7 +82,7 @@ static status open_all(struct data *d, struct sets *sets, const struct data_item
     return OK;
 }
 
-/** One file: the first part trains, the rest validates. */
+/** data.split: the first part of the one file trains, the rest validates. */
 static status open_split(struct data *d, const struct data_section *s)
 {
     const struct tokens *tokens;
@@ -240,7 +240,7 @@ int64_t data_valid_windows(const struct data *d, int set, int64_t tokens)
     int64_t there = file ? d->batches.steps * d->batches.batch : set_of(d, set)->windows;
     int64_t wanted = tokens / d->sequence;
 
-    wanted = wanted > 0 ? wanted : 1; /* a loss of no window is no number */
+    wanted = wanted > 0 ? wanted : 1; /* a loss needs at least one window */
     return wanted < there ? wanted : there;
 }
 
@@ -317,7 +317,7 @@ void data_locate(struct data *d, int64_t sample, int *set, int64_t *window)
         bug("data: nothing to train on was opened");
     *set = blend_locate(&d->blend, sample, &nth);
     windows = d->train.set[*set].windows;
-    key = rng_mix(d->seed ^ rng_name("data order")); /* then the set, then the epoch */
+    key = rng_mix(d->seed ^ rng_name("data order")); /* the set and the epoch are mixed in below */
     key = rng_mix(key + (uint64_t)*set);
     key = rng_mix(key + (uint64_t)(nth / windows));
     *window = rng_permute(key, windows, nth % windows);

@@ -1,4 +1,5 @@
-/* Checks across keys that need no file. Each says where, what, and which numbers would do. */
+/* Checks across keys that need no file. Each message says where the mistake is, what it is, and what would
+ * fit. */
 #include "deck/inside.h"
 
 #include "base/log.h"
@@ -14,8 +15,8 @@ struct check {
     struct errors errors;
 };
 
-/* Where a mistake in `key` and `other` (may be NULL) stands: at the first that was given, else in
- * the deck as a whole. */
+/* The position of a mistake in `key` and `other` (may be NULL): that of the first of them that was given,
+ * else the deck as a whole. */
 static const char *where(const struct deck *d, const char *key, const char *other)
 {
     const char *at = deck_origin(d, key);
@@ -42,7 +43,7 @@ static int64_t integer(const struct deck *d, const char *key)
     return *(const int64_t *)value_slot(d, key_find(key));
 }
 
-/* "1, 2, 4, 8, 16 do": the first divisors of n. */
+/* The first divisors of n in words: "1, 2, 4, 8, 16 do". */
 static char *divisors(char out[120], int64_t n)
 {
     int length = 0, shown = 0;
@@ -120,7 +121,7 @@ static void check_shape(struct check *c)
     }
     const char *from = c->d->start.from;
     bool from_path = from && strcmp(from, "random") != 0;
-    if (!m->like && *missing && !from_path) /* a directory has a shape of its own */
+    if (!m->like && *missing && !from_path) /* else the directory or checkpoint gives the shape */
         complain(c, "model.like", NULL, "give it, or the shape spelled out (missing in model: %s)", missing);
     else if (!m->like && !from)
         complain(c, "start.from", NULL,
@@ -239,7 +240,7 @@ static void check_data(struct check *c)
     check_split(c);
 }
 
-/* Definitions, "Trap": the router's true gradient is 0 at the start, and Adam amplifies rounding. */
+/* At the start the router's true gradient is 0, and Adam amplifies what rounding makes of it. */
 static void warn_router(const struct deck *d)
 {
     const struct moe_section *m = &d->model.moe;

@@ -1,5 +1,5 @@
-/* The words that a deck chooses between, as enums, and their one table each: it serves the parser, the help
- * and what is written back. Pure: every room below may include this. */
+/* The words that a deck chooses between, as enums, each with one table for the parser, the help and the
+ * resolved deck. Pure; every room below may include this. */
 #ifndef DECK_CHOICES_H
 #define DECK_CHOICES_H
 #include <stdbool.h>
@@ -23,22 +23,22 @@ struct choice {
     const char *name;
     int value;
 };
-/* Each ends with a name of NULL. `precisions` gives a dtype. */
+/* Each table ends with the name NULL. The values of `precisions` are those of dtype. */
 extern const struct choice router_orders[], capacity_rules[], capacity_policies[], aux_domains[],
     grow_methods[], grow_depths[], grow_scopes[], router_inits[], weight_scales[], schedules[],
     device_types[], dev_checks[], precisions[];
 
-/** The value of a name; -1 if it is NULL or none of them. */
+/** The value of a name; -1 if the name is NULL or not in the table. */
 int choice_find(const struct choice *, const char *name);
 const char *choice_name(const struct choice *, int value);
 
-/* A word, or a positive number of at most six decimal places, which is kept exactly. */
+/* A word, or a positive number of at most six decimal places that is kept exactly. */
 struct decimal {
-    int word; /* -1: it is the number */
+    int word; /* -1 if it is a number */
     int64_t millionths;
-    int places; /* as they were written */
+    int places; /* decimal places as written */
 };
-/** False if `text` is neither one of the words nor such a number. */
+/** Read a text; false if it is neither one of the words nor such a number. */
 bool decimal_read(struct decimal *, const struct choice *words, const char *text);
 
 #endif

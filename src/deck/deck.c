@@ -1,4 +1,4 @@
-/* A deck begins with its defaults, knows where each value came from, and ends. */
+/* Making and freeing a deck, and where its values came from. */
 #include "deck/inside.h"
 
 #include "base/mem.h"

@@ -1,6 +1,6 @@
-/* The deck: a YAML file as typed sections. One table of keys (deck/keys.c) drives parsing, checks,
- * `coppice deck keys`, input/README.md and the resolved deck. Below train/ functions take sections,
- * never the deck. Local; the caller agrees. Texts are owned by the deck. */
+/* The deck: a YAML file as typed sections. One table of keys (deck/keys.c) drives parsing, checks, `coppice
+ * deck keys`, input/README.md and the resolved deck. The rooms below start/ take sections, never the deck.
+ * Local; the caller agrees. The deck owns its texts. */
 #ifndef DECK_DECK_H
 #define DECK_DECK_H
 #include "base/status.h"
@@ -12,7 +12,7 @@
 struct data_item {
     char *path; /* a .bin/.idx prefix, absolute */
     double weight;
-    char *where; /* "FILE:LINE:COLUMN" of the path; NULL = unknown */
+    char *where; /* "FILE:LINE:COLUMN" of the path; NULL if unknown */
 };
 struct data_items {
     int n;
@@ -20,7 +20,7 @@ struct data_items {
 };
 struct paths {
     int n;
-    char **path; /* absolute; of K_NAMES: as they were written */
+    char **path; /* absolute paths; for K_NAMES, names as written */
 };
 struct reals {
     int n;
@@ -39,12 +39,12 @@ struct run_section {
     bool profile;
     double time_limit; /* s; 0 = auto */
 };
-struct moe_section {        /* unset: -1, NULL; the keys without the remark have defaults */
+struct moe_section {        /* unset is -1 or NULL; keys without a remark have defaults */
     int64_t experts, top_k; /* unset: as `like` says */
     int64_t granularity;
     int router;              /* -1 unset, enum router_order */
     int renormalise;         /* -1 unset, 0, 1 */
-    char *layers;            /* unset | all | every N | "0,2,5" (ascending; a list is kept as text) */
+    char *layers;            /* NULL, "all", "every N", or a list as text: "0,2,5", ascending */
     struct decimal capacity; /* dropless is the only word */
     enum capacity_rule capacity_rule;
     enum capacity_policy capacity_policy;
@@ -53,18 +53,18 @@ struct moe_section {        /* unset: -1, NULL; the keys without the remark have
     double jitter, bias_update_rate;
     int64_t shared;
     bool shared_gate;
-    double imbalance; /* planned rows at an expert's rank over the balanced number */
+    double imbalance; /* planned rows at an expert's rank, as a multiple of the balanced number */
 };
-struct model_section { /* unset: -1, NULL; spelled-out keys override `like` */
+struct model_section { /* unset is -1 or NULL; keys that are given override `like` */
     char *like;        /* absolute path of a Hugging Face directory */
     int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, max_positions;
     double norm_eps, rope_theta;
     int tied, qkv_bias;  /* -1 unset */
-    struct paths ignore; /* keys of config.json */
+    struct paths ignore; /* keys of config.json to ignore */
     struct moe_section moe;
 };
 struct start_section {
-    char *from; /* NULL = model.like; "random"; a directory or checkpoint (absolute) */
+    char *from; /* NULL: model.like; "random"; or the absolute path of a directory or checkpoint */
     struct {
         enum grow_method method;
         enum grow_depth depth; /* may be DEPTH_UNSET */
@@ -90,8 +90,8 @@ struct device_section {
 struct data_section {
     int64_t sequence;
     struct data_items train, valid;
-    char *batches;      /* FILE.safetensors instead of train */
-    struct reals split; /* e.g. 0.9, 0.1 */
+    char *batches;      /* a safetensors file to use instead of train */
+    struct reals split; /* such as 0.9, 0.1 */
 };
 struct batch_section {
     int64_t sequences, micro;
@@ -129,9 +129,9 @@ struct deck {
     struct checkpoint_section checkpoint;
     struct eval_section eval;
     struct log_section log;
-    char *name;    /* last deck's file name without suffix: the default run.dir is runs/<name> */
-    char *file;    /* last deck as it was named, for messages about what is missing */
-    char **origin; /* [deck_keys()] where each value came from: NULL = default; see deck_origin */
+    char *name;    /* the last deck's file name without suffix; the default run.dir is runs/<name> */
+    char *file;    /* the last deck's path as given, for messages about what is missing */
+    char **origin; /* [deck_keys()] where each value came from; NULL: it is the default */
 };
 
 struct key {
@@ -140,7 +140,7 @@ struct key {
         K_INT,
         K_REAL,
         K_BOOL,
-        K_MAYBE, /* a bool that may be unset, kept as an int -1, 0, 1 */
+        K_MAYBE, /* a truth value that may be unset: -1, 0, 1 */
         K_CHOICE,
         K_PATH,
         K_REALS,
@@ -150,57 +150,59 @@ struct key {
         K_EVERY,
         K_LAYERS,
         K_DURATION,
-        K_DECIMAL /* a word, or a positive decimal that is kept exactly */
+        K_DECIMAL /* a word, or a positive decimal number that is kept exactly */
     } type;
     size_t offset;
-    double min, max; /* inclusive, of numbers */
-    const char *unit, *fallback /* as YAML text; NULL = unset */, *help;
-    const struct choice *words; /* that may stand for it; of a path, duration, decimal: besides others */
+    double min, max;      /* of a number, inclusive */
+    const char *unit;     /* NULL: none */
+    const char *fallback; /* the default as YAML text; NULL: unset */
+    const char *help;
+    const struct choice *words; /* of a choice; or words that a path, duration or decimal may be, too */
     bool may_change_on_restart;
 };
 const struct key *deck_keys(int *n);
 
-/** All defaults, nothing read. Every deck begins with this; the calls below add to it. */
+/** Set all defaults. Every deck begins with this; the calls below add to it. */
 void deck_init(struct deck *);
 void deck_free(struct deck *);
-/** Read YAML decks left to right (base, then variants), then --set a.b=c texts, on top of what the
- *  deck holds. Sections merge key by key, lists replace. All errors of all decks in one record, one
- *  line each "FILE:LINE:COLUMN: message"; E_DECK. Decks hold at most 1 MiB, 16 levels and 64 KiB a
- *  value; anchors, aliases, tags, second documents and double keys are refused. */
+/** Read YAML decks from left to right (base, then variants), then --set a.b=c texts, on top of what the deck
+ * holds. Sections merge key by key, lists replace. E_DECK with all mistakes of all decks, a line each:
+ *  "FILE:LINE:COLUMN: message". A deck has at most 1 MiB, 16 levels, and 64 KiB in a value. Anchors, aliases,
+ * tags, second documents and double keys are refused. */
 status deck_read(struct deck *, int n_files, char *const files[], int n_set, char *const set[]) MUST_USE;
-/** The same from memory (tests, fuzzing, the deck inside a checkpoint). Paths are relative to
- *  `folder`; NULL is the current one. */
+/** The same from memory, for tests, fuzzing and the deck inside a checkpoint. Paths are relative to `folder`;
+ * NULL is the current one. */
 status deck_parse(struct deck *, const char *name, const char *text, int64_t size,
                   const char *folder) MUST_USE;
-/** Checks inside the deck that need no file: micro | sequences, exactly one of steps and tokens,
- *  train or batches, ... E_DECK, all at once, with positions and the numbers that would fit. */
+/** Checks across keys that need no file: micro divides sequences, exactly one of steps and tokens is given,
+ * train or batches, ... E_DECK with all mistakes, with positions and numbers that would fit. */
 status deck_check(const struct deck *) MUST_USE;
 /** Steps that a run takes: run.steps, or as many as reach run.tokens. */
 int64_t deck_steps(const struct deck *);
-/** The resolved deck as YAML: every key, absolute paths, "# origin" behind each value. It can be
- *  read again and gives the same deck. Caller frees. */
+/** The resolved deck as YAML: every key, absolute paths, "# origin" behind each value. Reading it gives the
+ * same deck. Caller frees. */
 char *deck_resolved(const struct deck *);
-/** Differences in keys that may not change on restart; NULL if none, else lines (caller frees). */
+/** Differences in keys that may not change on restart, a line each; NULL if there are none. Caller frees. */
 char *deck_restart_diff(const struct deck *now, const struct deck *then);
 /** What may stand for a key's value, in words. Caller frees. */
 char *deck_domain(const struct key *);
 /** The value of key `i` as YAML text, "~" if unset. Caller frees. */
 char *deck_value(const struct deck *, int i);
-/** "FILE:LINE:COLUMN" of a key's value, for messages of later checks; "--set", or "default" if it
- *  was not given. */
+/** Where a key's value came from, for messages of later checks: "FILE:LINE:COLUMN", "--set", or "default". */
 const char *deck_origin(const struct deck *, const char *path);
 /** Position of the first key named in `message` that the user gave; NULL if there is none. */
 const char *deck_where(const struct deck *, const char *message);
-/** Of libyaml. */
+/** Version of libyaml. */
 const char *deck_parser_version(void);
-/** Put its place in the decks before each line of a failed call's record that has none: that of the first key
- *  that the line names; else, if the code is E_DECK, of `otherwise` (a key, or NULL); else of the key (which
- * is named then) whose path the line names. Returns the code. */
+/** Put a position in the decks before each line of a failed call's record that has none. It is that of the
+ * first key that the line names; else, with E_DECK, that of the key `otherwise` (may be NULL); else that of
+ * the key whose path the line names, and then the key's name is put there too. Returns the code. */
 status deck_place(const struct deck *, status code, const char *otherwise);
-/** Does a mistake in a deck say which key it is about? After one that does not, too much is unknown for
- *  further checks. */
+/** Does a mistake in a deck say which key it is about? After one that does not, further checks make no sense.
+ */
 bool deck_names_key(const char *mistake);
-/** Do a later message and an earlier mistake name the same key, so that one may follow from the other? */
+/** Do a later message and an earlier mistake name the same key? Then the later one may follow from the
+ * earlier. */
 bool deck_follows(const char *message, const char *mistake);
 
 #endif

@@ -1,5 +1,5 @@
-/* The one table of keys. Parser, checks, help, input/README.md and the resolved deck follow it.
- * A new key is a row here and a member in deck.h. */
+/* The table of keys. Parser, checks, help, input/README.md and the resolved deck follow it. A new key is a
+ * row here and a member in deck.h. */
 #include "deck/inside.h"
 
 #include <stdlib.h>
@@ -287,7 +287,7 @@ int key_find(const char *path)
     return -1;
 }
 
-/* Does `path` lie in `section`? "" holds everything. */
+/* Does the key `path` lie in `section`? The section "" holds everything. */
 static bool in_section(const char *path, const char *section)
 {
     size_t n = strlen(section);
@@ -308,14 +308,15 @@ static const char *last_part(const char *path)
     return dot ? dot + 1 : path;
 }
 
-/* A key in the wrong section is one mistake, whatever the sections are called. */
+/* How far apart two keys are. A key in the wrong section counts as one mistake, whatever the sections are
+ * called. */
 static int mistakes(const char *given, const char *key)
 {
     int whole = near_distance(given, key);
     return whole > 1 && strcmp(last_part(given), last_part(key)) == 0 ? 1 : whole;
 }
 
-/* The part of `path` before its n-th dot (n from 0); NULL if it has no such dot. */
+/* The part of `path` before its n-th dot, counted from 0; NULL if it has no such dot. */
 static const char *leading(char out[NEAR_MAX + 1], const char *path, int n)
 {
     const char *end = strchr(path, '.');
@@ -367,7 +368,7 @@ char *key_members(const char *section)
 
 void key_unknown(const char *path, const char *where, struct errors *errors)
 {
-    if (errors->told < errors->n) { /* counted only: a long file of them must not take long */
+    if (errors->told < errors->n) { /* the record is full, so only the number matters */
         errors_add(errors, where, "unknown key");
         return;
     }

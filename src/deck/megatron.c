@@ -1,4 +1,4 @@
-/* What people bring along from Megatron's command line. */
+/* Values in the form of Megatron's command line. */
 #include "deck/inside.h"
 
 #include "base/mem.h"
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Its parts for training, validation and test add up to anything. */
+/* Megatron's parts for training, validation and test may add up to any number. */
 bool megatron_split(char out[120], const double *x, int n)
 {
     if (n < 2 || n > 3 || x[0] <= 0 || x[1] < 0 || (n == 3 ? x[2] < 0 : x[0] <= 1 && x[1] <= 1))
@@ -26,7 +26,8 @@ bool megatron_split(char out[120], const double *x, int n)
     return true;
 }
 
-/* The pairs of "0.3 a 0.7 b" as data sets; *n words, -1 if it is no such text. Caller frees. */
+/* The pairs of "0.3 a 0.7 b" as a list of data sets in YAML. *n: the number of words, -1 if the text has
+ * another form. Caller frees. */
 static char *pairs(const char *text, int *n)
 {
     char *words = mem_text(text), *at = words, *word, *list = NULL;
@@ -51,7 +52,7 @@ bool megatron_blend(const char *name, const char *text, const char *where, struc
 {
     int n;
     char *list = pairs(text, &n);
-    /* One pair may be a file's name that begins with a year: only a weight with a point tells. */
+    /* A single pair may be a file name that begins with a year, so its weight must have a decimal point. */
     bool blend = n >= 2 && n % 2 == 0 && (n > 2 || text[strcspn(text, ". ")] == '.');
     if (blend)
         errors_add(errors, where, "%s: '%.60s' is Megatron's spelling; write [%.400s]", name, text, list);

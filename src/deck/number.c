@@ -1,4 +1,4 @@
-/* Numbers and times of a deck, from text and to text. */
+/* Numbers and times of a deck: from text, and to text. */
 #include "deck/inside.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@ bool number_int(const char *text, int64_t *out)
 {
     const char *digits = text + (*text == '-');
     size_t n = strspn(digits, "0123456789");
-    if (n == 0 || digits[n] || (digits[0] == '0' && n > 1)) /* no octal guessing */
+    if (n == 0 || digits[n] || (digits[0] == '0' && n > 1)) /* 010 might be meant as an octal number */
         return false;
     errno = 0;
     *out = strtoll(text, NULL, 10);
@@ -28,7 +28,7 @@ bool number_real(const char *text, double *out)
 {
     char *end;
     if (strspn(text, "0123456789+-.eE") != strlen(text) || *text == '+' || *text == '\0')
-        return false; /* no hexadecimal, inf, nan or blanks */
+        return false; /* strtod would also read hexadecimal numbers, inf, nan and blanks */
     errno = 0;
     double x = strtod(text, &end);
     if (*end || errno || !isfinite(x))

@@ -1,6 +1,6 @@
-/* YAML events to values. The loader of libyaml is not used: it merges nothing, keeps duplicate keys
- * and follows aliases. Here every node is read once, checked against the table of keys, and every
- * mistake is told with its position; reading goes on behind it unless the YAML itself is broken. */
+/* YAML events to values. libyaml's loader is not used, because it merges nothing, keeps duplicate keys and
+ * follows aliases. Here every node is read once and checked against the table of keys. Every mistake is
+ * reported with its position, and reading goes on behind it, unless the YAML itself is broken. */
 #include "deck/inside.h"
 
 #include "base/mem.h"
@@ -22,8 +22,8 @@ struct reader {
     size_t size;
     char *where; /* FILE:LINE:COLUMN of the current event */
     int depth;
-    bool broken;    /* no further event can be had */
-    bool refused;   /* the current node was refused, with an error */
+    bool broken;    /* the text is not YAML from here on */
+    bool refused;   /* the current node was refused with an error */
     bool *seen;     /* [keys] given in this deck */
     char **section; /* section paths given in this deck */
     int sections;
@@ -38,7 +38,7 @@ static void set_where(struct reader *r, yaml_mark_t mark)
         r->where = mem_format("%s:%zu:%zu", r->file, mark.line + 1, mark.column + 1);
 }
 
-/* libyaml reads ahead: for bytes that are no text it knows the offset only. */
+/* The line and column of an offset: for bytes that are not text libyaml knows only the offset. */
 static yaml_mark_t mark_of(const char *text, size_t offset)
 {
     yaml_mark_t mark = {.index = offset};
@@ -49,7 +49,7 @@ static yaml_mark_t mark_of(const char *text, size_t offset)
     return mark;
 }
 
-/* What a person probably did, where libyaml's words do not say it. */
+/* The probable cause, where libyaml's message does not say it. */
 static const char *hint(const struct reader *r, yaml_mark_t mark)
 {
     const char *line = r->text, *end = r->text + r->size;
@@ -82,7 +82,7 @@ static void syntax_error(struct reader *r)
                    hint(r, mark));
 }
 
-/* What a deck may not hold although YAML allows it; NULL if the event is fine. */
+/* Why a deck may not hold this event, although YAML allows it; NULL if it may. */
 static const char *refusal(const yaml_event_t *e)
 {
     const yaml_char_t *anchor = NULL, *tag = NULL;
@@ -107,7 +107,7 @@ static const char *refusal(const yaml_event_t *e)
     return tag ? "tags (!name) are refused in a deck" : NULL;
 }
 
-/* Step to the next event; a broken reader stays at YAML_NO_EVENT. */
+/* Step to the next event. If the YAML is broken, the event stays YAML_NO_EVENT. */
 static void next(struct reader *r)
 {
     yaml_event_delete(&r->event);
@@ -157,7 +157,7 @@ static const char *kind_name(const struct reader *r)
                                               : "a value";
 }
 
-/* The current scalar event as a value; its texts live until the next event. */
+/* The current scalar event as a value. Its texts stay until the next event. */
 static struct scalar scalar_here(const struct reader *r)
 {
     return (struct scalar){.text = (const char *)r->event.data.scalar.value,
@@ -168,7 +168,7 @@ static struct scalar scalar_here(const struct reader *r)
 
 /* ---- one key's value ---- */
 
-/* A list of numbers to "[a, b]", the form in which value_set takes it; NULL with an error added. */
+/* A list of numbers as the text "[a, b]" that value_set reads; NULL with an error added. */
 static char *join_list(struct reader *r, const char *name)
 {
     double x;
@@ -208,7 +208,7 @@ static void read_number_list(struct reader *r, int key, const char *name)
     free(where);
 }
 
-/* The members of {path: P, weight: W}; the current event is the mapping's start. */
+/* Read the members of {path: P, weight: W}. The current event is the mapping's start. */
 static bool read_item_members(struct reader *r, struct data_item *item, const char *name)
 {
     bool good = true, weight = false;
@@ -268,13 +268,13 @@ static bool read_item(struct reader *r, struct data_items *items, const char *ke
     return good;
 }
 
-/* A list of data sets, or one of them alone. */
+/* Read a list of data sets, or a single one. */
 static void read_items(struct reader *r, int key, const char *name)
 {
     struct data_items items = {0};
     char *where = mem_text(r->where);
     bool good = true;
-    char *words = mem_text(""); /* of a list of texts */
+    char *words = mem_text(""); /* the texts so far, which may be Megatron's --data-path */
     if (is(r, YAML_SEQUENCE_START_EVENT))
         for (next(r); !r->broken && !is(r, YAML_SEQUENCE_END_EVENT); next(r)) {
             mem_append(&words, "%s%s", *words ? " " : "",
@@ -293,7 +293,7 @@ static void read_items(struct reader *r, int key, const char *name)
     free(where);
 }
 
-/* The list's next path or name into `paths`; false with an error added. */
+/* Append the list's next path or name to `paths`; false with an error added. */
 static bool read_path(struct reader *r, struct paths *paths, const struct key *key)
 {
     char *name = mem_format("%s.%d", key->path, paths->n), *path = NULL;
@@ -327,7 +327,7 @@ static void read_paths(struct reader *r, int key, const struct key *about)
     free(where);
 }
 
-/* The current event begins the value of `key`; afterwards it is the value's last one. */
+/* Read the value of `key`. The current event is its first one, and afterwards its last one. */
 static void read_key(struct reader *r, int key)
 {
     int n;
@@ -354,7 +354,8 @@ static void read_key(struct reader *r, int key)
 
 /* ---- sections ---- */
 
-/* Was `path` (key >= 0: that key) given before in this deck? Remembers it. */
+/* Was `path` given before in this deck? Remembers it. key: its number if it is a key, -1 if it is a section.
+ */
 static bool given_twice(struct reader *r, const char *path, int key)
 {
     if (key >= 0) {
@@ -372,7 +373,8 @@ static bool given_twice(struct reader *r, const char *path, int key)
 
 static void read_section(struct reader *r, const char *section);
 
-/* The current event begins the value of `path`, whose key stands at `where`. */
+/* Read what stands behind the name `path` at `where`: a value or a section. The current event is its first
+ * one. */
 static void read_entry(struct reader *r, const char *path, const char *where)
 {
     bool text = is(r, YAML_SCALAR_EVENT), section = key_is_section(path);
@@ -396,7 +398,7 @@ static void read_entry(struct reader *r, const char *path, const char *where)
         read_key(r, key_find("start.from"));
     } else if (is(r, YAML_MAPPING_START_EVENT)) {
         read_section(r, path);
-    } else if (!empty) { /* a section whose keys are all commented out is fine */
+    } else if (!empty) { /* a section may be empty, for instance if its keys are commented out */
         char *members = key_members(path);
         errors_add(r->errors, r->where, "%s: expected a mapping, not %s; it holds %s", path, kind_name(r),
                    members);
@@ -405,7 +407,7 @@ static void read_entry(struct reader *r, const char *path, const char *where)
     }
 }
 
-/* A mapping of keys; the current event is its start, afterwards its end. */
+/* Read a mapping of keys. The current event is its start, and afterwards its end. */
 static void read_section(struct reader *r, const char *section)
 {
     for (next(r); !r->broken && !is(r, YAML_MAPPING_END_EVENT); next(r)) {
@@ -428,7 +430,7 @@ static void read_section(struct reader *r, const char *section)
     }
 }
 
-/* ---- a text ---- */
+/* ---- a whole deck ---- */
 
 static bool reader_open(struct reader *r, const char *text, int64_t size)
 {

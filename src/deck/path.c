@@ -1,4 +1,4 @@
-/* Path values: environment variables, and relative to whom. */
+/* Path values: environment variables, and the folder that a relative path begins in. */
 #include "deck/inside.h"
 
 #include "base/mem.h"
@@ -15,8 +15,8 @@ static void append(char **text, const char *more, size_t n)
     mem_append(text, "%.*s", (int)n, more);
 }
 
-/* What stands for `inside` of ${...}: the variable's value, or the text behind :-. NULL and *why if
- * there is neither. */
+/* The value of ${inside}: that of the variable, or the text behind ":-". NULL with *why if there is neither.
+ */
 static char *lookup(const char *inside, size_t n, char **why)
 {
     char *name = mem_format("%.*s", (int)n, inside), *value = NULL;
@@ -43,7 +43,7 @@ static char *lookup(const char *inside, size_t n, char **why)
     return value;
 }
 
-/* Replace every ${...}; $${ stands for a literal ${. NULL and *why on a mistake. */
+/* Replace every ${...}; $${ means a literal ${. NULL with *why on a mistake. */
 static char *expand(const char *text, char **why)
 {
     char *out = mem_text("");
@@ -74,7 +74,7 @@ static char *expand(const char *text, char **why)
     return out;
 }
 
-/* Drop "./" and doubled slashes; ".." stays, since folders may be symbolic links. */
+/* Remove "./" and doubled slashes. ".." stays, because folders may be symbolic links. */
 static void tidy(char *path)
 {
     char *to = path;

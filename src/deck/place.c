@@ -1,4 +1,5 @@
-/* Where in the decks the mistake of a later check stands, and what follows from a mistake that was told. */
+/* The position in the decks of a mistake that a later check found, and which mistakes follow from earlier
+ * ones. */
 #include "deck/inside.h"
 
 #include <ctype.h>
@@ -13,7 +14,7 @@ static bool word_goes_on(char c)
     return isalnum((unsigned char)c) || c == '_';
 }
 
-/* `path` as a whole key in a text, NULL if it is not there. A key below it counts with `below`. */
+/* Where a text names the key `path`; NULL if it does not. With `below`, a key below it counts too. */
 static const char *named(const char *text, const char *path, bool below)
 {
     size_t n = strlen(path);
@@ -41,7 +42,7 @@ const char *deck_where(const struct deck *d, const char *message)
     return where;
 }
 
-/* How long a path is if the message names it or a file of that name with something behind it; else 0. */
+/* The length of the path if the message names it, or a file whose name begins with it; else 0. */
 static size_t names_path(const char *message, const char *path)
 {
     size_t n = path ? strlen(path) : 0;
@@ -49,7 +50,7 @@ static size_t names_path(const char *message, const char *path)
     return at && !word_goes_on(at[n]) ? n : 0;
 }
 
-/* The same for all paths that key i holds: the longest; *which of them it is. */
+/* The same for all paths of key i: the longest that is named. *which: its number. */
 static size_t names_value(const struct deck *d, const struct key *key, int i, const char *message, int *which)
 {
     const char *path;
@@ -64,7 +65,8 @@ static size_t names_value(const struct deck *d, const struct key *key, int i, co
     return best;
 }
 
-/* The given key whose path the message names, and which of its paths; -1 if there is none. */
+/* The key that was given and whose path the message names; -1 if there is none. *which: the number of the
+ * path. */
 static int key_of_path(const struct deck *d, const char *message, int *which)
 {
     int n, found = -1, k = 0;
@@ -81,16 +83,16 @@ static int key_of_path(const struct deck *d, const char *message, int *which)
     return found;
 }
 
-/* ---- putting a place in front ---- */
+/* ---- positions in front of messages ---- */
 
-/* Does the message begin with this place? NULL is none. */
+/* Does the message begin with this position? NULL is none. */
 static bool begins_with(const char *message, const char *where)
 {
     size_t length = where ? strlen(where) : 0;
     return length && !strncmp(message, where, length) && message[length] == ':';
 }
 
-/* ... with the place of a value, or of a data set among others? */
+/* Does it begin with the position of some value or data set? */
 static bool is_placed(const struct deck *d, const char *message)
 {
     int n;
@@ -105,7 +107,7 @@ static bool is_placed(const struct deck *d, const char *message)
     return placed;
 }
 
-/* The message behind the place and the name of key i, or of its k-th data set. Caller frees. */
+/* The message with position and name of key i, or of its k-th data set, in front. Caller frees. */
 static char *behind_key(const struct deck *d, int i, int k, const char *message)
 {
     int n;
@@ -116,7 +118,7 @@ static char *behind_key(const struct deck *d, int i, int k, const char *message)
     return mem_format("%s: %s.%d.path: %s", items->item[k].where, key->path, k, message);
 }
 
-/* Caller frees. */
+/* The message with a position in front, as deck_place says. Caller frees. */
 static char *placed(const struct deck *d, const char *message, const char *otherwise)
 {
     int which = 0;
@@ -152,7 +154,7 @@ status deck_place(const struct deck *d, status code, const char *otherwise)
 
 /* ---- mistakes that follow from others ---- */
 
-/* Does the message begin, behind its place, with a section that holds this key? */
+/* Does the message name, behind its position, a section that holds this key? */
 static bool about_section(const char *message, const char *path)
 {
     bool about = false;

@@ -1,4 +1,4 @@
-/* Decks from files and memory, --set texts, and what follows from the deck's name. */
+/* Decks from files and from memory, --set texts, and the default run folder. */
 #include "deck/inside.h"
 
 #include "base/file.h"
@@ -13,7 +13,7 @@
 
 enum { DECK_BYTES = 1 << 20, SET_BYTES = 64 << 10 };
 
-/* data.train.0.weight and data.train.0.path: true if `path` is of that form, done or refused. */
+/* Set data.train.0.weight or data.train.0.path. True if `path` has that form, even if an error was added. */
 static bool set_item(struct deck *d, const char *path, const struct scalar *at, struct errors *errors)
 {
     int n, index, end = 0;
@@ -70,7 +70,7 @@ static void read_set(struct deck *d, const char *set, struct errors *errors)
 
 /* ---- the whole ---- */
 
-/* run.dir's default follows the last deck's name. */
+/* The default of run.dir contains the name of the last deck. */
 static void set_names(struct deck *d, const char *file)
 {
     const char *base = strrchr(file, '/');
@@ -112,7 +112,7 @@ status deck_parse(struct deck *d, const char *name, const char *text, int64_t si
 
 static void read_file(struct deck *d, const char *file, struct errors *errors)
 {
-    int fd = io_open(file, O_RDONLY, 0); /* a pipe will do */
+    int fd = io_open(file, O_RDONLY, 0); /* a deck may be a pipe */
     char *text = mem_new(DECK_BYTES + 1, 1);
     int64_t size = fd >= 0 ? io_read_all(fd, text, DECK_BYTES + 1, -1) : -1;
     if (size < 0) {

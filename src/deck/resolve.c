@@ -1,4 +1,4 @@
-/* Values to text: the resolved deck, and what differs from an earlier one. */
+/* Values to text: the resolved deck, and its differences from an earlier one. */
 #include "deck/inside.h"
 
 #include "base/mem.h"
@@ -18,7 +18,8 @@ char *deck_value(const struct deck *d, int i)
     return text;
 }
 
-/* The lines "a:", "  b:" of the sections of `path` that `previous` was not in; returns the indent. */
+/* Append the lines "a:", "  b:" for the sections of `path` that did not hold `previous`. Returns the indent.
+ */
 static int add_sections(char **text, const char *path, const char *previous)
 {
     int level = 0;
@@ -29,7 +30,7 @@ static int add_sections(char **text, const char *path, const char *previous)
     return 2 * level;
 }
 
-/* A comment ends with its line, and file names may hold anything. */
+/* File names in a comment may hold line breaks, which would end it. */
 static void add_comment(char **text, const char *comment)
 {
     char *copy = mem_text(comment);

@@ -1,4 +1,4 @@
-/* One setter for each type of key: it reads a text into the value's place. */
+/* One setter for each type of key. It reads a text into the value. */
 #include "deck/inside.h"
 
 #include <math.h>
@@ -9,7 +9,7 @@
 
 /* ---- messages ---- */
 
-/* "[a, b]" into numbers. *n is -1 if the text is no such list. Caller frees. */
+/* The numbers of "[a, b]"; *n is -1 if the text is no such list. Caller frees. */
 static double *split_list(const char *text, int *n)
 {
     size_t length = strlen(text);
@@ -32,7 +32,7 @@ static double *split_list(const char *text, int *n)
     return x;
 }
 
-/* What a list of numbers in another spelling probably means; "" if nothing is known. */
+/* A hint for a list of numbers in another form; "" if there is none. */
 static char *reals_hint(char out[120], const struct key *key, const char *text)
 {
     int n;
@@ -84,7 +84,7 @@ static bool set_owned(const struct cell *c, char *text)
     return text != NULL;
 }
 
-/* ---- one setter per type: false with an error added, or the value is set ---- */
+/* ---- one setter per type ---- */
 
 bool set_int(const struct cell *c)
 {
@@ -163,7 +163,7 @@ bool set_reals(const struct cell *c)
     return true;
 }
 
-/* One alone. */
+/* A single path. */
 bool set_paths(const struct cell *c)
 {
     char *path = value_text(c->key, c->key->path, c->at, c->errors);

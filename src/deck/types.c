@@ -1,4 +1,4 @@
-/* All that a type of key can do, one row a type. What a row does not have, the type does not need. */
+/* The table of types of keys. A type does not need what its row leaves out. */
 #include "deck/inside.h"
 
 #include <stdio.h>
@@ -6,11 +6,11 @@
 #include <string.h>
 #include "base/mem.h"
 
-/* ---- what a value is while it is unset, and what it owns ---- */
+/* ---- unset values, and freeing what a value owns ---- */
 
 static const int64_t no_int = -1;
 static const double no_real = -1;
-static const int no_word = -1; /* a choice, or a truth */
+static const int no_word = -1; /* of a choice or a truth value */
 static const char nothing[sizeof(struct data_items)];
 
 static void free_text(void *slot)
@@ -48,7 +48,7 @@ bool type_is_unset(const struct key *key, const void *slot)
     return t->unset && !key->fallback && memcmp(slot, t->unset, t->size) == 0;
 }
 
-/* ---- the i-th path of a value, NULL if there are not so many ---- */
+/* ---- the i-th path of a value; NULL behind the last ---- */
 
 static const char *path_of_one(const void *slot, int i)
 {
@@ -67,7 +67,8 @@ static const char *path_of_items(const void *slot, int i)
     return i < items->n ? items->item[i].path : NULL;
 }
 
-/* Plain where YAML reads it back as it is, else quoted; ${ is kept from being replaced again. */
+/* Append a path, in quotes if YAML would not read it back unchanged. ${ is escaped, so that it is not
+ * replaced. */
 static void add_path(char **text, const char *path)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+";
@@ -230,7 +231,7 @@ const struct type *type_of(const struct key *key)
     return &types[key->type];
 }
 
-/* "a|b|c" of a key's words. */
+/* The words of a key with `between` between them: "a|b|c". Returns the length. */
 static int join_words(char *out, size_t room, const struct key *key, const char *between)
 {
     int n = 0;

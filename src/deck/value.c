@@ -1,4 +1,4 @@
-/* One value of a deck: where it lies, how it is set and put back, where it came from. */
+/* One value of a deck: where it lies, setting it, resetting it, and where it came from. */
 #include "deck/inside.h"
 
 #include <stdlib.h>
@@ -95,7 +95,8 @@ void value_set(struct deck *d, int i, const struct scalar *at, struct errors *er
         value_set_origin(d, i, at->where);
 }
 
-/* A data path is kept without suffix; all of them go, so that a path read again stays what it is. */
+/* A data path is kept without .bin or .idx. All such suffixes are removed, so that reading it again changes
+ * nothing. */
 static void drop_suffix(char *path)
 {
     for (size_t n = strlen(path); n > 5 && !strchr("/.", path[n - 5]); n -= 4) {

@@ -5,8 +5,9 @@
 #include "base/mem.h"
 #include "base/signals.h"
 
-/* Fetch windows [from, from+n) into ids and targets [n, S]; a short last micro-batch is filled with
- * the first window, not counted. Returns counted targets in *counted. */
+/* Fetch windows [from, from+n) into ids and targets [micro, S]. If there are fewer than `micro`, the first
+ * window fills up the micro-batch, and its targets are not counted. *counted: the number of counted targets.
+ */
 static status fetch(struct data *data, int set, int64_t from, int64_t n, int64_t micro, int64_t s,
                     int32_t *ids, int32_t *targets, int64_t *counted)
 {
@@ -47,7 +48,7 @@ status valid_loss(double *loss, struct comm *comm, struct net *net, const struct
     free(targets);
     if (code != OK)
         return code;
-    /* the whole TP group counted the same targets; t = 0 alone reports its loss */
+    /* All ranks of a TP group have the same targets, so only t = 0 counts them. */
     double sum[2] = {net_read(net).nll, layout_coords(l, rank).t == 0 ? (double)counted : 0};
     comm_sum_f64(comm, sum, 2);
     *loss = sum[1] > 0 ? sum[0] / sum[1] : (double)NAN;

@@ -15,7 +15,8 @@ static int64_t gcd(int64_t a, int64_t b)
     return a;
 }
 
-/* 0 needs nothing; heads are cut evenly, KV heads are cut evenly or copied evenly. */
+/* Heads must be cut evenly. KV heads must be cut evenly, or each be held by equally many ranks. 0 needs
+ * nothing. */
 static bool tp_fits(int64_t tp, const struct layout_needs *needs)
 {
     int64_t g = needs->kv_heads;
@@ -28,7 +29,7 @@ static bool fits(int64_t world, int64_t tp, int64_t ep, int64_t etp, const struc
            tp_fits(tp, needs);
 }
 
-/* Append the sizes that would fit in place of size[which]: "; tensor: 1, 2, 4". */
+/* Append the sizes that would fit in the place of size[which]: "; would fit: parallel.tensor 1, 2, 4". */
 static bool append_fitting(char **text, int64_t world, const int64_t size[3], int which,
                            const struct layout_needs *needs)
 {
@@ -46,7 +47,7 @@ static bool append_fitting(char **text, int64_t world, const int64_t size[3], in
     return found > 0;
 }
 
-/* Which sizes would make the layout fit if only that one changed. */
+/* Append, for each of the three sizes, what would fit if it alone changed. */
 static void append_advice(char **text, int64_t world, const int64_t size[3], const struct layout_needs *needs)
 {
     bool any = false;
@@ -57,7 +58,7 @@ static void append_advice(char **text, int64_t world, const int64_t size[3], con
                    (long long)(needs->experts ? gcd(world, needs->experts) : 1));
 }
 
-/* NULL, or what does not divide what. */
+/* NULL, or a message about the first size that does not divide what it must. */
 static char *complaint(long long world, long long tp, long long ep, long long etp,
                        const struct layout_needs *needs)
 {
@@ -148,8 +149,9 @@ enum group_id layout_replicas(const struct layout *l, const enum cut by[3])
     return g;
 }
 
-/* A group is the ranks  base + i0*step0 + i1*step1  with i0 < n0, i1 < n1: one progression, or for
- * G_KVDP the r = TP/kv copies of a part within every DP rank. Member i is (i0, i1) with i1 fastest. */
+/* A group is the ranks  base + i0*step0 + i1*step1  with i0 < n0, i1 < n1. Most groups need only one of the
+ * two; G_KVDP has n1 = TP/kv ranks with the same keys and values in each DP rank. Member i is (i0, i1), i1
+ * fastest. */
 struct ranks {
     int base, n0, step0, n1, step1;
 };

@@ -49,8 +49,8 @@ bool slab_equal(const slab *a, const slab *b)
     return true;
 }
 
-/* The largest box that starts at element `at` of `box`, in row-major order, and holds at most `n`
- * elements: whole planes if it can, else whole rows of one plane, else a part of one row. */
+/* The largest box of at most n elements that starts at element `at` of `box`, in row-major order: whole
+ * planes if possible, else whole rows of one plane, else a part of one row. */
 static slab next_box(const slab *box, int64_t at, int64_t n)
 {
     int64_t row = box->n[2], plane = box->n[1] * row, in_plane = at % plane, in_row = at % row;
@@ -68,7 +68,7 @@ static slab next_box(const slab *box, int64_t at, int64_t n)
     return s;
 }
 
-/* A run of a box is part row, rows, planes, rows, part row: at most five boxes. */
+/* A piece is at most: part of a row, rows, planes, rows, part of a row. */
 int piece_slabs(const piece *p, slab out[5])
 {
     int boxes = 0;
@@ -85,11 +85,11 @@ static int64_t offset_in(const slab *box, const int64_t at[3])
 
 struct overlap {
     const piece *have, *want;
-    struct run *runs, last; /* the last run is kept here, so that counting merges as writing does */
+    struct run *runs, last; /* the last run stands apart, so that counting merges runs as writing does */
     int64_t max, count;
 };
 
-/* Elements that lie one after the other in both pieces are one run. */
+/* A run that continues the last one in both pieces is merged with it. */
 static void add_run(struct overlap *o, struct run r)
 {
     bool joins = o->count > 0 && o->last.from + o->last.n == r.from && o->last.to + o->last.n == r.to;
@@ -103,7 +103,8 @@ static void add_run(struct overlap *o, struct run r)
         o->runs[o->count - 1] = o->last;
 }
 
-/* Row by row, because a row may lie in several boxes of `have`: first part row, rows, last part row. */
+/* Go row by row, because the row of one piece may lie in several boxes of the other: in a part row and in
+ * rows. */
 static void overlap_box(struct overlap *o, const slab *have, int n, const slab *want)
 {
     slab shared = slab_intersect(&o->have->box, want), row = shared;

@@ -1,4 +1,4 @@
-/* The shape of a model: checks and sizes. */
+/* The shape of a model: what it may be, how large it is, how two differ. */
 #include "model/config.h"
 
 #include <math.h>
@@ -31,7 +31,7 @@ struct layout_needs config_needs(const struct config *c)
     return (struct layout_needs){c->heads, c->kv_heads, config_moe_layers(c) ? c->moe.experts : 0};
 }
 
-/* Each that does not hold is a mistake of its own. */
+/* Adds a mistake if the condition does not hold, and goes on. */
 #define REQUIRE(good, ...)                      \
     do {                                        \
         if (!(good))                            \
@@ -154,7 +154,7 @@ static void add_moe_changes(char **text, const struct moe *a, const struct moe *
     static const char *const order[] = {"topk-softmax", "softmax-topk"},
                              *const rule[] = {"assignments", "tokens"},
                              *const policy[] = {"position", "probability"}, *const yes[] = {"false", "true"};
-    if (a->experts == b->experts) /* else more are chosen of more */
+    if (a->experts == b->experts) /* a model that gets more experts may choose more of them */
         add_number(text, "top_k", (double)a->top_k, (double)b->top_k);
     add_change(text, "router", order[a->order], order[b->order]);
     add_change(text, "renormalise", yes[a->renormalise], yes[b->renormalise]);
@@ -243,7 +243,8 @@ int64_t config_capacity(const struct config *c, int64_t tokens)
     return (int64_t)((top + bottom - 1) / bottom);
 }
 
-/* Three bands of frequencies: kept, divided by the factor, and a smooth passage between them. */
+/* Llama 3 scales frequencies in three bands: high ones stay, low ones are divided by the factor, and those
+ * between change over smoothly. */
 static double llama3_frequency(const struct rope *r, double f)
 {
     double wave = 2 * 3.14159265358979323846 / f;

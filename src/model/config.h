@@ -1,5 +1,5 @@
-/* The shape of a model: Llama family as Hugging Face defines it, each layer dense or MoE. A plain
- * value; nothing in it depends on ranks. Pure. */
+/* The shape of a model of the Llama family, as Hugging Face defines it; each layer is dense or MoE. A plain
+ * value that does not depend on ranks. Pure. */
 #ifndef MODEL_CONFIG_H
 #define MODEL_CONFIG_H
 #include <stdbool.h>
@@ -25,20 +25,20 @@ struct moe {
     int64_t capacity_ppm; /* capacity factor in millionths, exact for decimals; 0 = dropless */
     enum capacity_rule capacity_rule;
     enum capacity_policy capacity_policy;
-    double aux_coeff, z_coeff, max_z_coeff; /* c_a, c_z, and of the squared largest logit */
-    enum aux_domain aux_domain;             /* of f_e; global: the previous step's batch */
+    double aux_coeff, z_coeff, max_z_coeff; /* of the aux loss, the z loss and the squared largest logit */
+    enum aux_domain aux_domain;             /* what f_e counts; global: the batch of the step before */
     double jitter;          /* eps: training multiplies the router's input by 1-eps .. 1+eps; 0 = none */
     double bias_rate;       /* u of loss-free balancing; 0 = no bias */
-    int64_t shared;         /* shared experts: one FFN of width shared * F beside the routed ones */
-    bool shared_gate;       /* its output times sigmoid(w_s x) */
+    int64_t shared;         /* number of shared experts, computed as one FFN of width shared * F */
+    bool shared_gate;       /* multiply the output of that FFN by sigmoid(w_s x) */
     bool layer[MAX_LAYERS]; /* which layers are MoE */
 };
 
-/* What the model does not compute with, and its export says. */
+/* What the model does not compute with, but its export repeats. */
 struct carried {
-    int64_t window;    /* of attention: sequences are at most so long; 0 = none */
-    char keys[512];    /* of config.json, a JSON object as text: token ids, initializer_range; "" = none */
-    char folder[1024]; /* Hugging Face directory whose tokenizer goes with the model; "" = unknown */
+    int64_t window;    /* attention's sliding window, which no sequence may exceed; 0 = none */
+    char keys[512];    /* keys of config.json as a JSON object: token ids, initializer_range; "" = none */
+    char folder[1024]; /* the Hugging Face directory that has the model's tokenizer; "" = unknown */
 };
 
 struct config {
@@ -51,35 +51,36 @@ struct config {
     struct carried carried;
 };
 
-/** X when layer l is MoE, else 0. */
+/** X if layer l is MoE, else 0. */
 int64_t config_experts(const struct config *, int64_t l);
 int64_t config_moe_layers(const struct config *);
 /** F of one expert: ffn / granularity. */
 int64_t config_expert_ffn(const struct config *);
 struct layout_needs config_needs(const struct config *);
-/** E_DECK with every reason why the shape makes no sense, a line each (heads % kv_heads, top_k <= X, G | ffn,
- * ...). */
+/** E_DECK with every reason why the shape makes no sense, a line each: heads % kv_heads, top_k > X, G | ffn,
+ * ... */
 status config_check(const struct config *) MUST_USE;
-/** E_DECK if a router's gradient is 0 whatever the data: its weights are 1 for every choice. Such a model can
- * be read and exported, but is not trained. */
+/** E_DECK if the routing weight is 1 for every choice, because the router's gradient is then always 0. Such a
+ *  model can be read and exported, but not trained. */
 status config_learns(const struct config *) MUST_USE;
-/** Do two shapes agree but for MoE (so that upcycling needs no growth)? */
+/** Do two shapes agree in all but their experts, so that upcycling needs no growth? */
 bool config_same_trunk(const struct config *, const struct config *);
-/** Settings that change what a model computes and are no sizes: "rope_theta 10000 there, 500000 here; ...",
- * by their names in config.json or in the deck; NULL if all agree. Those of experts where both have some.
- * Caller frees. */
+/** Differences in settings that change what a model computes but are no sizes: "rope_theta 10000 there,
+ * 500000 here; ...", by their names in config.json or in the deck; NULL if all agree. Settings of experts are
+ * compared if both models have experts. Caller frees. */
 char *config_changes(const struct config *there, const struct config *here);
 /** "6 layers x 128", "6 layers x 128 -> E8T2"; returns out. */
 char *config_text(const struct config *, char out[96]);
-/** Parameters in all, and those that one token uses (top_k experts). */
+/** All parameters, and those that one token uses with its top_k experts. */
 int64_t config_parameters(const struct config *);
 int64_t config_active_parameters(const struct config *);
-/** Model FLOPs of forward and backward per token at sequence S, Megatron's convention (facts/peers
- *  section 3): 6L[h(q+2kv)+qh+3fkh] + 6hV + 6qSL; router, norms, padding not counted. */
+/** Model FLOPs of forward and backward per token at sequence S, by Megatron's convention:
+ *  6L[h(q+2kv)+qh+3fkh] + 6hV + 6qSL. Router, norms and padding do not count. */
 double config_flops_per_token(const struct config *, int64_t sequence);
-/** Capacity of one expert for a micro-batch of N tokens (D5); INT64_MAX if dropless. */
+/** Assignments that an expert keeps of a micro-batch of N tokens (D5); INT64_MAX if dropless. */
 int64_t config_capacity(const struct config *, int64_t tokens);
-/** Inverse frequencies [head_dim/2] in double, then cos|sin tables [S, head_dim] in float. */
+/** cos_sin [S, head_dim]: the cosines of the rotary angles in the first half of a row, the sines in the
+ * second. */
 void config_rope_table(const struct config *, int64_t sequence, float *cos_sin);
 
 #endif

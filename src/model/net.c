@@ -1,4 +1,4 @@
-/* The walk over the layer table. */
+/* One pass over the table of layers, the report that it adds up, and opening. */
 #include "model/net.h"
 
 #include <math.h>
@@ -9,8 +9,8 @@
 
 /* ---- one pass ---- */
 
-/* Without targets nobody reads the loss. The buffer is free when the upload before it is done, which the
- * device has long waited for. */
+/* Upload ids and targets. Without targets the ids stand in their place, because nobody reads the loss then.
+ * The host's buffer may be written once the upload before this one is done. */
 static void send_ids(struct net *net, const struct pass *p)
 {
     size_t bytes = (size_t)p->tokens * sizeof *net->host_ids;
@@ -44,14 +44,15 @@ static view stream_save(struct net *net, const struct pass *p)
 
 static struct saved *saved_of(struct net *net, const struct pass *p, int layer)
 {
-    return &net->saved[p->keep ? layer : 1]; /* forward alone keeps nothing */
+    return &net->saved[p->keep ? layer : 1]; /* a pass that keeps nothing uses one for all layers */
 }
 
-/* Rows of all ranks of the TP group; takes no more of the arena than the layers do. */
+/* host [N, H] = the rows x [c, H] of all ranks of the TP group. */
 static void download_stream(struct net *net, struct pass *p, view x, float *host)
 {
     int64_t mark = arena_mark(&net->arena);
-    view all = live(p, seq_gather(net, p, x)), floats = all;
+    view all = live(p, seq_gather(net, p, x)); /* [N, H] */
+    view floats = all;                         /* F32 [N, H] */
     if (all.type != F32)
         dev_copy(net->dev, floats = arena_scratch(&net->arena, F32, 1, all.n[1], all.n[2]), all);
     dev_download(net->dev, host, floats);
@@ -97,10 +98,11 @@ static void block_bwd(struct net *net, struct pass *p, int layer, view d_x)
     attention_bwd(net, p, layer, s, d_x);
 }
 
-/* Two buffers take turns; what a layer saves is dropped behind it. */
+/* Forward without backward. Two buffers for the residual stream take turns, and what a layer saves is dropped
+ * when the layer is done. */
 static void forward_alone(struct net *net, struct pass *p, const struct logits_sink *sink)
 {
-    view x = stream_save(net, p), other = stream_save(net, p);
+    view x = stream_save(net, p), other = stream_save(net, p); /* [c, H] */
     embed_fwd(net, p, x);
     int64_t bottom = net->arena.saved;
     for (int l = 1; l < net->model->n_layers - 1; l++) {
@@ -118,14 +120,14 @@ void net_train(struct net *net, const struct micro_batch *batch, bool acc)
     struct pass p = pass_begin(net, batch);
     p.keep = p.training = true;
     p.acc = acc;
-    view x = stream_save(net, &p);
+    view x = stream_save(net, &p); /* [c, H] */
     embed_fwd(net, &p, x);
     for (int l = 1; l < net->model->n_layers - 1; l++) {
-        view x_out = stream_save(net, &p);
+        view x_out = stream_save(net, &p); /* [c, H] */
         block_fwd(net, &p, l, x, x_out, NULL);
         x = x_out;
     }
-    view d_x = stream_save(net, &p);
+    view d_x = stream_save(net, &p); /* [c, H] */
     head_train(net, &p, x, d_x);
     for (int l = net->model->n_layers - 2; l >= 1; l--)
         block_bwd(net, &p, l, d_x);
@@ -150,7 +152,7 @@ void net_ffn(struct net *net, int layer, int64_t tokens, const float *x, float *
     struct micro_batch batch = {.tokens = tokens};
     struct pass p = pass_begin(net, &batch);
     struct saved *s = saved_of(net, &p, layer);
-    view y_rows = stream_save(net, &p);
+    view y_rows = stream_save(net, &p); /* [c, H] */
     p.alone = true;
     s->x2 = stream_save(net, &p);
     dev_fill(net->dev, s->x2, 0);
@@ -161,7 +163,7 @@ void net_ffn(struct net *net, int layer, int64_t tokens, const float *x, float *
 
 /* ---- the report ---- */
 
-/* The report starts for the host, which reads it later. */
+/* Begin the download of the report, which net_read waits for. */
 static void tell(struct net *net)
 {
     dev_wait(net->dev, COPIES, dev_mark(net->dev, COMPUTE));
@@ -253,7 +255,7 @@ static status open_rope(struct net *net)
     return s;
 }
 
-/* A dry pass through every path tells the arena's size and what groups and regions need. */
+/* A dry pass through every path finds out how large the arena must be and what groups and regions need. */
 static status measure_and_open(struct net *net)
 {
     struct micro_batch full = {.tokens = mem_mul(net->shape.micro, net->shape.sequence), .micros = 1};
@@ -320,7 +322,7 @@ void net_close(struct net *net)
     free(net);
 }
 
-/* Bytes of a region's plan that it has not taken yet, and the plan itself. */
+/* Adds the bytes that a region is planned to take, and those of them that it has not taken yet. */
 static void add_region(const struct region *r, int64_t *pending, int64_t *planned)
 {
     *planned += r->bytes;

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-/* Bytes of one bucket's buffers, 0 where there is none. */
+/* Bytes of a bucket's buffers; 0 means that the bucket has no such buffer. */
 struct sizes {
     int64_t bytes[KINDS];
 };
@@ -39,7 +39,7 @@ int64_t store_bytes(const struct model *m, const struct layout *l, int rank, boo
     return n;
 }
 
-/* Lay one bucket out from `at`; returns the first free byte behind it. */
+/* Lay a bucket's buffers out from `at`. Returns the first byte behind them. */
 static char *bucket_open(struct store *s, int b, bool training, char *at)
 {
     const struct bucket_plan *plan = &s->model->bucket[b];
@@ -107,7 +107,7 @@ void store_close(struct store *s)
     *s = (struct store){0};
 }
 
-/* n elements of a buffer from `at` on; none where there is no memory. */
+/* Elements [at, at+n) of a buffer, as [n]; view_none() if the bucket has no such buffer. */
 static view buffer(const struct bucket *b, enum kind kind, int64_t at, int64_t n)
 {
     dtype type = kind == WEIGHT ? b->type : F32;
@@ -119,8 +119,8 @@ view store_view(const struct store *s, int tensor, enum kind kind)
     if (tensor < 0)
         return view_none();
     slab box = model_slab(s->model, &s->layout, s->rank, tensor);
-    view flat = buffer(&s->bucket[s->model->bucket_of[tensor]], kind,
-                       model_tensor_at(s->model, &s->layout, s->rank, tensor), slab_size(&box));
+    int64_t at = model_tensor_at(s->model, &s->layout, s->rank, tensor);
+    view flat = buffer(&s->bucket[s->model->bucket_of[tensor]], kind, at, slab_size(&box)); /* [n0*n1*n2] */
     return view_reshape(flat, box.n[0], box.n[1], box.n[2]);
 }
 
@@ -147,7 +147,7 @@ view store_owned_grad(const struct store *s, int bucket)
 
 void store_set(struct store *s, int tensor, const float *values)
 {
-    view to = store_view(s, tensor, WEIGHT);
+    view to = store_view(s, tensor, WEIGHT); /* [n0, n1, n2] */
     if (to.type == F32) {
         dev_upload(s->dev, to, values);
         return;
@@ -166,13 +166,13 @@ void store_set(struct store *s, int tensor, const float *values)
 void store_round_weights(const struct store *s)
 {
     for (int i = 0; i < s->n_owned; i++) {
-        view working = store_shard_working(s, &s->owned[i]);
+        view working = store_shard_working(s, &s->owned[i]); /* [part.n] */
         if (!view_is_none(working))
             dev_copy(s->dev, working, store_shard(s, &s->owned[i]));
     }
 }
 
-/* One row: elements index.. of a tensor. */
+/* Elements [index, index+n) of a tensor, which lie in one row. */
 static uint64_t row_hash(uint64_t key, uint64_t index, int64_t n, const float *value)
 {
     uint64_t sum = 0;
@@ -191,7 +191,7 @@ uint64_t tensor_hash(const char *name, const int64_t dim[3], const piece *part, 
     int n = piece_slabs(part, boxes);
     for (int i = 0; i < n; i++) {
         const slab *b = &boxes[i];
-#pragma omp parallel for schedule(static) reduction(+ : sum) /* integers: any order gives the same bits */
+#pragma omp parallel for schedule(static) reduction(+ : sum) /* integers have the same sum in any order */
         for (int64_t r = 0; r < b->n[0] * b->n[1]; r++) {
             int64_t row = (b->lo[0] + r / b->n[1]) * dim[1] + b->lo[1] + r % b->n[1];
             sum += row_hash(key, (uint64_t)(row * dim[2] + b->lo[2]), b->n[2], values + r * b->n[2]);
@@ -222,7 +222,7 @@ uint64_t store_hash(const struct store *s, enum kind kind)
     return sum;
 }
 
-/* One ZeRO-1 part a row: what the bucket collectives move. */
+/* A buffer as [parts, part]: each row is what one rank owns (ZeRO-1). */
 static view bucket_view(const struct bucket *b, enum kind kind, int64_t parts)
 {
     return view_reshape(buffer(b, kind, 0, parts * b->part), 1, parts, b->part);
@@ -232,18 +232,18 @@ void store_gather_weights(const struct store *s, struct group *const group[GROUP
 {
     for (int b = 0; b < s->model->n_buckets; b++) {
         struct group *g = group[s->bucket[b].over];
-        view all = bucket_view(&s->bucket[b], WEIGHT, group_size(g));
+        view all = bucket_view(&s->bucket[b], WEIGHT, group_size(g)); /* [ranks, part] */
         group_all_gather(g, COMPUTE, all, view_rows(all, group_rank(g), 1));
     }
 }
 
 void store_reduce_grads(const struct store *s, struct group *const group[GROUPS])
 {
-    for (int b = s->model->n_buckets - 1; b >= 0; b--) { /* backward's order */
+    for (int b = s->model->n_buckets - 1; b >= 0; b--) { /* in the order in which backward finishes them */
         struct group *g = group[s->bucket[b].over];
         if (!s->bucket[b].trained || group_size(g) == 1)
             continue;
-        view all = bucket_view(&s->bucket[b], GRAD, group_size(g));
+        view all = bucket_view(&s->bucket[b], GRAD, group_size(g)); /* [ranks, part] */
         group_reduce_scatter(g, COMPUTE, view_rows(all, group_rank(g), 1), all);
     }
 }

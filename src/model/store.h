@@ -1,8 +1,8 @@
-/* Device memory of a model on one rank: flat buffers by bucket. WEIGHT has the bucket's stored type, all else
- * is fp32. GRAD has as many elements as WEIGHT; MASTER and the moments are one ZeRO-1 part. Where WEIGHT is
- * fp32, MASTER is a window of it; where it is BF16, MASTER has memory of its own, and WEIGHT is MASTER
- * rounded to nearest even. A store that does not train has WEIGHT alone. Owner: whoever opened it. Not
- * collective unless said. */
+/* Device memory of a model on one rank: flat buffers by bucket. WEIGHT has the bucket's stored type, all
+ * others are fp32. GRAD has as many elements as WEIGHT; MASTER and the moments have one ZeRO-1 part. Where
+ * WEIGHT is fp32, MASTER is a window of it. Where WEIGHT is BF16, MASTER has memory of its own, and WEIGHT is
+ * MASTER rounded to nearest even. A store that does not train has WEIGHT alone. Not collective unless said.
+ */
 #ifndef MODEL_STORE_H
 #define MODEL_STORE_H
 #include "comm/group.h"
@@ -12,9 +12,9 @@ struct bucket {
     enum group_id over;
     bool trained;
     dtype type;         /* of WEIGHT */
-    int64_t size, part; /* elements; WEIGHT and GRAD hold part*P >= size, padding is 0 */
-    int64_t mine;       /* first element of my part */
-    void *mem[KINDS];   /* NULL where the store has none */
+    int64_t size, part; /* elements: of its tensors; of one ZeRO-1 part */
+    int64_t mine;       /* first element of this rank's part */
+    void *mem[KINDS];   /* NULL if the store has no such buffer */
 };
 
 struct store {
@@ -23,13 +23,13 @@ struct store {
     int rank;
     struct dev *dev;
     struct bucket *bucket;
-    struct shard *owned; /* what this rank owns: MASTER's shards; of trained tensors the moments lie alike */
+    struct shard *owned; /* what this rank owns of MASTER, and of the moments of trained tensors */
     int n_owned;
     void *base;
     int64_t bytes; /* device memory held */
 };
 
-/** Local: allocate (touched once). training = false: weights only. */
+/** Allocate the buffers. training = false: WEIGHT alone. E_RESOURCE. */
 status store_open(struct store *, const struct model *, const struct layout *, int rank, struct dev *,
                   bool training) MUST_USE;
 void store_close(struct store *);
@@ -39,23 +39,24 @@ int64_t store_bytes(const struct model *, const struct layout *, int rank, bool 
 view store_view(const struct store *, int tensor, enum kind);
 /** A shard of MASTER or a moment: F32 [1, 1, part.n]. */
 view store_shard(const struct store *, const struct shard *);
-/** Of an owned shard its reduced gradient, F32, and its working weight: BF16, or none where MASTER is it. */
+/** The reduced gradient F32 [part.n] of an owned shard, and its working weight BF16 [part.n]; view_none()
+ * where WEIGHT is fp32, because MASTER is the working weight then. */
 view store_shard_grad(const struct store *, const struct shard *);
 view store_shard_working(const struct store *, const struct shard *);
-/** My part of a bucket's reduced gradient, F32 [1, 1, part]. */
+/** This rank's part of a bucket's reduced gradient, F32 [1, 1, part]. */
 view store_owned_grad(const struct store *, int bucket);
-/** A tensor's local slab from `values` on the host: WEIGHT, and MASTER of what I own. */
+/** Set this rank's slab of a tensor from `values` on the host: WEIGHT, and MASTER of what the rank owns. */
 void store_set(struct store *, int tensor, const float *values);
-/** Local: working weights of what I own from their masters. */
+/** Round the working weights that this rank owns from their masters. */
 void store_round_weights(const struct store *);
-/** Sum over my owned pieces of mix(name, global index, fp32 bits) mod 2^64: add over all ranks
- *  (comm_sum_u64) for a hash that is equal on every layout (D10). kind: MASTER or a moment. */
+/** Sum mod 2^64 of mix(name, global index, fp32 bits) over the elements that this rank owns. The sum over all
+ *  ranks (comm_sum_u64) is a hash that is equal on every layout (D10). kind: MASTER or a moment. */
 uint64_t store_hash(const struct store *, enum kind);
-/** The hash of one run of elements, shared with files and exports: values of `part` in order. */
+/** The same of the elements of `part`, with their values in order. Checkpoints and exports use it too. */
 uint64_t tensor_hash(const char *name, const int64_t dim[3], const piece *part, const float *values);
-/** COLLECTIVE: all working weights from their owners (all-gather per bucket). */
+/** COLLECTIVE: gather all working weights from their owners, bucket by bucket. */
 void store_gather_weights(const struct store *, struct group *const group[GROUPS]);
-/** COLLECTIVE: sum gradients over each bucket's group; owners hold the result in their part. */
+/** COLLECTIVE: sum gradients over each bucket's group. Each owner holds the sum of its part. */
 void store_reduce_grads(const struct store *, struct group *const group[GROUPS]);
 
 #endif

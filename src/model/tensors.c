@@ -1,4 +1,4 @@
-/* The table of tensors, and what each rank has of them. */
+/* The table of tensors, and what each rank holds of them. */
 #include "model/tensors.h"
 
 #include <math.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 #include "base/mem.h"
 
-/* One row per kind of tensor: how its name ends, how its axes are cut, what training does to it.
- * Sizes come from size_of(); rows whose size is 0 are absent from a layer. Order is memory order
+/* One row per kind of tensor: how its name ends, how its axes are cut, what training does to it. Sizes come
+ * from size_of(); a layer lacks the tensors for which it says so. The order of rows is the order in memory
  * inside a bucket: Q, K, V and their biases must stay neighbours. */
 struct spec {
     enum slot slot;
@@ -51,7 +51,7 @@ static const struct spec head_specs[] = {
     {T_HEAD, "head", {WHOLE, BY_TP, WHOLE}, true, false, 1},
 };
 
-/* Global sizes of a tensor of layer l (0-based block; any for embed and head); false if absent. */
+/* Global sizes of a tensor in a layer with x experts (0: dense); false if the layer has no such tensor. */
 static bool size_of(const struct config *c, enum slot slot, int64_t x, int64_t dim[3])
 {
     int64_t h = c->hidden, q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
@@ -83,13 +83,13 @@ static bool size_of(const struct config *c, enum slot slot, int64_t x, int64_t d
     return dim[0] > 0;
 }
 
-/* State of the routing follows counts, not gradients. */
+/* Routing state follows the counts of a step, not gradients. */
 static bool is_state(enum slot slot)
 {
     return slot == T_ROUTER_BIAS || slot == T_ROUTER_LOAD;
 }
 
-/* Matrices of GEMMs, and the embedding. */
+/* The model's stored type is for the matrices of GEMMs and for the embedding; all else is F32. */
 static dtype stored_type(const struct model *m, const struct spec *s)
 {
     bool matrix = s->decay && s->slot != T_ROUTER && s->slot != T_SHARED_GATE;
@@ -147,7 +147,8 @@ static void add_layers(struct model *m)
         m->layer[m->n_layers - 1].tensor[T_HEAD] = m->layer[0].tensor[T_EMBED];
 }
 
-/* Buckets in table order of their first tensor: same layer, replicas, type and trained. */
+/* A bucket holds tensors of equal layer, replicas, type and trained. Buckets are in the order of their first
+ * tensor. */
 static void add_buckets(struct model *m, const struct layout *l)
 {
     int placed = 0;
@@ -238,7 +239,9 @@ int64_t model_tensor_at(const struct model *m, const struct layout *l, int rank,
     return at;
 }
 
-/* The part of [at, at+n) that lies in [lo, hi), as a shard of `kind`; n = 0 if none. */
+/* Set the shard of a tensor at elements [at, at+n) of its bucket to what lies in [lo, hi); n = 0 if nothing
+ * does.
+ */
 static struct shard cut_shard(struct shard s, int64_t at, int64_t n, int64_t lo, int64_t hi)
 {
     int64_t from = at > lo ? at : lo, to = at + n < hi ? at + n : hi;

@@ -1,30 +1,30 @@
-/* THE TABLE: every tensor of a model as a named global array, from the config alone; and, as pure
- * functions of (table, layout, rank), the slab that a rank computes with and the piece it owns.
- * Everything else (store, gradients, ZeRO-1, checkpoints, export, memory prediction) follows from
- * it. Pure; no MPI, no deck. */
+/* The table of tensors: every tensor of a model as a named global array, from the config alone. Pure
+ * functions of (table, layout, rank) give the slab that a rank computes with and the piece that it owns.
+ * Store, gradients, ZeRO-1, checkpoints, export and memory prediction follow from this table. Pure; no MPI,
+ * no deck. */
 #ifndef MODEL_TENSORS_H
 #define MODEL_TENSORS_H
 #include "base/dtype.h"
 #include "layout/layout.h"
 #include "model/config.h"
 
-/* WEIGHT: what a rank computes with, of the stored type. All others are fp32: GRAD, and of the part that a
- * rank owns MASTER, the exact weight, and the moments. */
+/* WEIGHT is what a rank computes with, in the stored type. GRAD is its gradient in fp32. MASTER, the exact
+ * weight, and the moments are fp32, and a rank has them for the part that it owns. */
 enum kind { WEIGHT, GRAD, MASTER, MOMENT1, MOMENT2, KINDS };
 
 struct tensor {
     char name[64];  /* "embed", "layers.3.gate_up", ... */
     int64_t dim[3]; /* global, logical sizes: [expert, row, column] */
     enum cut by[3];
-    dtype type;      /* of WEIGHT: BF16 or F32 */
-    int layer;       /* index into model.layer */
-    bool decay;      /* AdamW's weight decay: matrices yes, norms and biases no */
-    bool trained;    /* false: no gradient and no moments; train/balance sets it after a step */
-    double init_std; /* random start: N(0, std); 0 = ones (norms) or zeros (biases, see one) */
+    dtype type;   /* of WEIGHT: BF16 or F32 */
+    int layer;    /* index into model.layer */
+    bool decay;   /* AdamW's weight decay: matrices yes, norms and biases no */
+    bool trained; /* false: routing state without gradient and moments; train/balance sets it after a step */
+    double init_std; /* a random start draws from N(0, init_std); 0: ones or zeros, see `one` */
     bool one;        /* starts as ones */
 };
 
-/* What a layer's tensors are for: index into layer.tensor, -1 = absent. */
+/* What a layer's tensor is for: an index into layer.tensor. */
 /* clang-format off */
 enum slot {
     T_EMBED, T_HEAD, T_NORM,                       /* HEAD: final norm, head (tied: the embedding) */
@@ -42,8 +42,9 @@ struct layer {
     int tensor[SLOTS]; /* index into model.tensor, -1 = absent */
 };
 
-/* Tensors that share (layer, reduction group, stored type, trained) lie in one flat bucket, row-major local
- * slabs one after the other in table order: Q, K, V are adjacent (one GEMM where TP <= KV heads). */
+/* Tensors of equal layer, reduction group, stored type and `trained` lie in one flat bucket: their local
+ * slabs in row-major order, one after the other in table order. So Q, K and V lie side by side, and one GEMM
+ * computes all three where TP <= KV heads. */
 struct bucket_plan {
     int layer;
     enum group_id over;
@@ -58,15 +59,15 @@ struct model {
     int n_layers, n_tensors, n_buckets; /* n_layers = config.layers + 2: embed, blocks, head */
     struct layer *layer;
     struct tensor *tensor;
-    struct bucket_plan *bucket; /* for one layout's kv/tp relation: see model_open */
+    struct bucket_plan *bucket; /* depends on the layout: see model_open */
     int *order;                 /* tensor indices, bucket by bucket */
     int *bucket_of;             /* [n_tensors] */
 };
 
-/** Build the table. The buckets depend on the layout only through layout_replicas. All tensors are F32. */
+/** Build the table with all tensors F32. Of the layout only layout_replicas matters, for the buckets. */
 void model_open(struct model *, const struct config *, const struct layout *);
-/** The same with another stored type of matrices. Norms, biases, routers, the shared experts' gate and the
- *  state of routing stay F32 (D6). */
+/** The same with another stored type for matrices. Norms, biases, routers, the shared experts' gate and
+ * routing state stay F32 (D6). */
 void model_open_stored(struct model *, const struct config *, const struct layout *, dtype weights);
 void model_close(struct model *);
 /** Index of a tensor by name, -1 if there is none. */
@@ -74,24 +75,23 @@ int model_find(const struct model *, const char *name);
 
 /** This rank's slab of a tensor. */
 slab model_slab(const struct model *, const struct layout *, int rank, int tensor);
-/** Local elements of bucket b on `rank`, the elements of one ZeRO-1 part c = ceil(s/P) rounded up
- *  to 128 (D4), and the offset of a tensor's slab inside the bucket. */
+/** Local elements s of bucket b on `rank`; the elements of a ZeRO-1 part, ceil(s/ranks) rounded up to 128
+ * (D4); and the offset of a tensor's slab inside its bucket. */
 int64_t model_bucket_size(const struct model *, const struct layout *, int rank, int b);
 int64_t model_bucket_part(const struct model *, const struct layout *, int rank, int b);
 int64_t model_tensor_at(const struct model *, const struct layout *, int rank, int tensor);
 
-/* A run of one tensor in one of this rank's buffers. */
+/* A piece of one tensor, and where it lies in one of this rank's buffers. */
 struct shard {
     int tensor;
     enum kind kind;
     piece part; /* global position */
     int bucket;
-    int64_t at; /* first element inside the buffer of that kind: for WEIGHT and GRAD from the
-                   bucket's start; for MASTER and the moments from the start of the owned part */
+    int64_t at; /* its first element in the bucket's buffer of that kind */
 };
-/** The shards of `rank` for a kind: WEIGHT, GRAD: one per tensor (its whole slab). MASTER, MOMENT1,
- *  MOMENT2: what it owns by ZeRO-1 (moments only of trained tensors). Returns their number; writes
- *  at most max. At most n_tensors. */
+/** The shards of a rank. WEIGHT and GRAD: one per tensor, its whole slab. MASTER and moments: what the rank
+ * owns by ZeRO-1; moments of trained tensors alone. Writes at most max and returns how many there are, at
+ * most n_tensors. */
 int model_shards(const struct model *, const struct layout *, int rank, enum kind, struct shard *out,
                  int max);
 

@@ -2,15 +2,15 @@
 
 static void update_shard(struct store *s, const struct shard *shard, bool bias, view counts, view control)
 {
-    int64_t first = shard->part.box.lo[2] + shard->part.lo; /* a vector, so a piece of it is a range */
-    view mine = store_shard(s, shard);
+    int64_t first = shard->part.box.lo[2] + shard->part.lo; /* a piece of a vector is a range of experts */
+    view mine = store_shard(s, shard);                      /* [part.n] */
     if (bias)
         dev_balance_bias(s->dev, mine, counts, first, (float)s->model->config.moe.bias_rate, control);
     else
         dev_balance_load(s->dev, mine, counts, first, control);
 }
 
-/* Which of the MoE layers, counted from 0, a layer of the table is. */
+/* The number of MoE layers before this layer of the table. */
 static int64_t moe_index(const struct model *m, int layer)
 {
     int64_t n = 0;

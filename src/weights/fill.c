@@ -20,7 +20,7 @@ int64_t plan_bytes(const struct fill_plan *p, const struct model *m, const struc
 /* The device's own memory where the host can write it, else through a copy of this one slab. */
 static status fill_tensor(struct store *s, int tensor, const struct fill_plan *p, int64_t *bytes_read)
 {
-    view to = store_view(s, tensor, WEIGHT);
+    view to = store_view(s, tensor, WEIGHT); /* [n0, n1, n2] */
     slab box = model_slab(s->model, &s->layout, s->rank, tensor);
     bool host = dev_host_memory(s->dev) && to.type == F32;
     float *out = host ? to.data : mem_new(view_size(to), sizeof *out);

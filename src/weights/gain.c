@@ -88,7 +88,7 @@ static void run_layer(const struct gains *g, struct net *net, struct comm *comm,
 /* Host copy of a whole tensor of a layer. Caller frees. */
 static float *tensor_of(const struct store *s, int layer, enum slot slot)
 {
-    view v = store_view(s, s->model->layer[layer].tensor[slot], WEIGHT);
+    view v = store_view(s, s->model->layer[layer].tensor[slot], WEIGHT); /* [n0, n1, n2] */
     float *host = mem_new(view_size(v), sizeof *host);
     dev_download(s->dev, host, v);
     return host;
@@ -97,7 +97,7 @@ static float *tensor_of(const struct store *s, int layer, enum slot slot)
 /* The FFN is given `scale` times its input from now on. */
 static void scale_norm(const struct store *s, int layer, double scale)
 {
-    view v = store_view(s, s->model->layer[layer].tensor[T_FFN_NORM], WEIGHT);
+    view v = store_view(s, s->model->layer[layer].tensor[T_FFN_NORM], WEIGHT); /* [H] */
     float *norm = tensor_of(s, layer, T_FFN_NORM);
     for (int64_t i = 0; i < view_size(v); i++)
         norm[i] = (float)(scale * (double)norm[i]);

@@ -1,4 +1,6 @@
-/* Grouped-query attention: column-parallel Q, K, V, row-parallel output. */
+/* Grouped-query attention. Q, K and V are cut by columns over TP, the output projection by rows. A rank
+ * computes its own heads for all N tokens. In the shapes below heads and kv are those of this rank, hd is the
+ * width of a head, and W = (heads + 2 kv) hd. */
 #include "model/layers/layers.h"
 
 static struct attn_shape shape_of(const struct net *net)
@@ -8,9 +10,9 @@ static struct attn_shape shape_of(const struct net *net)
                                c->head_dim};
 }
 
-/* Columns of the fused buffer: queries, keys, values of my heads. */
+/* The columns of the fused buffer [N, W]: queries, keys and values of this rank's heads. */
 struct columns {
-    view q, k, v;
+    view q, k, v; /* [N, heads hd], [N, kv hd], [N, kv hd] */
 };
 
 static struct columns columns_of(const struct net *net, view qkv)
@@ -20,12 +22,13 @@ static struct columns columns_of(const struct net *net, view qkv)
     return (struct columns){view_cols(qkv, 0, nq), view_cols(qkv, nq, nk), view_cols(qkv, nq + nk, nk)};
 }
 
-/* The projection as GEMMs over adjacent tensors of a bucket: one where K and V are cut as Q is, else
- * two (Q; K and V). Each covers columns [at, at+n) of the fused buffer. */
+/* The projection as GEMMs over tensors that lie side by side in a bucket. One GEMM does all three where K and
+ * V are cut as Q is; else there is one for Q and one for K and V. Each gives columns [at, at+n) of the fused
+ * buffer. */
 struct fused {
     int n;
     struct {
-        view w;
+        view w; /* [n, H], or the bias [n] */
         int64_t at, n;
     } part[2];
 };
@@ -66,12 +69,12 @@ static void project_fwd(struct net *net, int layer, view qkv, view h)
         dev_add_bias(net->dev, view_cols(qkv, b.part[i].at, b.part[i].n), b.part[i].w);
 }
 
-/* d_h is this rank's partial sum. */
+/* d_h [N, H] receives this rank's part of the sum over TP. d_qkv [N, W], h [N, H]. */
 static void project_bwd(struct net *net, const struct pass *p, int layer, view d_h, view d_qkv, view h)
 {
     struct fused w = fused_views(net, layer, WEIGHT, T_Q, T_K), g = fused_views(net, layer, GRAD, T_Q, T_K);
     for (int i = 0; i < w.n; i++) {
-        view d = view_cols(d_qkv, w.part[i].at, w.part[i].n);
+        view d = view_cols(d_qkv, w.part[i].at, w.part[i].n); /* [N, n] */
         dev_gemm(net->dev, true, false, d, h, p->acc, g.part[i].w);
         dev_gemm(net->dev, false, false, d, w.part[i].w, i > 0, d_h);
     }
@@ -82,15 +85,15 @@ static void project_bwd(struct net *net, const struct pass *p, int layer, view d
         dev_colsum(net->dev, view_cols(d_qkv, b.part[i].at, b.part[i].n), p->acc, b.part[i].w);
 }
 
-/* x_out (+)= attention output; where nothing is reduced the GEMM adds into the residual itself. */
+/* x_out [c, H] += the projection of o [N, heads hd]. With one TP rank the GEMM adds to x_out directly. */
 static void output_fwd(struct net *net, struct pass *p, int layer, view x_out, view o)
 {
-    view wo = weight(net, layer, T_O);
+    view wo = weight(net, layer, T_O); /* [H, heads hd] */
     if (net->layout.tp == 1) {
         dev_gemm(net->dev, false, true, o, wo, true, x_out);
         return;
     }
-    view part = seq_partial(net, p, net->config->hidden);
+    view part = seq_partial(net, p, net->config->hidden); /* [TP*c, H] */
     dev_gemm(net->dev, false, true, o, wo, false, live(p, part));
     seq_reduce(net, p, x_out, part, true);
 }
@@ -104,7 +107,7 @@ void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, 
     s->lse = arena_save(&net->arena, F32, 1, p->tokens, a.heads);
 
     int64_t mark = arena_mark(&net->arena);
-    view h = live(p, seq_gather(net, p, norm_fwd(net, p, layer, T_ATTN_NORM, s->x, NULL)));
+    view h = live(p, seq_gather(net, p, norm_fwd(net, p, layer, T_ATTN_NORM, s->x, NULL))); /* [N, H] */
     project_fwd(net, layer, s->qkv, h);
     rotate(net, s->qkv, 1);
     struct columns c = columns_of(net, s->qkv);
@@ -117,11 +120,11 @@ void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, 
 void attention_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_x)
 {
     int64_t mark = arena_mark(&net->arena), width = s->qkv.n[2];
-    view d_qkv = arena_scratch_pitched(&net->arena, net->shape.activation, p->tokens, width);
+    view d_qkv = arena_scratch_pitched(&net->arena, net->shape.activation, p->tokens, width); /* [N, W] */
     int64_t inner = arena_mark(&net->arena);
 
-    view d_y = live(p, seq_gather(net, p, d_x));
-    view d_o = arena_scratch(&net->arena, net->shape.activation, 1, p->tokens, s->o.n[2]);
+    view d_y = live(p, seq_gather(net, p, d_x));                                           /* [N, H] */
+    view d_o = arena_scratch(&net->arena, net->shape.activation, 1, p->tokens, s->o.n[2]); /* [N, heads hd] */
     dev_gemm(net->dev, false, false, d_y, weight(net, layer, T_O), false, d_o);
     dev_gemm(net->dev, true, false, d_y, s->o, p->acc, gradient(net, layer, T_O));
     struct columns c = columns_of(net, s->qkv), d = columns_of(net, d_qkv);
@@ -129,10 +132,10 @@ void attention_bwd(struct net *net, struct pass *p, int layer, struct saved *s, 
     rotate(net, d_qkv, -1);
     arena_release(&net->arena, inner);
 
-    view rstd, h = norm_fwd(net, p, layer, T_ATTN_NORM, s->x, &rstd);
-    view part = seq_partial(net, p, net->config->hidden);
+    view rstd, h = norm_fwd(net, p, layer, T_ATTN_NORM, s->x, &rstd); /* [c], [c, H] */
+    view part = seq_partial(net, p, net->config->hidden);             /* [TP*c, H] */
     project_bwd(net, p, layer, live(p, part), d_qkv, live(p, seq_gather(net, p, h)));
-    view d_h = part;
+    view d_h = part; /* [c, H] */
     if (net->layout.tp > 1)
         seq_reduce(net, p, d_h = arena_scratch(&net->arena, F32, 1, p->rows, d_x.n[2]), part, false);
     norm_bwd(net, p, layer, T_ATTN_NORM, true, d_x, d_h, s->x, rstd);

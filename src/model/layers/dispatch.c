@@ -1,6 +1,7 @@
-/* Rows travel from their tokens to their experts and back (D5): all-to-all over EP, then all-gather
- * over ETP, then into expert order (expert, source rank, local token); and the adjoint. Where EP and
- * ETP are 1 the source order is the expert order and nothing moves. */
+/* Rows travel from their tokens to their experts and back (definitions D5). On the way there, an all-to-all
+ * over EP brings them to the ranks of their experts, an all-gather over ETP gives them to all ranks of an
+ * expert, and a gather puts them into expert order: by expert, then source rank, then token. The way back is
+ * the adjoint. With EP = ETP = 1 nothing moves, because the rows are already in expert order. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -30,7 +31,8 @@ static bool moves(const struct net *net)
     return net->layout.ep * net->layout.etp > 1;
 }
 
-/* In a dry run: the balanced number of rows times the planned imbalance, at most all there could be. */
+/* A dry run has no counts. It assumes the balanced number of rows times the planned imbalance, and no more
+ * than there can be. */
 static void assume_counts(const struct net *net, struct exchange *x)
 {
     int64_t ep = net->layout.ep, etp = net->layout.etp, k = net->config->moe.top_k;
@@ -41,7 +43,7 @@ static void assume_counts(const struct net *net, struct exchange *x)
     x->received = planned < (double)worst ? (int64_t)planned : worst;
     x->rows = x->received * etp;
     x->kept = balanced;
-    int64_t self = block(x->kept, ep, net->at.p).n, others = 0; /* what stays here goes out and comes in */
+    int64_t self = block(x->kept, ep, net->at.p).n, others = 0; /* self: both sent and received */
     for (int64_t i = 0; i < ep; i++) {
         x->send[i] = block(x->kept, ep, i).n;
         x->recv[i] = i == net->at.p ? self : block(x->received - self, ep - 1, others++).n;
@@ -52,8 +54,8 @@ static void assume_counts(const struct net *net, struct exchange *x)
         x->offs[e] = x->rows * e / here;
 }
 
-/* cnt [ETP, EP, experts here]: rows of each expert from each source, in the order in which they lie in
- * the gathered buffer. Sets how many rows come from where, and each expert's. */
+/* cnt [ETP, EP, experts here] holds the rows of each expert from each source, in the order of the gathered
+ * buffer. Sets recv, shares, offs, received and rows. */
 static void place_rows(struct net *net, struct exchange *x, const int32_t *cnt)
 {
     int64_t ep = net->layout.ep, etp = net->layout.etp, here = net->config->moe.experts / ep;
@@ -73,7 +75,8 @@ static void place_rows(struct net *net, struct exchange *x, const int32_t *cnt)
     x->rows = x->offs[here];
 }
 
-/* Rows of my assignments to each member of the EP group, counts [X]. */
+/* counts [X] holds this rank's assignments to each expert. Sets send, per member of the EP group, and kept.
+ */
 static void count_sends(const struct net *net, struct exchange *x, const int32_t *counts)
 {
     int64_t ep = net->layout.ep, here = net->config->moe.experts / ep;
@@ -85,13 +88,14 @@ static void count_sends(const struct net *net, struct exchange *x, const int32_t
     }
 }
 
-/* all [EP + ETP*EP, here]: rows that I send to each expert; then what every source sends to my experts,
- * exchanged over EP, then over ETP. The host reads both at once: the one wait of a MoE layer. */
+/* all [EP + ETP*EP, here]. Its first EP rows say how many rows this rank sends to each expert. The others are
+ * filled here: what every source sends to this rank's experts, exchanged over EP, then gathered over ETP. The
+ * host reads all of it at once, which is its only wait in a MoE layer. */
 static void exchange_counts(struct net *net, struct exchange *x, view all)
 {
     int64_t ep = net->layout.ep, etp = net->layout.etp, here = net->config->moe.experts / ep;
     int64_t mark = arena_mark(&net->arena);
-    view received = arena_scratch(&net->arena, I32, 1, ep, here);
+    view received = arena_scratch(&net->arena, I32, 1, ep, here); /* [EP, here] */
     for (int64_t i = 0; i < ep; i++)
         x->send[i] = x->recv[i] = 1;
     group_all_to_all(net->group[G_EP], COMPUTE, received, x->recv, view_rows(all, 0, ep), x->send);
@@ -110,8 +114,8 @@ void exchange_plan(struct net *net, struct pass *p, struct exchange *x, view kep
 {
     int64_t ep = net->layout.ep, here = net->config->moe.experts / ep, k = net->config->moe.top_k;
     x->slot = arena_save(&net->arena, I32, 1, p->own, k);
-    view pick = arena_save(&net->arena, I32, 1, 1, p->own * k);
-    view all = arena_scratch(&net->arena, I32, 1, ep * (1 + net->layout.etp), here);
+    view pick = arena_save(&net->arena, I32, 1, 1, p->own * k);                      /* [own*k] */
+    view all = arena_scratch(&net->arena, I32, 1, ep * (1 + net->layout.etp), here); /* [EP + ETP*EP, here] */
     dev_route_plan(net->dev, view_rows(all, 0, ep), x->slot, pick, kept);
     exchange_counts(net, x, all);
     x->pick = view_cols(pick, 0, x->kept);
@@ -124,14 +128,14 @@ void exchange_plan(struct net *net, struct pass *p, struct exchange *x, view kep
 view exchange_send(struct net *net, struct exchange *x, struct region *out, view rows, int64_t per_row)
 {
     int64_t n = rows.n[2], mark = arena_mark(&net->arena);
-    view to = region_take(out, rows.type, 1, x->rows, n); /* [R, n]; R = kept where nothing moves */
+    view to = region_take(out, rows.type, 1, x->rows, n); /* [R, n], with R = kept if nothing moves */
     view sorted = moves(net) ? arena_scratch(&net->arena, rows.type, 1, x->kept, n) : to; /* [kept, n] */
     dev_gather_rows(net->dev, sorted, rows, x->pick, per_row);
     if (!moves(net))
         return to;
     view received = region_take(&net->tmp[TMP_RECEIVED], rows.type, 1, x->received, n); /* [received, n] */
     group_all_to_all(net->group[G_EP], COMPUTE, received, x->recv, sorted, x->send);
-    view all = received;
+    view all = received; /* [R, n] */
     if (net->layout.etp > 1) {
         all = region_take(&net->tmp[TMP_GATHERED], rows.type, 1, x->rows, n);
         group_all_gather_v(net->group[G_ETP], COMPUTE, all, x->shares, received);
@@ -148,7 +152,7 @@ view exchange_return(struct net *net, struct exchange *x, view rows)
     int64_t n = rows.n[2];
     view all = region_take(&net->tmp[TMP_GATHERED], rows.type, 1, x->rows, n); /* [R, n] */
     dev_gather_rows(net->dev, all, rows, region_view(&x->back, I32, 1, 1, x->rows), 1);
-    view received = all;
+    view received = all; /* [received, n] */
     if (net->layout.etp > 1) {
         received = region_take(&net->tmp[TMP_RECEIVED], rows.type, 1, x->received, n);
         group_reduce_scatter_v(net->group[G_ETP], COMPUTE, received, all, x->shares);

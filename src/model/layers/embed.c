@@ -1,5 +1,5 @@
-/* Vocabulary-parallel embedding: every rank looks its own rows up for all N tokens; the sum over TP
- * is scattered to the tokens' owners. */
+/* Embedding with the vocabulary cut over TP. Every rank looks up all N tokens in its own rows; the sum over
+ * TP is scattered, so that each rank keeps its own tokens. */
 #include "model/layers/layers.h"
 
 static int64_t first_row(const struct net *net)
@@ -10,7 +10,7 @@ static int64_t first_row(const struct net *net)
 void embed_fwd(struct net *net, struct pass *p, view x_out)
 {
     int64_t mark = arena_mark(&net->arena);
-    view part = net->layout.tp == 1 ? x_out : seq_partial(net, p, net->config->hidden);
+    view part = net->layout.tp == 1 ? x_out : seq_partial(net, p, net->config->hidden); /* [TP*c, H] */
     dev_embed_fwd(net->dev, live(p, part), p->ids, first_row(net), weight(net, 0, T_EMBED));
     if (net->layout.tp > 1)
         seq_reduce(net, p, x_out, part, false);
@@ -20,8 +20,8 @@ void embed_fwd(struct net *net, struct pass *p, view x_out)
 void embed_bwd(struct net *net, struct pass *p, view d_x)
 {
     int64_t mark = arena_mark(&net->arena);
-    view all = seq_gather(net, p, d_x);
-    bool acc = p->acc || net->config->tied; /* a tied head has written its gradient already */
+    view all = seq_gather(net, p, d_x);     /* [TP*c, H] */
+    bool acc = p->acc || net->config->tied; /* a tied head has already written this gradient */
     dev_embed_bwd(net->dev, p->ids, live(p, all), first_row(net), acc, gradient(net, 0, T_EMBED));
     arena_release(&net->arena, mark);
 }

@@ -1,5 +1,5 @@
-/* SwiGLU feed-forward of all tokens: column-parallel gate|up, row-parallel down. One "expert" of the
- * expert op. */
+/* SwiGLU feed-forward of all tokens. gate|up is cut by columns over TP, down by rows. The expert op computes
+ * it as one expert. F is the width on this rank. */
 #include "model/layers/layers.h"
 
 /* gate|up as [1, 2F, H]. */
@@ -19,9 +19,9 @@ void swiglu_fwd(struct net *net, struct pass *p, struct ffn f, view x_out, view 
                 view weight_n)
 {
     int64_t mark = arena_mark(&net->arena), offs[2] = {0, p->tokens};
-    bool alone = net->layout.tp == 1; /* then down adds into the residual itself */
-    view all = live(p, seq_gather(net, p, h));
-    view y = alone ? x_out : seq_partial(net, p, net->config->hidden);
+    bool alone = net->layout.tp == 1;          /* then the down projection adds to x_out directly */
+    view all = live(p, seq_gather(net, p, h)); /* [N, H] */
+    view y = alone ? x_out : seq_partial(net, p, net->config->hidden); /* [TP*c, H] */
     dev_expert_ffn_fwd(net->dev, &net->arena, live(p, y), gate_up, 1, offs, all, gate_up_of(net, f, WEIGHT),
                        weight(net, f.layer, f.down), weight_n, alone);
     if (!alone)
@@ -33,7 +33,8 @@ view swiglu_bwd(struct net *net, struct pass *p, struct ffn f, view d_x, view ga
                 view d_weight)
 {
     int64_t offs[2] = {0, p->tokens};
-    view part = seq_partial(net, p, h.n[2]), d_h = part;
+    view part = seq_partial(net, p, h.n[2]); /* [TP*c, H] */
+    view d_h = part;                         /* [c, H] */
     if (net->layout.tp > 1)
         d_h = arena_scratch(&net->arena, F32, 1, p->rows, h.n[2]);
     int64_t mark = arena_mark(&net->arena);
@@ -54,10 +55,10 @@ static struct ffn dense(int layer)
 
 void ffn_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x_out)
 {
-    view w = gate_up_of(net, dense(layer), WEIGHT);
+    view w = gate_up_of(net, dense(layer), WEIGHT); /* [1, 2F, H] */
     s->gate_up = gate_up_save(net, p, w.n[1]);
     int64_t mark = arena_mark(&net->arena);
-    view h = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL);
+    view h = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL); /* [c, H] */
     residual(net, p, x_out, s->x2);
     swiglu_fwd(net, p, dense(layer), x_out, s->gate_up, h, view_none());
     arena_release(&net->arena, mark);
@@ -66,8 +67,8 @@ void ffn_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
 void ffn_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_x)
 {
     int64_t mark = arena_mark(&net->arena);
-    view rstd, h = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, &rstd);
-    view d_h = swiglu_bwd(net, p, dense(layer), d_x, s->gate_up, h, view_none(), view_none());
+    view rstd, h = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, &rstd); /* [c], [c, H] */
+    view d_h = swiglu_bwd(net, p, dense(layer), d_x, s->gate_up, h, view_none(), view_none()); /* [c, H] */
     norm_bwd(net, p, layer, T_FFN_NORM, true, d_x, d_h, s->x2, rstd);
     arena_release(&net->arena, mark);
 }

@@ -1,5 +1,6 @@
-/* Final norm, vocabulary-parallel head and cross-entropy, forward and backward per token chunk: full
- * logits never exist in training. */
+/* Final norm, head and cross-entropy, with the vocabulary cut over TP. Forward and backward go chunk of
+ * tokens by chunk, so that the logits of all tokens never exist at once. T is the number of tokens of a
+ * chunk, V the vocabulary, Vl the part of it that this rank holds. */
 #include <stdlib.h>
 #include "base/mem.h"
 #include "model/layers/layers.h"
@@ -14,7 +15,7 @@ static struct range rows_of_vocabulary(const struct net *net)
     return block(net->config->vocab, net->layout.tp, net->at.t);
 }
 
-/* Tokens a chunk, about the same in all: equal on all TP ranks. */
+/* Tokens of a chunk. All chunks are about as long, and all TP ranks get the same number. */
 static int64_t chunk_rows(const struct net *net, int64_t tokens)
 {
     int64_t widest = (net->config->vocab + net->layout.tp - 1) / net->layout.tp;
@@ -23,13 +24,13 @@ static int64_t chunk_rows(const struct net *net, int64_t tokens)
     return chunks > 0 ? (tokens + chunks - 1) / chunks : most;
 }
 
-/* lse [T] and nll [T] of a chunk over the whole vocabulary. COLLECTIVE over TP. */
+/* lse [T] and nll [T] over the whole vocabulary from logits [T, Vl] and target [T]. COLLECTIVE over TP. */
 static void chunk_stats(struct net *net, view lse, view nll, view logits, view target)
 {
     int64_t t = logits.n[1], tp = net->layout.tp;
-    view mine = arena_scratch(&net->arena, F32, 1, 3, t);
+    view mine = arena_scratch(&net->arena, F32, 1, 3, t); /* [3, T] */
     dev_ce_stats(net->dev, mine, logits, target, rows_of_vocabulary(net).lo);
-    view all = mine;
+    view all = mine; /* [TP, 3, T] */
     if (tp > 1) {
         all = arena_scratch(&net->arena, F32, 1, tp, 3 * t);
         group_all_gather(net->group[G_TP], COMPUTE, all, view_reshape(mine, 1, 1, 3 * t));
@@ -37,20 +38,23 @@ static void chunk_stats(struct net *net, view lse, view nll, view logits, view t
     dev_ce_merge(net->dev, lse, nll, view_reshape(all, tp, 3, t), target);
 }
 
-/* Every TP rank knows every nll; t = 0 reports it. */
+/* All ranks of a TP group hold the same nll. The first one reports it. */
 static void report_nll(struct net *net, view nll)
 {
     if (net->at.t == 0)
         dev_sum(net->dev, tally(net, TALLY_NLL, 1), nll);
 }
 
+/* Tokens [from, from + rows) of h, d_h [N, H]. */
 static void chunk_train(struct net *net, struct pass *p, int64_t from, int64_t rows, view h, view d_h,
                         bool acc)
 {
     int64_t mark = arena_mark(&net->arena);
-    view w = weight(net, head_layer(net), T_HEAD), target = view_cols(p->targets, from, rows);
+    view w = weight(net, head_layer(net), T_HEAD);   /* [Vl, H] */
+    view target = view_cols(p->targets, from, rows); /* [T] */
     view logits = arena_scratch_pitched(&net->arena, net->shape.activation, rows, rows_of_vocabulary(net).n);
-    view lse = arena_scratch(&net->arena, F32, 1, 1, rows), nll = arena_scratch(&net->arena, F32, 1, 1, rows);
+    view lse = arena_scratch(&net->arena, F32, 1, 1, rows); /* [T] */
+    view nll = arena_scratch(&net->arena, F32, 1, 1, rows); /* [T] */
     dev_gemm(net->dev, false, true, view_rows(h, from, rows), w, false, logits);
     chunk_stats(net, lse, nll, logits, target);
     report_nll(net, nll);
@@ -64,27 +68,29 @@ static void chunk_train(struct net *net, struct pass *p, int64_t from, int64_t r
 void head_train(struct net *net, struct pass *p, view x, view d_x)
 {
     int64_t mark = arena_mark(&net->arena), step = chunk_rows(net, p->tokens);
-    view rstd, mine = norm_fwd(net, p, head_layer(net), T_NORM, x, &rstd);
-    view h = live(p, seq_gather(net, p, mine)), part = seq_partial(net, p, x.n[2]);
+    view rstd, mine = norm_fwd(net, p, head_layer(net), T_NORM, x, &rstd); /* [c], [c, H] */
+    view h = live(p, seq_gather(net, p, mine));                            /* [N, H] */
+    view part = seq_partial(net, p, x.n[2]);                               /* [TP*c, H] */
     int64_t from = 0;
-    do { /* once even without tokens: gradients are written, not assumed zero */
+    do { /* once even without tokens, because that writes zero gradients */
         int64_t rows = p->tokens - from < step ? p->tokens - from : step;
         chunk_train(net, p, from, rows, h, live(p, part), p->acc || from > 0);
         from += rows;
     } while (from < p->tokens);
-    view d_h = part;
+    view d_h = part; /* [c, H] */
     if (net->layout.tp > 1)
         seq_reduce(net, p, d_h = arena_scratch(&net->arena, F32, 1, p->rows, x.n[2]), part, false);
     norm_bwd(net, p, head_layer(net), T_NORM, false, d_x, d_h, x, rstd);
     arena_release(&net->arena, mark);
 }
 
-/* Logits of a chunk over the whole vocabulary: adding zeros is exact. COLLECTIVE over TP. */
+/* Give the sink logits over the whole vocabulary from this rank's logits [T, Vl], which start at token `row`.
+ * The sum over TP is exact, because each rank adds zeros to the others' columns. COLLECTIVE over TP. */
 static void give_logits(struct net *net, view logits, int64_t row, const struct logits_sink *sink)
 {
     struct range mine = rows_of_vocabulary(net);
     int64_t rows = logits.n[1], v = net->config->vocab;
-    view all = arena_scratch(&net->arena, F32, 1, rows, v);
+    view all = arena_scratch(&net->arena, F32, 1, rows, v); /* [T, V] */
     dev_fill(net->dev, all, 0);
     dev_copy(net->dev, view_cols(all, mine.lo, mine.n), logits);
     group_all_reduce(net->group[G_TP], COMPUTE, all);
@@ -96,12 +102,14 @@ static void give_logits(struct net *net, view logits, int64_t row, const struct 
     free(host);
 }
 
+/* Tokens [from, from + rows) of h [N, H]. */
 static void chunk_eval(struct net *net, struct pass *p, int64_t from, int64_t rows, view h,
                        const struct logits_sink *sink)
 {
     int64_t mark = arena_mark(&net->arena);
     view logits = arena_scratch_pitched(&net->arena, net->shape.activation, rows, rows_of_vocabulary(net).n);
-    view lse = arena_scratch(&net->arena, F32, 1, 1, rows), nll = arena_scratch(&net->arena, F32, 1, 1, rows);
+    view lse = arena_scratch(&net->arena, F32, 1, 1, rows); /* [T] */
+    view nll = arena_scratch(&net->arena, F32, 1, 1, rows); /* [T] */
     dev_gemm(net->dev, false, true, view_rows(h, from, rows), weight(net, head_layer(net), T_HEAD), false,
              logits);
     chunk_stats(net, lse, nll, logits, view_cols(p->targets, from, rows));
@@ -114,7 +122,7 @@ static void chunk_eval(struct net *net, struct pass *p, int64_t from, int64_t ro
 void head_eval(struct net *net, struct pass *p, view x, const struct logits_sink *sink)
 {
     int64_t mark = arena_mark(&net->arena), step = chunk_rows(net, p->tokens);
-    view h = live(p, seq_gather(net, p, norm_fwd(net, p, head_layer(net), T_NORM, x, NULL)));
+    view h = live(p, seq_gather(net, p, norm_fwd(net, p, head_layer(net), T_NORM, x, NULL))); /* [N, H] */
     for (int64_t from = 0; from < p->tokens; from += step)
         chunk_eval(net, p, from, p->tokens - from < step ? p->tokens - from : step, h, sink);
     arena_release(&net->arena, mark);

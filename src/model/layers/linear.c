@@ -1,4 +1,4 @@
-/* Sequence-parallel communication around linear layers, and the norms before them. */
+/* What the layers share: communication around linear layers with sequence parallelism, norms, and views. */
 #include "model/layers/layers.h"
 
 static struct group *tp(const struct net *net)
@@ -10,7 +10,7 @@ view seq_gather(struct net *net, const struct pass *p, view x)
 {
     if (net->layout.tp == 1)
         return x;
-    view all = arena_scratch(&net->arena, x.type, 1, p->rows * net->layout.tp, x.n[2]);
+    view all = arena_scratch(&net->arena, x.type, 1, p->rows * net->layout.tp, x.n[2]); /* [TP*c, n] */
     group_all_gather(tp(net), COMPUTE, all, x);
     return all;
 }
@@ -18,7 +18,7 @@ view seq_gather(struct net *net, const struct pass *p, view x)
 view seq_partial(struct net *net, const struct pass *p, int64_t n)
 {
     int64_t rows = p->rows * net->layout.tp;
-    view all = arena_scratch(&net->arena, F32, 1, rows, n);
+    view all = arena_scratch(&net->arena, F32, 1, rows, n); /* [TP*c, n] */
     dev_fill(net->dev, view_rows(all, p->tokens, rows - p->tokens), 0);
     return all;
 }
@@ -31,7 +31,7 @@ void seq_reduce(struct net *net, const struct pass *p, view out, view partial, b
     }
     int64_t mark = arena_mark(&net->arena);
     bool direct = !acc && out.type == partial.type;
-    view mine = partial;
+    view mine = partial; /* [c, n] */
     if (net->layout.tp > 1) {
         mine = direct ? out : arena_scratch(&net->arena, partial.type, 1, p->rows, out.n[2]);
         group_reduce_scatter(tp(net), COMPUTE, mine, partial);
@@ -78,8 +78,8 @@ view gradient(const struct net *net, int layer, enum slot slot)
 
 view norm_fwd(struct net *net, const struct pass *p, int layer, enum slot slot, view x, view *rstd)
 {
-    view r = arena_scratch(&net->arena, F32, 1, 1, p->rows);
-    view h = arena_scratch(&net->arena, net->shape.activation, 1, p->rows, x.n[2]);
+    view r = arena_scratch(&net->arena, F32, 1, 1, p->rows);                        /* [c] */
+    view h = arena_scratch(&net->arena, net->shape.activation, 1, p->rows, x.n[2]); /* [c, H] */
     dev_rmsnorm_fwd(net->dev, h, r, x, weight(net, layer, slot), (float)net->config->norm_eps);
     if (rstd)
         *rstd = r;

@@ -1,4 +1,6 @@
-/* The router of a MoE layer: logits, choice, auxiliary and z loss over the micro-batch (D1, D5, D6). */
+/* The router of a MoE layer: logits, choice, auxiliary and z loss over the micro-batch (definitions D1, D5,
+ * D6).
+ */
 #include <stdio.h>
 #include "base/rng.h"
 #include "model/layers/layers.h"
@@ -9,14 +11,16 @@ static struct route route_of(const struct net *net)
     return (struct route){m->top_k, m->order == SOFTMAX_TOPK, m->renormalise};
 }
 
-/* ---- domains of the auxiliary loss: the micro-batch, or each of its sequences ---- */
+/* ---- domains ---- */
+
+/* The auxiliary loss balances a domain: the micro-batch, or each of its sequences. */
 
 static int64_t domains(const struct net *net, const struct pass *p)
 {
     return p->training && net->config->moe.aux_domain == AUX_SEQUENCE ? p->tokens / net->shape.sequence : 1;
 }
 
-/* My tokens of domain i, counted from my first. */
+/* This rank's tokens of domain i, counted from its first token. */
 static struct range domain_rows(const struct net *net, const struct pass *p, int64_t i)
 {
     int64_t size = p->tokens / domains(net, p), first = p->rows * net->at.t;
@@ -28,8 +32,8 @@ static struct range domain_rows(const struct net *net, const struct pass *p, int
 
 /* ---- losses ---- */
 
-/* Seeds of the aux loss from the statistics of all domains, and the report, once per TP group. An idle rank's
- * statistics are zero and so is everything here. */
+/* The gradient of the aux loss, s->aux, from counts [domains, X] and stats [domains, X + 2]; and the losses
+ * for the report, which one rank of a TP group adds. A rank without tokens has zeros everywhere. */
 static void losses(struct net *net, struct pass *p, struct saved *s, int layer, view counts, view stats)
 {
     const struct moe *m = &net->config->moe;
@@ -37,7 +41,7 @@ static void losses(struct net *net, struct pass *p, struct saved *s, int layer, 
                               .n = p->tokens > 0 ? (double)(p->tokens / domains(net, p)) : 1,
                               .coeff = m->aux_coeff / (double)p->batch->micros,
                               .told = net->at.t == 0 && p->tokens > 0};
-    view load = m->aux_domain == AUX_GLOBAL ? weight(net, layer, T_ROUTER_LOAD) : view_none();
+    view load = m->aux_domain == AUX_GLOBAL ? weight(net, layer, T_ROUTER_LOAD) : view_none(); /* [X] */
     dev_router_losses(net->dev, l, s->aux, tally(net, TALLY_LOSSES, 3),
                       tally(net, TALLY_LOADS + p->moe * m->experts, m->experts), counts, stats, load);
 }
@@ -52,8 +56,8 @@ static void note_margin(struct net *net, int layer, view logits)
 
 /* ---- forward and backward ---- */
 
-/* The router's input while it trains: h times 1-eps .. 1+eps, the same for a token on every layout and
- * in backward. A sample's number counts through the run, so no step repeats a factor (D8). */
+/* y (+)= x times random factors from 1 - eps to 1 + eps, both [own, H]. A token has the same factors on every
+ * layout, and in backward. Samples are numbered through the whole run, so no step repeats them (D8). */
 static void jitter(struct net *net, const struct pass *p, int layer, bool acc, view y, view x)
 {
     char purpose[40];
@@ -68,22 +72,22 @@ static bool jitters(const struct net *net, const struct pass *p)
     return p->training && net->config->moe.jitter > 0;
 }
 
-/* h itself without jitter. */
+/* The router's input [own, H]: h with jitter while the model trains, else h itself. */
 static view router_input(struct net *net, const struct pass *p, int layer, view h)
 {
     if (!jitters(net, p))
         return h;
-    view x = arena_scratch(&net->arena, F32, 1, h.n[1], h.n[2]);
+    view x = arena_scratch(&net->arena, F32, 1, h.n[1], h.n[2]); /* [own, H] */
     jitter(net, p, layer, false, x, h);
     return x;
 }
 
-/* The choice; while it trains also its statistics, summed over the micro-batch, and the losses. */
+/* The choice of experts. While the model trains, also its statistics over the micro-batch, and the losses. */
 static void choose(struct net *net, struct pass *p, int layer, struct saved *s)
 {
     int64_t x = net->config->moe.experts, parts = domains(net, p);
-    view counts = arena_scratch(&net->arena, I32, 1, parts, x);
-    view stats = arena_scratch(&net->arena, F32, 1, parts, x + 2);
+    view counts = arena_scratch(&net->arena, I32, 1, parts, x);    /* [domains, X] */
+    view stats = arena_scratch(&net->arena, F32, 1, parts, x + 2); /* [domains, X + 2] */
     for (int64_t i = 0; i < parts; i++) {
         struct range r = domain_rows(net, p, i);
         dev_router_choose(net->dev, route_of(net), view_rows(s->idx, r.lo, r.n),
@@ -104,7 +108,7 @@ view router_fwd(struct net *net, struct pass *p, int layer, struct saved *s, vie
     s->idx = arena_save(&net->arena, I32, 1, p->own, k);
     s->gate = arena_save(&net->arena, F32, 1, p->own, k);
     s->aux = arena_save(&net->arena, F32, 1, domains(net, p), x);
-    view kept = arena_scratch(&net->arena, I32, 1, p->own, k);
+    view kept = arena_scratch(&net->arena, I32, 1, p->own, k); /* [own, k] */
 
     dev_router_logits(net->dev, s->logits, router_input(net, p, layer, h), weight(net, layer, T_ROUTER));
     choose(net, p, layer, s);
@@ -131,14 +135,15 @@ static void logits_bwd(struct net *net, struct pass *p, struct saved *s, view d_
 
 void router_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_h, view h, view d_gate)
 {
-    view d_logits = arena_scratch(&net->arena, F32, 1, p->own, net->config->moe.experts);
-    view w = weight(net, layer, T_ROUTER), x = router_input(net, p, layer, h);
+    view d_logits = arena_scratch(&net->arena, F32, 1, p->own, net->config->moe.experts); /* [own, X] */
+    view w = weight(net, layer, T_ROUTER);                                                /* [X, H] */
+    view x = router_input(net, p, layer, h);                                              /* [own, H] */
     logits_bwd(net, p, s, d_logits, d_gate);
     dev_gemm(net->dev, true, false, d_logits, x, p->acc, gradient(net, layer, T_ROUTER));
     if (!jitters(net, p)) {
         dev_gemm(net->dev, false, false, d_logits, w, true, d_h);
         return;
     }
-    dev_gemm(net->dev, false, false, d_logits, w, false, x); /* which is scratch */
+    dev_gemm(net->dev, false, false, d_logits, w, false, x); /* x was scratch and is needed no more */
     jitter(net, p, layer, true, d_h, x);
 }
