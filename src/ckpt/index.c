@@ -232,6 +232,35 @@ static status put_extents(struct book *b, const struct ckpt_index *x)
     return s == OK ? put_text(b, "extents_columns", EXTENT_HELP) : s;
 }
 
+/* Every element that is saved stands in exactly one extent: one listed twice would hide one that is missing.
+ * Extents `first` to `end` are those of one kind of a tensor. */
+static status check_cover(const struct ckpt_index *x, int tensor, enum kind kind, int first, int end)
+{
+    const struct tensor *t = &x->tensor[tensor];
+    bool absent = kind != MASTER && !t->trained && first == end;
+    piece *part = mem_new(end - first, sizeof *part);
+    for (int i = first; i < end; i++)
+        part[i - first] = x->extent[i].shard.part;
+    bool good = absent || pieces_tile(part, end - first, t->dim);
+    free(part);
+    return good ? OK
+                : fail(E_DATA, "the extents of %s of %s do not hold each of its elements once",
+                       kind_name(kind), t->name);
+}
+
+static status check_covers(const struct ckpt_index *x)
+{
+    for (int t = 0, at = 0; t < x->n_tensors; t++)
+        for (int k = 0; k < SAVED_KINDS; k++) {
+            int first = at;
+            while (at < x->n_extents && x->extent[at].shard.tensor == t &&
+                   x->extent[at].shard.kind == saved_kind(k))
+                at++;
+            TRY(check_cover(x, t, saved_kind(k), first, at));
+        }
+    return OK;
+}
+
 static status get_extents(struct book *b, struct ckpt_index *x)
 {
     char *help;
@@ -246,6 +275,7 @@ static status get_extents(struct book *b, struct ckpt_index *x)
     if (!good)
         return fail(E_DATA, "an extent makes no sense");
     qsort(x->extent, (size_t)rows, sizeof *x->extent, by_tensor);
+    TRY(check_covers(x));
     TRY(get_text(b, "extents_columns", &help));
     free(help);
     return OK;

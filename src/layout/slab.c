@@ -1,5 +1,6 @@
 #include "layout/slab.h"
 
+#include <stdlib.h>
 #include "base/mem.h"
 #include "base/status.h"
 
@@ -130,4 +131,62 @@ int64_t piece_overlap(const piece *have, const piece *want, struct run *runs, in
     for (int i = 0; i < n_to; i++)
         overlap_box(&o, from, n_from, &to[i]);
     return o.count;
+}
+
+/* ---- do pieces tile an array? ---- */
+
+/* Count how many boxes each element lies in, and take the difference of these counts along all three axes:
+ * what is left are the corners of the boxes, + where an even number of the three indices is at its box's end,
+ * - elsewhere. Counts can be had back from their differences. So the pieces count every element once if, and
+ * only if, their corners are those of the whole array. */
+struct corner {
+    int64_t at[3], count;
+};
+
+static struct corner *add_corners(struct corner *next, const slab *box, int64_t count)
+{
+    for (int c = 0; c < 8; c++, next++) {
+        next->count = count;
+        for (int i = 0; i < 3; i++) {
+            bool end = c >> i & 1;
+            next->at[i] = box->lo[i] + (end ? box->n[i] : 0);
+            next->count = end ? -next->count : next->count;
+        }
+    }
+    return next;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct corner *x = a, *y = b;
+    for (int i = 0; i < 3; i++)
+        if (x->at[i] != y->at[i])
+            return x->at[i] < y->at[i] ? -1 : 1;
+    return 0;
+}
+
+/* Do the counts at each place add up to 0? */
+static bool corners_cancel(struct corner *corner, int64_t n)
+{
+    int64_t sum = 0;
+    qsort(corner, (size_t)n, sizeof *corner, by_place);
+    for (int64_t i = 0; i < n; i++) {
+        if (i > 0 && by_place(&corner[i - 1], &corner[i]) != 0 && sum != 0)
+            return false;
+        sum += corner[i].count;
+    }
+    return sum == 0;
+}
+
+bool pieces_tile(const piece *p, int64_t n, const int64_t dim[3])
+{
+    slab box[5], whole = slab_whole(dim);
+    struct corner *corner = mem_new(mem_mul(8, mem_add(mem_mul(5, n), 1)), sizeof *corner),
+                  *next = add_corners(corner, &whole, -1);
+    for (int64_t i = 0; i < n; i++)
+        for (int b = 0, boxes = piece_slabs(&p[i], box); b < boxes; b++)
+            next = add_corners(next, &box[b], 1);
+    bool tile = corners_cancel(corner, next - corner);
+    free(corner);
+    return tile;
 }

@@ -39,4 +39,8 @@ int piece_slabs(const piece *p, slab out[5]);
  * counts. */
 int64_t piece_overlap(const piece *have, const piece *want, struct run *runs, int64_t max);
 
+/** Does every element of an array of these sizes lie in exactly one of the n pieces? They may be given in
+ *  any order. The boxes of the pieces lie within the array. */
+bool pieces_tile(const piece *p, int64_t n, const int64_t dim[3]);
+
 #endif

@@ -382,6 +382,18 @@ static void forge_hole(struct ckpt_index *x)
 {
     x->n_extents--;
 }
+/* As many extents and elements as before: one is listed twice, and another one of its size is missing. */
+static void forge_twice(struct ckpt_index *x)
+{
+    for (int i = 1; i < x->n_extents; i++) {
+        const struct shard *a = &x->extent[i - 1].shard, *b = &x->extent[i].shard;
+        if (a->tensor != b->tensor || a->kind != b->kind || a->part.n != b->part.n)
+            continue;
+        x->extent[i] = x->extent[i - 1];
+        return;
+    }
+    x->extent[1] = x->extent[0]; /* of one rank: the next tensor is without any */
+}
 static void forge_box(struct ckpt_index *x)
 {
     x->extent[0].shard.part.box.lo[1]++;
@@ -435,12 +447,12 @@ static void test_forged(struct body *a)
         void (*forge)(struct ckpt_index *);
         const char *says;
     } forged[] = {
-        {forge_hash, "hash of all moment1"}, {forge_hole, "elements of moment2 of head"},
-        {forge_box, "makes no sense"},       {forge_piece, "makes no sense"},
-        {forge_offset, "makes no sense"},    {forge_file, "makes no sense"},
-        {forge_tensor, "makes no sense"},    {forge_size, "size makes no sense"},
-        {forge_name, "name makes no sense"}, {forge_path, "not the name of a shard"},
-        {forge_config, "kv_heads"},
+        {forge_hash, "hash of all moment1"},     {forge_hole, "moment2 of head do not hold"},
+        {forge_twice, "do not hold each"},       {forge_box, "makes no sense"},
+        {forge_piece, "makes no sense"},         {forge_offset, "makes no sense"},
+        {forge_file, "makes no sense"},          {forge_tensor, "makes no sense"},
+        {forge_size, "size makes no sense"},     {forge_name, "name makes no sense"},
+        {forge_path, "not the name of a shard"}, {forge_config, "kv_heads"},
     };
     char *dir = folder_of(7, ""), *path = path_of(7, "index.h5"), *away = mem_format("%s/away", run);
     move(path, away);

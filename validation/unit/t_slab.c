@@ -165,6 +165,87 @@ static void test_large(void)
        "an expert of a large tensor is one run");
 }
 
+/* In how many of the pieces each element lies. */
+static bool brute_tile(const piece *p, int n, const int64_t dim[3])
+{
+    slab whole = slab_whole(dim);
+    for (int64_t e = 0; e < slab_size(&whole); e++) {
+        int64_t at[3], in = 0;
+        global(&whole, e, at);
+        for (int i = 0; i < n; i++) {
+            int64_t o = inside(&p[i].box, at) ? offset(&p[i].box, at) - p[i].lo : -1;
+            in += o >= 0 && o < p[i].n;
+        }
+        if (in != 1)
+            return false;
+    }
+    return true;
+}
+
+/* Cut box i of *n in two along an axis, if it is long enough. */
+static void cut_box(piece *p, int *n, int i, int axis)
+{
+    slab *box = &p[i].box;
+    if (box->n[axis] < 2)
+        return;
+    int64_t half = 1 + draw(box->n[axis] - 1);
+    p[*n] = p[i];
+    p[*n].box.lo[axis] += half;
+    p[*n].box.n[axis] -= half;
+    box->n[axis] = half;
+    ++*n;
+}
+
+/* Cut an array into random boxes and each box into runs. */
+static int random_tiles(piece *p, const int64_t dim[3])
+{
+    int n = 1;
+    p[0] = (piece){.box = slab_whole(dim)};
+    for (int cut = 0; cut < 4; cut++)
+        cut_box(p, &n, (int)draw(n), (int)draw(3));
+    for (int i = 0, boxes = n; i < boxes; i++) {
+        int64_t size = slab_size(&p[i].box), first = draw(size);
+        p[i].n = size;
+        if (first == 0)
+            continue;
+        p[n] = p[i];
+        p[i].n = p[n].lo = first;
+        p[n++].n = size - first;
+    }
+    return n;
+}
+
+/* Tiles, and tiles with one fault: one left out, one twice, one in the place of another, one moved or
+ * shortened. */
+static void spoil(piece *p, int *n)
+{
+    int i = (int)draw(*n), j = (int)draw(*n);
+    switch (draw(6)) {
+    case 0: p[i] = p[--*n]; break;
+    case 1: p[*n] = p[i], ++*n; break;
+    case 2: p[i] = p[j]; break;
+    case 3: p[i].n -= p[i].n > 1; break;
+    case 4: p[i].lo -= p[i].lo > 0; break;
+    default: break;
+    }
+}
+
+static void test_tile(const int64_t dim[3], const char *what)
+{
+    int good = 0, bad = 0, wrong = 0;
+    for (int trial = 0; trial < 4000; trial++) {
+        piece p[16];
+        int n = random_tiles(p, dim);
+        spoil(p, &n);
+        bool expected = brute_tile(p, n, dim);
+        good += expected;
+        bad += !expected;
+        wrong += pieces_tile(p, n, dim) != expected;
+    }
+    ok(wrong == 0 && good > 500 && bad > 500, "%d tilings and %d that are none are told apart, %s", good, bad,
+       what);
+}
+
 int main(void)
 {
     const int64_t cube[3] = {4, 5, 6}, matrix[3] = {1, 9, 7}, vector[3] = {1, 1, 50};
@@ -175,5 +256,8 @@ int main(void)
     test_overlap(matrix, "a matrix");
     test_overlap(vector, "a vector");
     test_large();
+    test_tile(cube, "three axes");
+    test_tile(matrix, "a matrix");
+    test_tile(vector, "a vector");
     return tap_done();
 }
