@@ -1,5 +1,6 @@
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/progress.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,15 +19,15 @@ enum { CALL_BYTES = 1 << 30 }; /* Linux moves less than 2 GiB per call */
 static const char *const op_name[IO_COUNT] = {IO_OPS(IO_OP)};
 #undef IO_OP
 
-enum { SHORT = -1 };
+enum { SHORT = -1, HANG = -2 };
 static const struct error {
     const char *name;
     int number;
 } errors[] = {
-    {"EIO", EIO},       {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT},       {"EROFS", EROFS},
-    {"EACCES", EACCES}, {"EPERM", EPERM},   {"ESTALE", ESTALE},       {"EINTR", EINTR},
-    {"EAGAIN", EAGAIN}, {"ENOLCK", ENOLCK}, {"ENOENT", ENOENT},       {"EMFILE", EMFILE},
-    {"ENOMEM", ENOMEM}, {"EFBIG", EFBIG},   {"ETIMEDOUT", ETIMEDOUT}, {"SHORT", SHORT},
+    {"EIO", EIO},       {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS},   {"EACCES", EACCES},
+    {"EPERM", EPERM},   {"ESTALE", ESTALE}, {"EINTR", EINTR},   {"EAGAIN", EAGAIN}, {"ENOLCK", ENOLCK},
+    {"ENOENT", ENOENT}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM}, {"EFBIG", EFBIG},   {"ETIMEDOUT", ETIMEDOUT},
+    {"SHORT", SHORT},   {"HANG", HANG},
 };
 
 static struct {
@@ -75,7 +76,7 @@ status io_faults_open(void)
         plan.error = error_of(error);
     }
     plan.on = found < IO_COUNT && plan.nth > 0 && end[plan.lasting] == '\0' &&
-              (plan.error > 0 || (plan.error == SHORT && moves(plan.op)));
+              (plan.error > 0 || plan.error == HANG || (plan.error == SHORT && moves(plan.op)));
     return plan.on
                ? OK
                : fail(
@@ -89,16 +90,24 @@ void io_faults_rank(int number)
     rank = number;
 }
 
+static const char *meaning(int error)
+{
+    return error == SHORT ? "half of it" : error == HANG ? "it never returns" : strerror(error);
+}
+
 /* Is this the call that must fail? */
 static bool hits(enum io_op op, const char *path)
 {
+    progress_op(op_name[op]);
     if (!plan.on || plan.op != op || plan.rank != rank)
         return false;
     long n = atomic_fetch_add(&calls, 1) + 1;
     if (n != plan.nth && !(plan.lasting && n > plan.nth))
         return false;
     fprintf(stderr, "COPPICE_FAIL: rank %d, %s %ld%s%s: %s\n", rank, op_name[op], n, *path ? ": " : "", path,
-            plan.error == SHORT ? "half of it" : strerror(plan.error));
+            meaning(plan.error));
+    while (plan.error == HANG)
+        pause();
     return true;
 }
 

@@ -4,7 +4,8 @@
  *
  * Tests can make a call fail: COPPICE_FAIL=OP:RANK:K[+][:ERRNO]. The K-th call of OP by rank RANK fails with
  * ERRNO (a name or a number; EIO if not given). With K+ all later calls fail too. With SHORT instead of ERRNO
- * a read or write moves half of its bytes. Each failure is reported on stderr. */
+ * a read or write moves half of its bytes. With HANG the call never returns. Each failure is reported on
+ * stderr. */
 #ifndef BASE_IO_H
 #define BASE_IO_H
 #include <dirent.h>

@@ -142,7 +142,8 @@ static void help_all(void)
         "\noptions and an example of one command: coppice help COMMAND, or coppice COMMAND --help\n"
         "keys of a deck: coppice deck keys    version: coppice --version\n\n"
         "exit codes: 0 done, 1 comparison failed, 64 deck or command line, 65 model or data file, 69 memory\n"
-        "  or device missing, 70 bug, 71 not finite, 73 cannot write, 74 communication lost or a file\n"
+        "  or device missing, 70 bug, 71 not finite, 72 hang, 73 cannot write, 74 communication lost or a "
+        "file\n"
         "  cannot be read now, 75 stopped and saved: run again, 76 no usable checkpoint,\n"
         "  79 stopped by RUN/stop\n");
 }

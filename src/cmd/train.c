@@ -12,12 +12,14 @@
 #include "cmd/session.h"
 #include "cmd/startup.h"
 #include "train/loop.h"
+#include "train/mark.h"
 #include "train/profile.h"
 
 struct job {
     struct session s;
     struct folder folder;
     bool opened_folder;
+    struct watchdog *watchdog;
     struct trainer trainer;
     struct ckpt_index index; /* of the checkpoint that the leg starts from */
     char *checkpoint;        /* its path, NULL = from the start */
@@ -149,6 +151,7 @@ static void borrow(struct job *j)
     t->net = s->net;
     t->data = s->data;
     t->folder = &j->folder;
+    t->watchdog = j->watchdog;
     t->run = &s->deck.run;
     t->batch = &s->deck.batch;
     t->optimizer = &s->deck.optimizer;
@@ -285,6 +288,7 @@ static status run_job(struct job *j, int argc, char **argv)
         return OK;
     }
     TRY(given_up(j));
+    TRY(watchdog_open(&j->watchdog, s->comm, s->deck.run.dir, s->deck.run.watchdog));
     borrow(j);
     const struct opened opened = session_opened(s);
     if (!j->checkpoint)
@@ -301,10 +305,24 @@ static status run_job(struct job *j, int argc, char **argv)
     return code == E_DATA ? deck_place(&s->deck, code, NULL) : code; /* a data set may be at fault */
 }
 
+/* A leg that ended before its first step says so in status.json, too. COLLECTIVE. */
+static void end_watch(struct job *j, status code)
+{
+    if (!j->watchdog)
+        return;
+    char *text = mem_text(status_text());
+    if (code != OK && j->s.rank == 0 && folder_check(&j->folder) == OK)
+        mark_end(j->s.deck.run.dir, code == E_STOP ? "stopped" : "failed", text);
+    watchdog_close(j->watchdog, j->s.comm);
+    status_set_text(text);
+    free(text);
+}
+
 int cmd_train(int argc, char **argv)
 {
     static struct job j;
     status code = run_job(&j, argc, argv);
+    end_watch(&j, code);
     free(j.trainer.state.deck);
     free(j.trainer.state.data);
     forget_checkpoint(&j);

@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "comm/launch.h"
 #include "comm/ops.h"
 
@@ -164,12 +165,16 @@ int64_t spans_of_rows(struct spans *spans, int size, const int64_t *rows, int64_
 
 void comm_barrier(struct comm *comm)
 {
+    progress_enter("barrier", NULL);
     comm->ops->barrier(comm);
+    progress_leave();
 }
 
 void comm_bcast(struct comm *comm, void *data, int64_t bytes, int root)
 {
+    progress_enter("broadcast", NULL);
     comm->ops->bcast(comm, data, bytes, root);
+    progress_leave();
 }
 
 void comm_all_gather(struct comm *comm, void *out, const void *in, int64_t bytes)
@@ -179,7 +184,9 @@ void comm_all_gather(struct comm *comm, void *out, const void *in, int64_t bytes
     spans_of_rows(&comm->parts, comm_size(comm), NULL, bytes);
     if (bytes && mine != in)
         memmove(mine, in, (size_t)bytes);
+    progress_enter("gather", NULL);
     comm->world->ops->all_gather(comm->world, out, comm->parts);
+    progress_leave();
 }
 
 void comm_gather_v(struct comm *comm, char **out, int64_t *bytes_of, const void *in, int64_t bytes)
@@ -199,7 +206,9 @@ void comm_gather_v(struct comm *comm, char **out, int64_t *bytes_of, const void 
         *out = NULL;
         send.n[0] = bytes;
     }
+    progress_enter("exchange", NULL);
     comm->world->ops->exchange(comm->world, *out, recv, in, send);
+    progress_leave();
     spans_free(&recv);
     spans_free(&send);
     free(all);
@@ -245,21 +254,28 @@ void comm_max_f64(struct comm *comm, double *x, int n)
     join_f64(comm, x, n, larger);
 }
 
+static void reduce(struct comm *comm, int64_t *x, int n, enum reduction how)
+{
+    progress_enter("reduction", NULL);
+    comm->ops->reduce(comm, x, n, how);
+    progress_leave();
+}
+
 void comm_sum_i64(struct comm *comm, int64_t *x, int n)
 {
-    comm->ops->reduce(comm, x, n, SUM);
+    reduce(comm, x, n, SUM);
 }
 
 void comm_max_i64(struct comm *comm, int64_t *x, int n)
 {
-    comm->ops->reduce(comm, x, n, MAX);
+    reduce(comm, x, n, MAX);
 }
 
 uint64_t comm_sum_u64(struct comm *comm, uint64_t x)
 {
     int64_t bits = (int64_t)x;
 
-    comm->ops->reduce(comm, &bits, 1, SUM);
+    reduce(comm, &bits, 1, SUM);
     return (uint64_t)bits;
 }
 

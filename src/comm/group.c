@@ -5,6 +5,7 @@
 #include <time.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "base/text.h"
 #include "comm/inside.h"
 
@@ -212,14 +213,18 @@ void group_stop_clock(struct group *g)
 void group_link_gather(struct group *g, void *out)
 {
     dev_show(g->dev);
+    progress_enter("gather", g->name);
     g->link->ops->all_gather(g->link, out, g->recv);
+    progress_leave();
     dev_hide(g->dev);
 }
 
 void group_link_exchange(struct group *g, void *out, const void *in)
 {
     dev_show(g->dev);
+    progress_enter("exchange", g->name);
     g->link->ops->exchange(g->link, out, g->recv, in, g->send);
+    progress_leave();
     dev_hide(g->dev);
 }
 

@@ -38,6 +38,7 @@ struct run_section {
     char *dir; /* absolute */
     bool profile;
     double time_limit; /* s; 0 = auto */
+    double watchdog;   /* s; 0 = never */
 };
 struct moe_section {        /* unset is -1 or NULL; keys without a remark have defaults */
     int64_t experts, top_k; /* unset: as `like` says */

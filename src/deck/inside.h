@@ -59,6 +59,7 @@ struct type {
     void (*release)(void *slot);                     /* free what the value owns */
     const char *(*path)(const void *slot, int i);    /* the i-th path of the value; NULL behind the last */
     const char *expected, *domain; /* for messages and for the help; NULL: the key's words */
+    const char *otherwise, *also;  /* what may stand behind these words, alike; NULL: nothing */
     enum { NO_LIST, LIST_NUMBERS, LIST_PATHS, LIST_ITEMS } list; /* the YAML list that it may be */
     bool unquoted;                                               /* the value must not be quoted */
     bool ranged;                                                 /* the help gives the range */

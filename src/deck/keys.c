@@ -38,6 +38,10 @@ static const struct key table[] = {
     {"run.time_limit", K_DURATION, AT(run.time_limit), 1, 1e9, "s", "auto",
      "Save and leave with code 75 in time before this much of the leg has passed, from its start: 90s, "
      "30min, 2h, 1d. The end of the Slurm job holds too, if it is earlier; auto: it alone.", auto_word, RESTART_YES},
+    {"run.watchdog", K_DURATION, AT(run.watchdog), 1, 1e9, "s", "10min",
+     "A rank that makes no progress for so long has hung: every rank that still can says where it stands, and "
+     "the run ends with 72. Three times as long before a leg's first step is done, and never shorter than ten "
+     "of its steps. never: the watchdog only looks for ranks that died.", never_word, RESTART_YES},
 
     /* model */
     {"model.like", K_PATH, AT(model.like), 0, 0, NULL, NULL,

@@ -186,7 +186,7 @@ static void write_duration(char **text, const struct cell *c)
     if (seconds > 0)
         number_add_seconds(text, seconds);
     else
-        mem_append(text, "auto");
+        mem_append(text, "%s", choice_name(c->key->words, 0));
 }
 
 /* ---- the table ---- */
@@ -220,9 +220,10 @@ static const struct type types[] = {
     [K_LAYERS] = {.release = free_text, .set = set_layers, .unset = nothing, .size = sizeof(char *), .write = write_layers,
         .list = LIST_NUMBERS, .expected = "expected all, every N, or a list of layers such as [0, 2, 5]",
         .domain = "all, every N, list of layers"},
-    [K_DURATION] = {.set = set_duration, .write = write_duration, .domain = "auto, time",
-        .expected = "expected auto or a time with its unit: 90s, 30min, 2h, 1d"},
-    [K_DECIMAL] = {.set = set_decimal, .write = write_decimal},
+    [K_DURATION] = {.set = set_duration, .write = write_duration, .also = ", time",
+        .otherwise = " or a time with its unit: 90s, 30min, 2h, 1d"},
+    [K_DECIMAL] = {.set = set_decimal, .write = write_decimal, .also = ", decimal",
+        .otherwise = " or a decimal above 0 of at most six places"},
 };
 /* clang-format on */
 
@@ -242,12 +243,12 @@ static int join_words(char *out, size_t room, const struct key *key, const char 
 
 const char *type_expected(const struct key *key, char out[160])
 {
-    if (types[key->type].expected)
-        return types[key->type].expected;
+    const struct type *t = &types[key->type];
+    if (t->expected)
+        return t->expected;
     int n = snprintf(out, 160, "expected ");
     n += join_words(out + n, 160 - (size_t)n, key, "|");
-    if (key->type == K_DECIMAL)
-        snprintf(out + n, 160 - (size_t)n, " or a decimal above 0 of at most six places");
+    snprintf(out + n, 160 - (size_t)n, "%s", t->otherwise ? t->otherwise : "");
     return out;
 }
 
@@ -258,7 +259,7 @@ char *deck_domain(const struct key *key)
     if (key->words)
         join_words(words, sizeof words, key, ", ");
     if (!t->domain)
-        return mem_format("%s%s", words, key->type == K_DECIMAL ? ", decimal" : "");
+        return mem_format("%s%s", words, t->also ? t->also : "");
     if (!t->ranged)
         return mem_format("%s%s%s", t->domain, key->type == K_PATH && key->words ? ", or " : "",
                           key->type == K_PATH ? words : "");

@@ -1,5 +1,6 @@
 /* Checks of arguments before a kernel, of results after it, and its place in the profile. */
 #include <omp.h>
+#include "base/progress.h"
 #include "device/check.h"
 
 static void want_memory(const struct dev *dev, const char *op, const char *name, view v)
@@ -41,6 +42,7 @@ double op_begin(struct dev *dev, enum dev_op op)
 {
     dev_show(dev);
     dev->running = dev_op_name(op);
+    progress_op(dev->running);
     return dev->profiling ? omp_get_wtime() : 0;
 }
 

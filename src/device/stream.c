@@ -3,6 +3,7 @@
  * until a wait wants it, so that what forgets to wait reads NaN or the values before, as it may on a GPU. */
 #include <stdlib.h>
 #include "base/mem.h"
+#include "base/progress.h"
 #include "device/ops.h"
 
 struct task {
@@ -61,6 +62,7 @@ void dev_wait(struct dev *dev, enum stream s, ticket t)
 void dev_wait_host(struct dev *dev, ticket t)
 {
     dev->waits += dev->queue[t.stream].done < t.number;
+    progress_op("wait");
     drain(dev, t);
 }
 
@@ -69,6 +71,7 @@ void dev_sync(struct dev *dev)
     if (dev->dry)
         return;
     dev->waits++;
+    progress_op("wait");
     for (int s = 0; s < STREAMS; s++)
         drain(dev, dev_mark(dev, (enum stream)s));
     dev->ops->sync(dev);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/progress.h"
 #include "model/layers/layers.h"
 
 /* ---- one pass ---- */
@@ -81,6 +82,7 @@ static void block_fwd(struct net *net, struct pass *p, int layer, view x, view x
                       const struct logits_sink *sink)
 {
     struct saved *s = saved_of(net, p, layer);
+    progress_part("forward", layer - 1);
     s->x = x;
     s->x2 = stream_save(net, p);
     attention_fwd(net, p, layer, s, s->x2);
@@ -91,6 +93,7 @@ static void block_fwd(struct net *net, struct pass *p, int layer, view x, view x
 static void block_bwd(struct net *net, struct pass *p, int layer, view d_x)
 {
     struct saved *s = saved_of(net, p, layer);
+    progress_part("backward", layer - 1);
     if (net->model->layer[layer].type == MOE_BLOCK)
         moe_bwd(net, p, layer, s, d_x);
     else

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "base/signals.h"
 #include "base/text.h"
 #include "ckpt/extent.h"
@@ -89,6 +90,7 @@ status loop_validate(struct trainer *t, double *mean)
 {
     int sets = data_valid_sets(t->data);
     double sum = 0;
+    progress_task("validation", t->state.step);
     *mean = (double)NAN;
     for (int i = 0; i < sets; i++) {
         double loss;
@@ -107,6 +109,7 @@ static status save(struct trainer *t, struct report *r)
     double start = clock_seconds();
     int64_t bytes = 0;
     char size[32], took[32];
+    progress_task("save", t->state.step);
     TRY(ckpt_save(t->comm, t->store, &t->state, t->folder->dir, t->folder->lock, t->checkpoint->writers,
                   &bytes));
     if (comm_rank(t->comm) == 0)
@@ -149,6 +152,7 @@ static status one_step(struct trainer *t, struct report *r)
 {
     double start = clock_seconds();
     int64_t sequences = sequences_left(t);
+    progress_task("training", t->state.step + 1);
     batch_size(&t->fetched, &t->store->layout, t->store->rank, sequences);
     TRY(comm_agree(t->comm, batch_fetch(&t->fetched, t->data, t->state.samples)));
     clock_lap(&start);
@@ -158,6 +162,7 @@ static status one_step(struct trainer *t, struct report *r)
     step_update(&t->stepper, update, schedule_rate(t->optimizer, t->state.horizon, update));
     bool finite = step_read(&t->stepper, &t->fetched);
     r->step_seconds = clock_lap(&start);
+    watchdog_pace(t->watchdog, r->step_seconds);
     r->stepping += r->step_seconds;
     for (int i = 0; i < PHASES; i++)
         r->seconds[i] += t->stepper.report.seconds[i];

@@ -6,6 +6,7 @@
 #include "train/folder.h"
 #include "train/limit.h"
 #include "train/step.h"
+#include "train/watchdog.h"
 
 struct trainer {
     /* borrowed */
@@ -16,6 +17,7 @@ struct trainer {
     struct net *net;
     struct data *data;
     struct folder *folder;
+    struct watchdog *watchdog;
     const struct run_section *run;
     const struct batch_section *batch;
     const struct optimizer_section *optimizer;

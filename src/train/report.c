@@ -198,6 +198,7 @@ static void write_experts(const struct trainer *t)
 void report_begin(struct report *r, const struct trainer *t)
 {
     const struct layout *l = &t->store->layout;
+    report_status(r, t, "running");
     r->terminal = writes(t) && t->watched && terminal_watched(comm_launch().mpi);
     report_event(t, "leg",
                  json_pack("{sIsIsisisisisi}", "leg", (json_int_t)t->state.leg, "steps", (json_int_t)t->steps,
@@ -260,7 +261,7 @@ void report_status(const struct report *r, const struct trainer *t, const char *
     bool stepped = t->state.step > r->first_step;
     json_t *s = json_pack("{sssIsIsI}", "state", state, "step", (json_int_t)t->state.step, "steps",
                           (json_int_t)t->steps, "tokens", (json_int_t)t->state.tokens);
-    json_object_set_new(s, "loss", folder_number(t->stepper.report.loss));
+    json_object_set_new(s, "loss", folder_number(stepped ? t->stepper.report.loss : (double)NAN));
     json_object_set_new(s, "start_valid_loss", folder_number(t->start_valid));
     json_object_set_new(s, "valid_loss", folder_number(t->valid));
     json_object_set_new(

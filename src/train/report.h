@@ -31,7 +31,7 @@ void report_step(struct report *, struct trainer *, bool show);
 void report_valid(struct trainer *, const char *set, double loss, double mean, bool last);
 /** An event line: kind and more members (a reference that is taken; NULL: none). */
 void report_event(const struct trainer *, const char *kind, json_t *more);
-/** status.json, whole; `state` is running, finished, stopped or failed. */
+/** status.json, whole; `state` is running, finished, stopped or failed. Others' states: train/mark.h. */
 void report_status(const struct report *, const struct trainer *, const char *state);
 /** Tokens of a step; model FLOP/s of a step that takes so many seconds. */
 double report_step_tokens(const struct trainer *);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/progress.h"
 #include "train/balance.h"
 
 status stepper_open(struct stepper *s, struct comm *comm, struct group *const *group, struct store *store,
@@ -68,6 +69,7 @@ void step_gradients(struct stepper *s, const struct batch *b)
     }
     r->seconds[PHASE_EXCHANGE] = exchange_seconds(s) - exchanged;
     r->seconds[PHASE_NET] = clock_lap(&start) - r->seconds[PHASE_EXCHANGE];
+    progress_part("sum of gradients", -1);
     store_reduce_grads(s->store, s->group);
     net_sum(s->net);
     r->seconds[PHASE_REDUCE] = clock_lap(&start);
@@ -80,9 +82,11 @@ void step_update(struct stepper *s, int64_t update, double rate)
     struct step_report *r = &s->report;
     double start = clock_seconds();
     r->rate = rate;
+    progress_part("update", -1);
     optim_update(&s->optim, s->store, s->optimizer, net_loss(s->net), rate, update);
     balance_update(s->store, net_loads(s->net), s->optim.control);
     r->seconds[PHASE_OPTIMIZER] = clock_lap(&start);
+    progress_part("gather of weights", -1);
     store_gather_weights(s->store, s->group);
     r->seconds[PHASE_GATHER] = clock_lap(&start);
 }
