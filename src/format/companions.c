@@ -9,7 +9,7 @@
 
 enum { LIMIT = 1 << 30 };
 
-/* How the names begin. */
+/* How the names of tokenizer files begin. */
 static const char *const tokenizers[] = {"tokenizer", "vocab.", "tekken.json", "spiece.model", NULL};
 static const char *const others[] = {"special_tokens_map.json", "added_tokens.json",      "merges.txt",
                                      "chat_template",           "generation_config.json", NULL};
@@ -44,7 +44,7 @@ static status write_whole(const char *path, const char *bytes, int64_t size)
     return s;
 }
 
-/* E_SPACE if it cannot be written; what cannot be read is a warning. */
+/* Copy a file. E_SPACE if it cannot be written; if it cannot be read, that is a warning. */
 static status copy_file(const char *from_dir, const char *to_dir, const char *name, int *copied)
 {
     char *from = mem_format("%s/%s", from_dir, name), *to = mem_format("%s/%s", to_dir, name), *bytes = NULL;

@@ -7,7 +7,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 
-/* How files begin that are often found where weights, indices or JSON should be. */
+/* The first bytes of files that are often found in the place of weights, indices or JSON. */
 static const struct {
     const char *begin;
     const char *is;

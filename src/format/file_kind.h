@@ -1,10 +1,10 @@
-/* What a file is that is not what it should be, by its first bytes. Not collective. */
+/* The kind of an unexpected file, by its first bytes. Not collective. */
 #ifndef FORMAT_FILE_KIND_H
 #define FORMAT_FILE_KIND_H
 #include "base/status.h"
 
-/** A failure to read `path` as what it should be, told by what it seems to be instead if its first bytes show
- *  that (a git-lfs pointer, an HTML page, ...); else as it was. OK stays OK. */
+/** Explain a failure to read a file: if its first bytes show another kind (a git-lfs pointer, an HTML page,
+ * ...), the message says so. Returns the status it was given. */
 status file_explain(status, const char *path) MUST_USE;
 
 #endif

@@ -17,18 +17,18 @@ struct h5 {
     hid_t file;
     char *path;
     bool created;
-    int64_t size; /* of an opened file: nothing inside may claim more */
+    int64_t size; /* of an opened file; nothing in it may claim to be larger */
 };
 
-struct dataset { /* of an opened file, checked */
+struct dataset { /* a checked dataset of an opened file */
     hid_t id, type;
-    int64_t dim[2], elements, offset; /* offset is -1 where nothing is stored, or inside the header */
+    int64_t dim[2], elements, offset; /* offset is -1 if nothing is stored, or the data lie in the header */
 };
 
-/* ---- the library: before its first other call ---- */
+/* ---- the library ---- */
 
-/* No flock: network file systems may refuse it, the run folder has a lock of its own, and nobody writes a
- * file that another one reads. */
+/* To be called before any other call of the library. It must not lock files: network file systems may refuse
+ * that, the run folder has a lock of its own, and nobody writes a file that somebody reads. */
 static void library_start(void)
 {
     static bool started;
@@ -36,15 +36,15 @@ static void library_start(void)
         return;
     started = true;
     setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
-    H5dont_atexit(); /* after a full disk the library's own clean-up at exit crashes */
+    H5dont_atexit(); /* the library's clean-up at exit crashes after a full disk */
     H5open();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    H5PLset_loading_state(0); /* a file must not choose code to load */
+    H5PLset_loading_state(0); /* a file must not be able to load code */
 }
 
 /* ---- errors ---- */
 
-/* Of a failed call of the system HDF5 tells time, file, buffer, ...: only the system's message is kept. */
+/* For a failed system call HDF5 reports time, file, buffer and so on. Only the system's message is kept. */
 static herr_t keep_description(unsigned depth, const H5E_error2_t *e, void *text)
 {
     static const char mark[] = "error message = '";
@@ -56,7 +56,7 @@ static herr_t keep_description(unsigned depth, const H5E_error2_t *e, void *text
     return 0;
 }
 
-/* The innermost description is the one that knows errno; the outer ones only say who called. */
+/* The innermost description has the reason; the outer ones only say who called. */
 static status h5_fail(const struct h5 *h, const char *name, const char *doing)
 {
     char why[256];
@@ -99,8 +99,7 @@ static void h5_free(struct h5 *h)
     free(h);
 }
 
-/* From the format of 1.10 on, a file that was not closed is refused when opened, and all metadata
- * carry checksums. */
+/* In the format of HDF5 1.10 all metadata have checksums, and a file that was not closed cannot be opened. */
 static hid_t access_list(void)
 {
     library_start();
@@ -127,13 +126,13 @@ status h5_create(struct h5 **out, const char *path)
     return s;
 }
 
-/* path: for messages. Takes the access list. */
+/* `path` is for messages. Takes ownership of the access list. */
 static status open_as(struct h5 **out, const char *path, const char *name, int64_t size, hid_t list)
 {
     struct h5 *h = h5_new(path, false);
     h->file = H5Fopen(name, H5F_ACC_RDONLY, list);
     status s =
-        h->file >= 0 ? OK : h5_fail(h, "as HDF5", "cannot open"); /* before HDF5's next call forgets why */
+        h->file >= 0 ? OK : h5_fail(h, "as HDF5", "cannot open"); /* HDF5's next call forgets the reason */
     H5Pclose(list);
     if (s != OK) {
         h5_free(h);
@@ -156,8 +155,8 @@ status h5_open(struct h5 **out, const char *path)
 status h5_open_bytes(struct h5 **out, const char *path, const void *bytes, int64_t n)
 {
     hid_t list = access_list();
-    void *image = (void *)(uintptr_t)bytes;        /* HDF5 copies it */
-    char *name = mem_format("%s/in memory", path); /* HDF5 wants the name of no file */
+    void *image = (void *)(uintptr_t)bytes;        /* HDF5 copies the bytes */
+    char *name = mem_format("%s/in memory", path); /* HDF5 needs a name that no file has */
     H5Pset_fapl_core(list, 1 << 16, false);
     H5Pset_file_image(list, image, (size_t)n);
     status s = open_as(out, path, name, n, list);
@@ -165,7 +164,7 @@ status h5_open_bytes(struct h5 **out, const char *path, const void *bytes, int64
     return s;
 }
 
-/* HDF5 does not sync what it closes. */
+/* HDF5 does not sync a file that it closes. */
 static status sync_file(const char *path)
 {
     int fd = io_open(path, O_RDONLY, 0);
@@ -200,7 +199,7 @@ void h5_abandon(struct h5 *h)
 
 /* ---- writing ---- */
 
-/* Not by H5Pset_create_intermediate_group, whose groups carry the time of day. */
+/* H5Pset_create_intermediate_group would store the time of day in the groups. */
 static void create_groups(struct h5 *h, const char *name)
 {
     char part[256];
@@ -211,10 +210,10 @@ static void create_groups(struct h5 *h, const char *name)
         if (H5Lexists(h->file, part, H5P_DEFAULT) == 0)
             H5Gclose(H5Gcreate2(h->file, part, H5P_DEFAULT, create, H5P_DEFAULT));
     }
-    H5Pclose(create); /* a group that failed makes its dataset fail, with the reason */
+    H5Pclose(create); /* if a group failed, its dataset fails too and gives the reason */
 }
 
-/* Names are relative to the root: "bucket_0003/master". */
+/* `name` is relative to the root: "bucket_0003/master". */
 static hid_t create_dataset(struct h5 *h, const char *name, hid_t type, int rank, const int64_t *dim)
 {
     const hsize_t size[2] = {rank > 0 ? (hsize_t)dim[0] : 0, rank > 1 ? (hsize_t)dim[1] : 0};
@@ -265,7 +264,7 @@ status h5_write_f64(struct h5 *h, const char *name, const double *x, int64_t n)
     return write_dataset(h, name, H5T_IEEE_F64LE, 1, &n, x);
 }
 
-/* Fixed strings rather than bytes, so that h5dump shows them as text. */
+/* Texts are fixed strings rather than bytes, so that h5dump shows them. */
 static hid_t text_type(size_t bytes)
 {
     hid_t type = H5Tcopy(H5T_C_S1);
@@ -299,9 +298,9 @@ status h5_write_lines(struct h5 *h, const char *name, char *const lines[], int64
     return s;
 }
 
-/* ---- reading: every claim of the file is checked before it is used ---- */
+/* ---- reading: everything that the file claims is checked before it is used ---- */
 
-/* A soft or external link in any component could lead to another file of the user. */
+/* Refuse soft and external links in any component of a name, which could lead to another file. */
 static status check_links(struct h5 *h, const char *name)
 {
     char part[256];
@@ -377,7 +376,7 @@ static void dataset_close(struct dataset *d)
         H5Dclose(d->id);
 }
 
-/* type: H5I_INVALID_HID asks for fixed strings. *d is to be closed only if this succeeds. */
+/* The type H5I_INVALID_HID asks for fixed strings. On failure there is nothing to close. */
 static status dataset_open(struct h5 *h, const char *name, hid_t type, int rank, struct dataset *d)
 {
     TRY(check_links(h, name));
@@ -395,7 +394,7 @@ static status dataset_open(struct h5 *h, const char *name, hid_t type, int rank,
     return s;
 }
 
-/* Read a checked dataset whole into new memory with `spare` zeroed bytes behind it; closes it. */
+/* Read a whole dataset into new memory with `spare` zero bytes behind it, and close it. */
 static status dataset_read(struct h5 *h, const char *name, struct dataset *d, int64_t spare, void **x)
 {
     int64_t bytes = mem_mul(d->elements, (int64_t)H5Tget_size(d->type));

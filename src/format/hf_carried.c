@@ -1,5 +1,5 @@
-/* Keys of config.json that an export repeats, because they say how the model is used and not what it
- * computes: token ids, without which transformers takes 1 and 2, and initializer_range. */
+/* Keys of config.json that an export repeats, because they say how a model is used and not what it computes:
+ * initializer_range, and token ids, for which transformers would otherwise take 1 and 2. */
 #include "format/hf_keys.h"
 
 #include <stdbool.h>

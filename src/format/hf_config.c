@@ -10,7 +10,7 @@
 
 enum { FILE_LIMIT = 16 << 20, KEY_LIMIT = 100 };
 
-/* ---- families: what they assume where config.json is silent (as transformers does) ---- */
+/* ---- families, with the defaults that transformers has for keys that are absent ---- */
 
 static const struct family {
     const char *name;
@@ -33,14 +33,14 @@ static const struct family *find_family(const char *name)
     return NULL;
 }
 
-/* ---- tables of keys, used in this order ---- */
+/* ---- tables of keys, which are read in this order ---- */
 
 static use_key use_rope, use_rope_type;
 
 #define AT(name) offsetof(struct hf_config, name)
 
 static const struct key keys[] = {
-    {"model_type", ALL, use_nothing, 0, 0, NULL}, /* read before all others */
+    {"model_type", ALL, use_nothing, 0, 0, NULL}, /* it was read before all others */
     {"hidden_size", ALL, use_count, AT(hidden), 1 << 18, NULL},
     {"intermediate_size", ALL, use_count, AT(intermediate), 1 << 20, NULL},
     {"num_hidden_layers", ALL, use_count, AT(layers), 1 << 10, NULL},
@@ -133,7 +133,7 @@ static status check_key(const struct reader *r, const struct key *table, int fam
     return OK;
 }
 
-/* Every key of the file must be one that this table and family know. */
+/* Refuse keys of the file that are not in the table, or that the family does not have. */
 static status check_known(const struct reader *r, const struct key *table, int family, json_t *object)
 {
     const char *name;
@@ -189,7 +189,7 @@ static status check_rope(const struct reader *r)
         return check_llama3(r);
     if (r->rope_type == ROPE_LINEAR && c->rope_factor != 1)
         return refuse(r, "rope_type", "only default and llama3 are supported, not linear with a factor");
-    if (c->rope_factor == 1) /* what it divides by */
+    if (c->rope_factor == 1) /* linear scaling by 1 changes nothing */
         c->rope_factor = 0;
     if (c->rope_factor != 0 || c->rope_low != 0 || c->rope_high != 0 || c->rope_original != 0)
         return refuse(r, "rope_type", "scaling factors without rope_type llama3");
@@ -214,9 +214,9 @@ static status use_rope(struct reader *r, const struct key *k, json_t *value)
     return OK;
 }
 
-/* ---- keys that the user answers for ---- */
+/* ---- model.ignore: keys that the user knows to change nothing ---- */
 
-/* One that says what the model is cannot be left out. */
+/* A key that says what the model is cannot be ignored. */
 static bool may_be_ignored(const char *name)
 {
     const char *inner = strncmp(name, "rope_scaling.", 13) == 0      ? name + 13
@@ -226,7 +226,7 @@ static bool may_be_ignored(const char *name)
     return !k || k->use == only_text || k->use == only_off || k->use == only_number || k->use == ignored;
 }
 
-/* "a", or "a.b" of an object. */
+/* Remove the key "a", or "a.b" in the object "a". False if it is not there. */
 static bool take_out(json_t *root, const char *name)
 {
     const char *dot = strchr(name, '.');
@@ -259,7 +259,7 @@ static status check_present(const struct reader *r, int family)
     return OK;
 }
 
-/* Fill what follows from other keys; check what must fit together. */
+/* Set what follows from other keys, and check what must fit together. */
 static status complete(const struct reader *r)
 {
     struct hf_config *c = r->config;

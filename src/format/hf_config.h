@@ -1,37 +1,37 @@
-/* config.json of a Hugging Face directory (definitions D12), both forms. Every key is used, known
- * to be harmless, ignored with a line, or refused by name. Not collective. */
+/* config.json of a Hugging Face directory (definitions D12), in the old and the new form. Every key is used,
+ * is known to be harmless, is ignored with a line for the user, or is refused by name. Not collective. */
 #ifndef FORMAT_HF_CONFIG_H
 #define FORMAT_HF_CONFIG_H
 #include <stdbool.h>
 #include "base/status.h"
 
-/* This room knows no model (src/model), so the result is a plain record of what the file says. */
+/* What the file says. */
 struct hf_config {
-    char model_type[32]; /* llama, mistral, qwen2, mixtral; written: qwen2_moe too */
+    char model_type[32]; /* llama, mistral, qwen2 or mixtral; qwen2_moe can only be written */
     long long hidden, intermediate, layers, heads, kv_heads, head_dim, vocab, max_positions;
     double norm_eps, rope_theta;
     bool rope_llama3;
     double rope_factor, rope_low, rope_high, rope_original;
     bool tied, qkv_bias;
-    long long sliding_window;             /* 0 = none; else longer sequences must be refused by the caller */
-    long long experts, top_k;             /* mixtral and qwen2_moe; 0 otherwise */
+    long long sliding_window;             /* 0 = none; else the caller must refuse longer sequences */
+    long long experts, top_k;             /* mixtral and qwen2_moe; else 0 */
     long long expert_width, shared_width; /* qwen2_moe */
     bool renormalise;                     /* qwen2_moe: norm_topk_prob */
     int n_moe_layers;                     /* mlp_only_layers, coppice_moe_layers; -1 = all or none */
     int *moe_layers;                      /* ascending; owned */
     char *carried; /* a JSON object: the file's token ids and initializer_range; owned, NULL = none */
-    char **notes;  /* lines for the user: ignored keys */
+    char **notes;  /* lines for the user about ignored keys */
     int n_notes;
 };
-/** Read dir/config.json. Keys that are absent have transformers' defaults; those of the shape must
- *  be there. The n keys of `ignore` ("a", or "rope_scaling.a") count as absent, with a note; E_DECK for one
- * that says what the model is. E_DATA: "FILE: key "x": ...". On failure there is nothing to free. */
+/** Read dir/config.json. Keys of the shape must be there; other absent keys have transformers' defaults. The
+ * n keys of `ignore` ("a", or "rope_scaling.a") count as absent, with a note; E_DECK if one of them says what
+ * the model is. E_DATA: "FILE: key "x": ...". On failure there is nothing to free. */
 status hf_config_read(struct hf_config *, const char *dir, char *const *ignore, int n) MUST_USE;
 /** Does a key change nothing, whatever its value? */
 bool hf_key_harmless(const char *name);
 void hf_config_free(struct hf_config *);
-/** Write config.json into dir for a model of this shape (old form keys, float32 or bfloat16).
- *  E_DATA if the model type cannot say it, E_SPACE if it cannot be written. */
+/** Write dir/config.json in the old form. dtype: "float32" or "bfloat16". E_DATA if the model type cannot
+ *  describe the model, E_SPACE if the file cannot be written. */
 status hf_config_write(const struct hf_config *, const char *dir, const char *dtype) MUST_USE;
 
 #endif

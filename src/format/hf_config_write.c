@@ -66,7 +66,7 @@ static json_t *dense_layers_json(const struct hf_config *c)
     return list;
 }
 
-/* Absent would mean 4096 in Mistral. */
+/* An absent sliding_window would mean 4096 in Mistral. */
 static void add_mistral(json_t *root, const struct hf_config *c)
 {
     put(root, "sliding_window", c->sliding_window ? json_integer(c->sliding_window) : json_null());
@@ -79,8 +79,8 @@ static void add_mixtral(json_t *root, const struct hf_config *c)
     put(root, "num_experts_per_tok", json_integer(c->top_k));
 }
 
-/* A window in every layer. layer_types counts; versions without it look at max_window_layers, from which on
- * (Qwen2) or up to which (Qwen2-MoE) the layers have the window. */
+/* Every layer has the window. Versions of transformers without layer_types look at max_window_layers: layers
+ * have the window from it on in Qwen2, and up to it in Qwen2-MoE. */
 static void add_window(json_t *root, const struct hf_config *c, long long max_window_layers)
 {
     put(root, "use_sliding_window", json_boolean(c->sliding_window > 0));
@@ -112,7 +112,7 @@ static void add_qwen2_moe(json_t *root, const struct hf_config *c)
     put(root, "mlp_only_layers", dense_layers_json(c));
 }
 
-/* What each family can say. */
+/* What the config.json of each family can describe. */
 static const struct family {
     const char *name, *architecture;
     bool moe, qkv_bias, window;
@@ -133,7 +133,7 @@ static const struct family *find_family(const char *name)
     return NULL;
 }
 
-/* Token ids and the like, as the source had them. */
+/* Add token ids and other keys that the source had. */
 static status add_carried(json_t *root, const struct hf_config *c)
 {
     json_t *keys = NULL;

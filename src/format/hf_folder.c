@@ -19,7 +19,7 @@
     "a GGUF file of llama.cpp, which Coppice does not read: download the model in its safetensors form"
 #define META "weights in Meta's own form: convert them with transformers' convert_llama_weights_to_hf.py"
 
-/* A name that a folder holds, and what that tells; the first that fits counts. */
+/* What it means if a folder holds a name. The first clue that fits counts. */
 struct clue {
     const char *pattern, *meaning;
 };
@@ -48,7 +48,8 @@ static const struct clue no_config[] = {
     {NULL, NULL},
 };
 
-/* The first entry of a folder that fits the pattern (no hidden ones), owned by the caller; NULL if none. */
+/* The first entry of a folder that fits the pattern, without hidden ones; NULL if there is none. Caller
+ * frees. */
 static char *find_entry(const char *dir, const char *pattern)
 {
     char *found = NULL;
@@ -68,7 +69,7 @@ static bool holds(const char *dir, const char *pattern)
     return entry != NULL;
 }
 
-/* NULL if nothing fits and the table has no last word. */
+/* The meaning of a folder's entries by a table of clues; NULL if no clue fits. */
 static const char *meaning_of(const char *dir, const struct clue *clue)
 {
     while (clue->pattern && !holds(dir, clue->pattern))
@@ -76,7 +77,7 @@ static const char *meaning_of(const char *dir, const struct clue *clue)
     return clue->meaning;
 }
 
-/* A folder DIR/NAME whose config.json is there, owned by the caller; NULL if none. */
+/* A folder DIR/NAME with a config.json; NULL if there is none. Caller frees. */
 static char *find_model_below(const char *dir)
 {
     char *found = NULL;
@@ -92,7 +93,7 @@ static char *find_model_below(const char *dir)
     return found;
 }
 
-/* The folder of a file that was named, or "." */
+/* A file was given: say that its folder should be given. */
 static status not_a_folder(const char *path)
 {
     const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
@@ -102,7 +103,7 @@ static status not_a_folder(const char *path)
                 slash ? (int)(slash - path) : 1, slash ? path : ".");
 }
 
-/* DIR/snapshots is the form of the hub's cache: models--ORG--NAME/snapshots/REVISION. */
+/* The hub's cache keeps a model in models--ORG--NAME/snapshots/REVISION. */
 static status cache_folder(const char *dir)
 {
     char *snapshots = mem_format("%s/snapshots", dir), *model = find_model_below(snapshots);

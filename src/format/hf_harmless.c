@@ -1,6 +1,6 @@
-/* Keys of config.json that change nothing that a model computes, whatever their value: what tokenizers,
- * generation and the tools that wrote the file keep there. A key that changes the model at some value is not
- * here but in the table of hf_config.c. */
+/* Keys of config.json that never change what a model computes: those of tokenizers, of generation and of the
+ * tools that wrote the file. A key that changes the model at some value stands in the table of hf_config.c.
+ */
 #include "format/hf_config.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@
 static const char *const names[] = {
     /* who wrote the file, and how it was loaded */
     "architectures", "_name_or_path", "name_or_path", "_commit_hash", "transformers_version",
-    "transformers.js_config", "torch_dtype", "dtype", /* the types in the safetensors files count */
+    "transformers.js_config", "torch_dtype", "dtype", /* the types are those in the safetensors files */
     "_attn_implementation", "_attn_implementation_autoset", "_attn_implementation_internal",
     "attn_implementation", "_experts_implementation", "_flash_attn_2_enabled", "use_flash_attn",
     "use_flash_attention", "use_flash_attention_2", "unsloth_fixed", "unsloth_version", "is_llama_config",
@@ -16,7 +16,7 @@ static const char *const names[] = {
     "is_composition", "use_cache", "cache_implementation", "use_bfloat16", "torchscript", "tf_legacy_loss",
     "gradient_checkpointing", "return_dict", "output_attentions", "output_hidden_states",
     "output_router_logits", "chunk_size_feed_forward", "is_decoder",
-    /* how weights were made at first, how many parts a product was once summed in */
+    /* how weights were first drawn; in how many parts products were summed in training */
     "initializer_range", "pretraining_tp",
     /* counts only with use_sliding_window, which is refused */
     "max_window_layers",
@@ -38,7 +38,7 @@ static const char *const names[] = {
 
 bool hf_key_harmless(const char *name)
 {
-    static const char id[] = "_token_id"; /* of every kind of token */
+    static const char id[] = "_token_id"; /* as in pad_token_id */
     size_t n = strlen(name);
     if (n >= sizeof id && strcmp(name + n - (sizeof id - 1), id) == 0)
         return 1;

@@ -1,4 +1,4 @@
-/* One key of config.json at a time. */
+/* What can be done with a key of config.json. */
 #include "format/hf_keys.h"
 
 #include <stdarg.h>
@@ -40,7 +40,7 @@ status agree(struct reader *r, const char *name, const void *to, double value)
     return OK;
 }
 
-/* Must be there, unless its family has a default: check_present. */
+/* A whole number from 1 on. check_present refuses files without it if its family has no default. */
 status use_count(struct reader *r, const struct key *k, json_t *value)
 {
     long long n = json_integer_value(value);
@@ -102,7 +102,7 @@ status only_text(struct reader *r, const struct key *k, json_t *value)
     return refuse(r, k->name, "only \"%.*s\" is supported", (int)strcspn(k->text, "|"), k->text);
 }
 
-/* null, false, an empty list or object, or absent */
+/* Only null, false, and an empty list or object are allowed. */
 status only_off(struct reader *r, const struct key *k, json_t *value)
 {
     bool empty = (json_is_object(value) || json_is_array(value)) &&
@@ -110,14 +110,15 @@ status only_off(struct reader *r, const struct key *k, json_t *value)
     return json_is_null(value) || json_is_false(value) || empty ? OK : refuse(r, k->name, "%s", k->text);
 }
 
-/* null or the number `most` */
+/* Only null and the number `most` are allowed. */
 status only_number(struct reader *r, const struct key *k, json_t *value)
 {
     bool right = json_is_number(value) && json_number_value(value) == (double)k->most;
     return json_is_null(value) || right ? OK : refuse(r, k->name, "only %lld is supported", k->most);
 }
 
-/* What Llama 1's conversions call max_position_embeddings, which transformers reads where both stand. */
+/* Conversions of Llama 1 have this name for max_position_embeddings. If both are given, transformers reads
+ * that. */
 status use_length(struct reader *r, const struct key *k, json_t *value)
 {
     struct hf_config *c = r->config;
@@ -133,7 +134,7 @@ status use_window(struct reader *r, const struct key *k, json_t *value)
     struct hf_config *c = r->config;
     TRY(use_count_or_null(r, k, value));
     if (strcmp(c->model_type, "qwen2") == 0)
-        c->sliding_window = 0; /* counts only with use_sliding_window, which is refused */
+        c->sliding_window = 0; /* it has no effect without use_sliding_window, which is refused */
     return OK;
 }
 

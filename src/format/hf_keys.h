@@ -1,4 +1,4 @@
-/* Shared by the files that read config.json: the reader and what can be done with one key. */
+/* What the files that read config.json share: the reader, and what can be done with a key. */
 #ifndef FORMAT_HF_KEYS_H
 #define FORMAT_HF_KEYS_H
 #include <stddef.h>
@@ -9,11 +9,11 @@ enum { LLAMA = 1, MISTRAL = 2, QWEN2 = 4, MIXTRAL = 8, ALL = 15 };
 enum { GIVEN_MOST = 64 };
 
 struct reader {
-    const char *path, *inside; /* inside: "rope_scaling." while its members are read, else "" */
+    const char *path, *inside; /* inside: "rope_scaling." while its members are read; else "" */
     struct hf_config *config;
     json_t *root;
     enum rope_type { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3 } rope_type;
-    struct given { /* members that keys of the file have set so far */
+    struct given { /* the members of the config that keys have set so far */
         const void *member;
         const char *inside, *name;
         double value;
@@ -23,29 +23,30 @@ struct reader {
 
 struct key {
     const char *name;
-    int families; /* that know the key */
+    int families; /* those that have the key */
     status (*use)(struct reader *, const struct key *, json_t *value);
     size_t at;        /* member of struct hf_config */
-    long long most;   /* of a count: keeps every product of sizes far from overflow */
-    const char *text; /* the only value allowed, or why another one is refused or ignored */
+    long long most;   /* the largest count, so that no product of sizes overflows */
+    const char *text; /* the allowed values, or the reason why the key is refused or ignored */
 };
 
 /** E_DATA: "FILE: key "x": ...". */
 status refuse(const struct reader *, const char *key, const char *format, ...) PRINTF(3, 4);
-/** A line for the user; takes the text. */
+/** Add a line for the user; takes ownership of the text. */
 void note(struct hf_config *, char *text);
-/** Several keys may set one member, as rope_theta does outside and inside rope_scaling: E_DATA if `name`
- * gives it another value than an earlier one did. */
+/** Several keys may set one member, such as rope_theta outside and inside rope_scaling. E_DATA if the key
+ * `name` gives it another value than an earlier key did. */
 status agree(struct reader *, const char *name, const void *member, double value);
 
-/** A JSON object, as text, of the file's keys that an export repeats; NULL if it has none. Caller frees. */
+/** The file's keys that an export repeats, as the text of a JSON object; NULL if there are none. Caller
+ * frees. */
 char *carried_keys(json_t *root);
 
-/* What keys do, for the tables of hf_config.c. E_DATA for a value that is not supported. */
+/* What is done with a key, for the tables of hf_config.c. E_DATA for a value that is not supported. */
 typedef status use_key(struct reader *, const struct key *, json_t *value);
 use_key use_count, use_count_or_null, use_number, use_flag, use_nothing, use_length, use_window,
     use_layer_types, use_moe_layers;
-use_key ignored;                          /* with a note */
-use_key only_text, only_off, only_number; /* harmless at these values */
+use_key ignored;                          /* adds a note */
+use_key only_text, only_off, only_number; /* allow only values that change nothing */
 
 #endif

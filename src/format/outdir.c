@@ -14,7 +14,7 @@
 
 static const char MARKER[] = "coppice-writes-here";
 
-/* The first entry of a folder besides . and .., to be freed; NULL if there is none. */
+/* The first entry of a folder other than . and ..; NULL if there is none. Caller frees. */
 static char *first_entry(const char *dir)
 {
     char *found = NULL;
@@ -27,7 +27,7 @@ static char *first_entry(const char *dir)
     return found;
 }
 
-/* A folder of plain files; one with folders inside stays. */
+/* Remove a folder of plain files. False, and the folder stays, if it has folders inside. */
 static bool remove_folder(const char *dir)
 {
     bool going = true;
@@ -58,7 +58,7 @@ static bool is_empty(const char *dir)
     return entry == NULL;
 }
 
-/* The last name of a path that may end in slashes, which are cut off. */
+/* The last name of a path. Slashes at its end are cut off. */
 static const char *last_name(char *path)
 {
     for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
@@ -77,7 +77,7 @@ static status check_dir(char *dir)
     return fail(E_DECK, "%s: exists and is not an empty folder: give the export a new name", dir);
 }
 
-/* What is called DIR.partial already: remove what a killed export left, and nothing else. */
+/* If DIR.partial exists, remove it if a killed export left it, and refuse anything else. */
 static status clear_partial(const char *partial)
 {
     if (!exists(partial) || (is_folder(partial) && is_empty(partial) && io_rmdir(partial) == 0))
@@ -104,7 +104,7 @@ static status make_partial(struct outdir *o)
         o->marker = io_open(path, O_RDWR | O_CREAT | O_EXCL, 0666);
     status s = o->marker >= 0 ? OK : fail(E_SPACE, "%s: cannot be made: %s", o->partial, strerror(errno));
     if (s == OK)
-        flock(o->marker, LOCK_EX | LOCK_NB); /* some file systems have no locks: then nobody can tell */
+        flock(o->marker, LOCK_EX | LOCK_NB); /* fails on file systems without locks; the export goes on */
     free(path);
     return s;
 }

@@ -16,7 +16,7 @@ enum { LENGTH_BYTES = 8, HEADER_LIMIT = 100000000, NAME_LIMIT = 4096, CHUNK_BYTE
 #    error "safetensors files are little-endian and are read and written as they lie in memory"
 #endif
 
-/* Every type of the format; the first ones in the order of enum st_type. */
+/* All types of the format. The first ones are in the order of enum st_type. */
 static const struct dtype {
     const char *name;
     int bits;
@@ -42,7 +42,7 @@ const char *st_type_name(enum st_type type)
 
 #define BAD(...) fail(E_DATA, "%s: tensor %.100s: " __VA_ARGS__)
 
-/* The dtype, given the member of an entry; NULL if the format has no such type. */
+/* The dtype by its name in the header; NULL if the format has no such type. */
 static const struct dtype *find_dtype(const json_t *member)
 {
     const char *name = json_string_value(member);
@@ -63,7 +63,7 @@ static status parse_type(const char *path, struct st_tensor *t, const json_t *me
     return OK;
 }
 
-/* Shape -> rank and shape; *bytes = what the elements take. */
+/* Set rank and shape. *bytes: the size of the elements. */
 static status parse_shape(const char *path, struct st_tensor *t, const json_t *member, int bits,
                           int64_t *bytes)
 {
@@ -89,7 +89,7 @@ static status parse_shape(const char *path, struct st_tensor *t, const json_t *m
     return OK;
 }
 
-/* data_offsets -> at (still relative to the data) and bytes. */
+/* Set `at`, still relative to the data, and `bytes` from data_offsets. */
 static status parse_offsets(const char *path, struct st_tensor *t, const json_t *member, int64_t bytes)
 {
     const json_t *begin = json_array_get(member, 0), *end = json_array_get(member, 1);
@@ -164,7 +164,8 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* The tensors must tile the bytes behind the header; offsets become absolute. */
+/* Check that the tensors fill the bytes behind the header without holes or overlaps. Offsets become absolute.
+ */
 static status check_tiling(struct st_file *f, int64_t data_at)
 {
     int64_t end = 0, data_bytes = f->size - data_at;
@@ -176,7 +177,7 @@ static status check_tiling(struct st_file *f, int64_t data_at)
             return BAD("%s before it: it begins at byte %lld of the data, what precedes it ends at %lld",
                        f->path, t->name, t->at < end ? "an overlap" : "a hole", (long long)t->at,
                        (long long)end);
-        end += t->bytes; /* at + bytes came from one 64-bit number of the file: no overflow */
+        end += t->bytes; /* cannot overflow: the file gives this sum as a 64-bit number */
         t->at += data_at;
     }
     if (end != data_bytes)
@@ -252,13 +253,13 @@ int64_t st_elements(const struct st_tensor *t)
 {
     int64_t n = 1;
     for (int i = 0; i < t->rank; i++)
-        n *= t->shape[i]; /* checked when the header was read */
+        n *= t->shape[i]; /* cannot overflow: parse_shape has checked it */
     return n;
 }
 
 /* ---- data ---- */
 
-/* A piece of a file in its own type, on the stack: 8-byte aligned for all types. */
+/* A block of a file in its own type, aligned for all types. */
 union chunk {
     char bytes[CHUNK_BYTES];
     double f64[CHUNK_BYTES / 8];

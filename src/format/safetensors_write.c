@@ -24,7 +24,8 @@ struct st_writer {
     struct entry *entry; /* as declared */
 };
 
-/* Larger alignment first, so that every tensor lies aligned to its own type; then by name. */
+/* The order of tensors: by alignment, the largest first, so that each is aligned to its type; then by name.
+ */
 static int by_alignment(const void *a, const void *b)
 {
     const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
@@ -41,8 +42,8 @@ static json_t *entry_json(const struct entry *e, int64_t begin)
                      (json_int_t)begin, (json_int_t)(begin + e->elements * st_type_size(e->type)));
 }
 
-/* The header's JSON, padded with blanks so that the data begin at a multiple of 8; places every entry
- * relative to the data. */
+/* The header's JSON, padded with blanks so that the data begin at a multiple of 8. Sets the place of every
+ * entry relative to the data. */
 static char *make_header(struct st_writer *w)
 {
     struct entry **order = mem_new(w->n, sizeof *order);
@@ -118,7 +119,7 @@ status st_create(struct st_writer **out, const char *path, const struct st_decla
     return s;
 }
 
-/* The entry that [from, from+n) is about to be written to. */
+/* The entry to which elements [from, from+n) are to be written. */
 static struct entry *claim(struct st_writer *w, int i, int64_t from, int64_t n)
 {
     struct entry *e = &w->entry[i];

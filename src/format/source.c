@@ -41,7 +41,7 @@ static void check_box(const struct array *a, slab box)
 
 /* ---- no NaN and no infinity ---- */
 
-/* Position i of a box, in the array. */
+/* The message about element i of a box. */
 static status not_finite(const struct source *s, int array, slab box, int64_t i)
 {
     const struct array *a = &s->array[array];
@@ -80,7 +80,7 @@ status source_read(struct source *s, int array, slab box, float *out, int64_t *b
     if (n == 0)
         return OK;
     TRY(s->ops->read(s, array, box, out, bytes_read));
-    if (!s->path || all_finite(out, n)) /* without a path it is computed, from what was checked */
+    if (!s->path || all_finite(out, n)) /* without a path the values are computed from checked ones */
         return OK;
     while (all_finite(out + i, 1))
         i++;

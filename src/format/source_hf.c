@@ -14,7 +14,7 @@
 
 enum { INDEX_LIMIT = 256 << 20, SHARD_NAME_LIMIT = 255 };
 
-struct place { /* where an array lies */
+struct place { /* the file and tensor of an array */
     int shard, tensor;
 };
 
@@ -27,7 +27,7 @@ struct hf {
 
 /* ---- reading a box ---- */
 
-/* Rows, and planes of rows, that lie one after the other in the file are read in one go. */
+/* Merge rows, and planes of rows, that lie one after the other in the file, so that one call reads them. */
 static void merge_runs(const int64_t dim[3], slab *box)
 {
     if (box->n[2] == dim[2] && box->n[1] == dim[1]) {
@@ -40,7 +40,7 @@ static void merge_runs(const int64_t dim[3], slab *box)
     }
 }
 
-/* `stored`: as the file has it, else as floats. */
+/* stored: read the stored form, else floats. */
 static status read_box(struct source *s, int array, slab box, bool stored, char *out, int64_t *bytes_read)
 {
     const struct hf *h = (const struct hf *)s;
@@ -81,7 +81,7 @@ static void hf_close(struct source *s)
 
 /* ---- opening ---- */
 
-/* `name` in the folder; NULL: the source's path is the file itself. */
+/* Open the file `name` in the folder; NULL: the source's path is the file. */
 static status open_shard(struct hf *h, const char *name)
 {
     char *path = name ? mem_format("%s/%s", h->source.path, name) : mem_text(h->source.path);
@@ -92,7 +92,7 @@ static status open_shard(struct hf *h, const char *name)
     return s;
 }
 
-/* `name`: the tensor's, without the source's prefix. */
+/* `name` is the tensor's name without the source's prefix. */
 static status describe(struct array *a, const struct st_file *f, const struct st_tensor *t, const char *name)
 {
     if (strlen(name) >= sizeof a->name)
@@ -109,7 +109,7 @@ static status describe(struct array *a, const struct st_file *f, const struct st
     return OK;
 }
 
-struct found { /* an array and its place, sorted together */
+struct found { /* an array and its place, which are sorted together */
     struct array array;
     struct place place;
 };
@@ -137,7 +137,7 @@ static status keep_found(struct hf *h, struct found *found, int n)
     return OK;
 }
 
-/* The arrays of all shards whose names begin with `prefix`, which is cut off, sorted by name. */
+/* List the arrays of all files whose names begin with `prefix`, which is cut off, sorted by name. */
 static status list_arrays(struct hf *h, const char *prefix)
 {
     size_t cut = strlen(prefix);
@@ -160,7 +160,7 @@ static status list_arrays(struct hf *h, const char *prefix)
     return s;
 }
 
-/* A shard's name must not lead out of the folder. */
+/* Is the name that of a file in this folder, so that it does not lead out of it? */
 static bool basename_ok(const char *name)
 {
     return name && file_name_ok(name, SHARD_NAME_LIMIT) && !strchr(name, '/') && name[0] != '.';
@@ -200,7 +200,7 @@ static const char *basename_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* What the index says must be so. */
+/* Every array must be where the index says. */
 static status check_weight_map(const struct hf *h, const char *index, json_t *weight_map)
 {
     const char *name;
@@ -208,7 +208,7 @@ static status check_weight_map(const struct hf *h, const char *index, json_t *we
     for (int i = 0; i < h->source.n; i++) {
         const char *shard = basename_of(h->shard[h->place[i].shard].path);
         const char *said = json_string_value(json_object_get(weight_map, h->source.array[i].name));
-        if (said && strcmp(said, shard) != 0) /* writers of indices leave out tied heads */
+        if (said && strcmp(said, shard) != 0) /* an index may leave out tied heads */
             return fail(E_DATA, "%s: tensor %s lies in %s, but weight_map says %s", index,
                         h->source.array[i].name, shard, said);
     }
@@ -249,7 +249,7 @@ static bool holds(const char *dir, const char *name)
     return there;
 }
 
-/* An index beside model.safetensors is right if that is the shard it names. */
+/* There is an index beside model.safetensors. That is right if the index names that file. */
 static status open_both(struct hf *h, const char *dir, const char *index)
 {
     TRY(open_sharded(h, index));

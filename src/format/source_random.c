@@ -12,7 +12,7 @@ struct generator {
     double *std;            /* [n] */
 };
 
-/* One row of the box; index = global index of its first element. */
+/* One row of a box. `index` is the global index of its first element. */
 static void generate_row(const struct generator *g, int array, int64_t index, int64_t n, float *out)
 {
     double std = g->std[array];

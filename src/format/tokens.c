@@ -15,11 +15,11 @@
 
 static const struct {
     const char *name;
-    int size; /* bytes; 0 = no type for tokens */
+    int size; /* bytes; 0: not a type of tokens */
 } types[TYPES] = {
     [U8] = {"u8", 1},   [I8] = {"i8", 1},       [I16] = {"i16", 2},     [I32] = {"i32", 4},
     [I64] = {"i64", 8}, [F64] = {"float64", 0}, [F32] = {"float32", 0}, [U16] = {"u16", 2},
-    [U32] = {"u32", 4}, [U64] = {"u64", 8}, /* of forks */
+    [U32] = {"u32", 4}, [U64] = {"u64", 8}, /* only forks of Megatron have these */
 };
 
 /* ---- opening ---- */
@@ -35,7 +35,7 @@ static status check_header(const char *path, const struct idx_header *h, int64_t
         return fail(E_DATA, "%s: type code %d is none of the format", path, h->type);
     if (types[h->type].size == 0)
         return fail(E_DATA, "%s: its tokens are %s; tokens are integers", path, types[h->type].name);
-    /* Counts are held against the file's size before anything is multiplied by them. */
+    /* Counts are compared with the file's size before they are multiplied, so that nothing overflows. */
     uint64_t words = (uint64_t)(size - (int64_t)sizeof *h) / 4;
     if (h->sequences > words || h->documents > words)
         return fail(E_DATA,
@@ -54,7 +54,7 @@ static status check_header(const char *path, const struct idx_header *h, int64_t
     return OK;
 }
 
-/* Running count of tokens from the lengths, every sequence inside the .bin file of `bytes`. */
+/* Set the running count of tokens from the lengths, and check that every sequence lies in the .bin file. */
 static status check_sequences(struct tokens *t, const char *idx, const int32_t *length, int64_t bytes)
 {
     int64_t size = types[t->type].size;
@@ -122,7 +122,7 @@ static bool is_there(const char *prefix, const char *end)
     return there;
 }
 
-/* The likely cause where one of the two files is missing. OK: both are there, or nothing is known. */
+/* E_DATA with the likely cause if one of the two files is missing. OK if both exist, or no cause is known. */
 static status explain_missing(const char *given, const char *prefix)
 {
     bool bin = is_there(prefix, ".bin"), idx = is_there(prefix, ".idx");
@@ -231,7 +231,7 @@ union chunk {
     uint16_t u16[CHUNK];
     int32_t i32[CHUNK];
     uint32_t u32[CHUNK];
-    int64_t i64[CHUNK]; /* also u64: what does not fit is negative, thus no id of ours */
+    int64_t i64[CHUNK]; /* u64 too: a number that does not fit becomes negative, which is no id */
 };
 
 static int64_t token_at(const union chunk *c, int type, int64_t i)
@@ -247,7 +247,7 @@ static int64_t token_at(const union chunk *c, int type, int64_t i)
     }
 }
 
-/* At most CHUNK tokens of one sequence, from its token `skip`. */
+/* Read at most CHUNK tokens of one sequence, from its token `skip` on. */
 static status read_chunk(const struct tokens *t, int64_t sequence, int64_t skip, int64_t n, int64_t *out)
 {
     union chunk chunk;
@@ -293,7 +293,7 @@ bool tokens_id_less(const struct tokens *t, int64_t a, int64_t b)
     return t->type == U64 ? (uint64_t)a < (uint64_t)b : a < b;
 }
 
-/* The token at `at` of the set is none of the vocabulary. */
+/* E_DATA: the token at `at` is not in the vocabulary. */
 static status bad_id(const struct tokens *t, int64_t at, int64_t id, int64_t vocab)
 {
     char text[24];

@@ -3,7 +3,7 @@
 #define FORMAT_TOKENS_IDX_H
 #include <stdint.h>
 
-/* This header, then i32 lengths[S], i64 pointers[S], i64 documents[D]. */
+/* The file is this header, then i32 lengths[S], i64 pointers[S], i64 documents[D]. */
 struct __attribute__((packed)) idx_header {
     char magic[9];
     uint64_t version;

@@ -1,4 +1,4 @@
-/* Looks at data sets without using them: are the ids in range, what is in there. */
+/* Looking at a data set without using it: are its ids in range, and what does it hold? */
 #include <stdlib.h>
 #include "base/clock.h"
 #include "base/mem.h"

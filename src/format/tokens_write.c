@@ -14,9 +14,9 @@ struct tokens_draft {
     struct file_draft bin;
     char *idx;
     int type, size;              /* bytes a token */
-    int64_t documents, room, at; /* at: bytes of .bin that are written */
+    int64_t documents, room, at; /* at: bytes written to .bin */
     int32_t *length;
-    int held; /* bytes of the buffer */
+    int held; /* bytes in the buffer */
     char buffer[BUFFER];
 };
 

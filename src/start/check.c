@@ -18,15 +18,15 @@
 struct check {
     const struct deck *deck;
     struct shapes shapes;
-    bool branches; /* off another run folder */
+    bool branches; /* it would begin from the checkpoint of another run folder */
     const struct start_ask *ask;
-    char *read; /* the mistakes of reading; others follow from them */
+    char *read; /* the mistakes that reading the deck found */
     struct errors errors;
 };
 
 /* ---- mistakes that follow from others ---- */
 
-/* Is one of the lines of `told` about the same key as `line`? */
+/* Is one of the reported lines about the same key as `line`? */
 static bool follows(const char *told, const char *line)
 {
     bool does = false;
@@ -38,14 +38,14 @@ static bool follows(const char *told, const char *line)
     return does;
 }
 
-/* "FILE:LINE:COLUMN: KEY: " at the beginning of a line, 0 if there is none. */
+/* The length of "FILE:LINE:COLUMN: KEY: " at the beginning of a line; 0 if it does not begin so. */
 static size_t place_and_key(const char *line)
 {
     const char *place = strstr(line, ": "), *key = place ? strstr(place + 2, ": ") : NULL;
     return key ? (size_t)(key - line) + 2 : 0;
 }
 
-/* Was something told already about this key at this place? */
+/* Was something reported already about this key at this position? */
 static bool is_told(const char *told, const char *line)
 {
     size_t n = place_and_key(line);
@@ -55,8 +55,8 @@ static bool is_told(const char *told, const char *line)
     return false;
 }
 
-/* Take the mistakes of a call that failed, but for those that follow from mistakes of reading and, with
- * `once`, those at a place where one is known. */
+/* Add the mistakes of a call that failed, except those that follow from mistakes of reading, and with `once`,
+ * those at a position that has a mistake already. */
 static bool take(struct check *c, status code, bool once)
 {
     char *before = once ? mem_text(c->errors.text) : NULL;
@@ -74,13 +74,13 @@ static bool take(struct check *c, status code, bool once)
     return false;
 }
 
-/* The same of a call that knows nothing of the deck: its lines get their places. */
+/* The same for a call that knows no deck, whose lines get their positions here. */
 static bool take_placed(struct check *c, status code)
 {
     return take(c, deck_place(c->deck, code, NULL), false);
 }
 
-/* Does what was found while reading leave enough for more checks? */
+/* Do further checks make sense after the mistakes that reading found? */
 static bool goes_on(const char *read)
 {
     bool does = true;
@@ -99,7 +99,7 @@ static int64_t gcd(int64_t a, int64_t b)
     return b == 0 ? a : gcd(b, a % b);
 }
 
-/* All ranks that fit are multiples of this number. */
+/* All numbers of ranks that fit are multiples of this. */
 static int64_t least_ranks(const struct parallel_section *p)
 {
     int64_t experts = p->expert * p->expert_tensor;
@@ -121,7 +121,7 @@ static void check_layout(struct check *c)
     char *why = layout_fails(c, c->ask->ranks > 0 ? c->ask->ranks : (int)(least < 1 << 20 ? least : 1 << 20));
     if (why && !strcmp(origin, "default"))
         origin = c->deck->file;
-    if (why && !follows(c->errors.text, why)) /* a divisor may be known already */
+    if (why && !follows(c->errors.text, why)) /* a wrong divisor may have been reported already */
         take_placed(c, fail(E_DECK, deck_where(c->deck, why) ? "%.0s%s" : "%s: %s", origin, why));
     free(why);
 }
@@ -150,7 +150,7 @@ static void check_device(struct check *c)
 
 /* ---- data ---- */
 
-/* One set alone, so that each is told of. NULL if it is not usable. */
+/* Open one data set alone, so that the mistakes of each are reported. NULL if it cannot be used. */
 static struct data *check_set(struct check *c, const struct data_section *alone)
 {
     struct data *data = NULL;
@@ -178,7 +178,7 @@ static void check_sets(struct check *c, const struct data_items *items, bool tra
     }
 }
 
-/* A file of batches says how many sequences a step has, and how many steps there are. */
+/* A file of batches fixes how many sequences a step has, and how many steps there are. */
 static void check_batches(struct check *c)
 {
     const struct deck *d = c->deck;
@@ -205,7 +205,7 @@ static void check_data(struct check *c)
         check_batches(c);
 }
 
-/* Would samples repeat or be left out after this checkpoint? */
+/* Are the data those of the checkpoint, so that no sample is repeated or left out? */
 static void check_same_data(struct check *c, const char *checkpoint)
 {
     struct ckpt_index index;
@@ -223,7 +223,7 @@ static void check_same_data(struct check *c, const char *checkpoint)
 
 /* ---- weights ---- */
 
-/* Every array of a source: its bytes are there and are numbers. */
+/* Read every array of a source, to see that its bytes are there and are finite numbers. */
 static status read_source(struct source *s)
 {
     int64_t bytes = 0;
@@ -248,7 +248,7 @@ static status read_plan(const struct fill_plan *plan)
     return OK;
 }
 
-/* Are all tensors of the model in the files, in sizes and types that fit? */
+/* Do the files have all tensors of the model, with the right sizes and types? */
 static void check_weights(struct check *c)
 {
     struct model model;
@@ -264,7 +264,7 @@ static void check_weights(struct check *c)
 
 /* ---- the run folder ---- */
 
-/* Does a checkpoint of this model fit on the disk? */
+/* Is there room on the disk for a checkpoint of this model? */
 static void check_room(struct check *c, bool begins)
 {
     struct model model;
@@ -273,7 +273,7 @@ static void check_room(struct check *c, bool begins)
     model_close(&model);
 }
 
-/* The nearest folder above that is there must be one that can be written. */
+/* Can a folder be made? The nearest folder above it that exists must be writable. */
 static status can_be_made(const char *folder)
 {
     char *at = io_nearest(folder);
@@ -288,7 +288,7 @@ static status can_be_made(const char *folder)
     return code;
 }
 
-/* *checkpoint: what train would continue or branch off, NULL if it would begin. */
+/* *checkpoint: the one that train would continue, or begin a branch from; NULL if it would begin anew. */
 static void find_checkpoint(struct check *c, char **checkpoint)
 {
     const char *folder = c->ask->folder;
@@ -301,7 +301,7 @@ static void find_checkpoint(struct check *c, char **checkpoint)
         take_placed(c, ckpt_newest(c->ask->trunk, checkpoint));
 }
 
-/* The shape of a run that goes on is the checkpoint's. */
+/* A run that goes on has the checkpoint's shape. */
 static bool continue_shape(struct check *c, const char *checkpoint)
 {
     struct ckpt_index index;
@@ -315,7 +315,7 @@ static bool continue_shape(struct check *c, const char *checkpoint)
     return good;
 }
 
-/* ---- what can be trained, and not exported ---- */
+/* ---- models that can be trained but not exported ---- */
 
 static void warn_export(const struct check *c)
 {

@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "eval/valid.h"
 
-/* A model that only computes: everything of it is freed before the target is made. */
+/* The source model, which only computes. It is freed before the target is made. */
 struct guest {
     struct layout layout;
     struct group *group[GROUPS];
@@ -46,8 +46,8 @@ static status guest_open(struct guest *g, const struct opened *s)
     return deck_place(s->deck, weights_fill(&g->store, s->comm, &g->plan, &g->bytes), NULL);
 }
 
-/* The certificate compares in F32 whatever the precision: the two models' weights are rounded alike, so that
- * only F32's rounding lies between them. */
+/* The certificate compares in F32, whatever the precision. Both models have weights rounded as the run rounds
+ * them, so their logits differ by F32's rounding alone. */
 static status open_net(struct net **net, const struct opened *s, const struct store *store,
                        struct group *const *group, int64_t sequence, int64_t micro, dtype activation)
 {
@@ -59,7 +59,7 @@ static status open_net(struct net **net, const struct opened *s, const struct st
     return comm_agree(s->comm, net_open(net, store, group, &shape));
 }
 
-/* Mean validation loss over all sets, as the training loop reports it. */
+/* The mean validation loss over all sets, as the training loop computes it. */
 static status guest_loss(struct guest *g, const struct opened *s, double *mean)
 {
     int sets = data_valid_sets(s->data);
@@ -95,7 +95,8 @@ static void show_loss(const struct opened *s, double loss, int64_t bytes)
         log_warn("the dense model predicts this data badly: check its tokenizer and its rotary settings");
 }
 
-/* The first <= 512 tokens of the first validation set, else of the training data, in whole windows. */
+/* The tokens of the certificate: up to 512 of the first validation set, else of the training data, in whole
+ * windows. */
 static status certificate_tokens(const struct opened *s, struct origin *o)
 {
     int64_t sequence = s->deck->data.sequence;
@@ -104,7 +105,7 @@ static status certificate_tokens(const struct opened *s, struct origin *o)
     int64_t there = data_valid_windows(s->data, set, windows * sequence), length = sequence;
     windows = there < windows ? there : windows;
     if (length > CERTIFICATE_TOKENS)
-        length = CERTIFICATE_TOKENS; /* the start of one longer window */
+        length = CERTIFICATE_TOKENS; /* a window is longer, so its beginning is used */
     int32_t *ids = mem_new(sequence, sizeof *ids), *targets = mem_new(sequence, sizeof *targets);
     o->ids = mem_new(mem_mul(windows, length), sizeof *o->ids);
     status code = OK;

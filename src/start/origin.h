@@ -1,4 +1,4 @@
-/* The model that the weights come from, on the ranks of the run: it is filled, its loss on the user's own
+/* The source model of an upcycle or growth runs on the ranks of the run: it is filled, its loss on the user's
  * data is measured, its logits are kept for the certificate, and it is freed before the target is made.
  * COLLECTIVE. */
 #ifndef START_ORIGIN_H
@@ -8,7 +8,7 @@
 #include "start/shape.h"
 #include "weights/certificate.h"
 
-/* What is open by then; all borrowed. */
+/* What must be open; all borrowed. */
 struct opened {
     struct comm *comm;
     struct dev *dev;
@@ -19,18 +19,18 @@ struct opened {
     struct data *data;
 };
 
-/* Carried from the source model's phase to the target's. */
+/* What the source model leaves for the target. */
 struct origin {
     double valid; /* mean validation loss of the source, NAN if unknown */
-    bool certify; /* an upcycle or growth: logits are compared */
+    bool certify; /* it is an upcycle or growth, so logits are compared */
     struct certificate certificate;
     int32_t *ids; /* [certificate.tokens] */
 };
 
-/** Of an upcycle or growth: run the source model, weights only, on a layout of its own; its loss is said, its
- *  logits are kept, the model is freed. Otherwise nothing. origin_close in any case. */
+/** For an upcycle or growth: run the source model on a layout of its own, report its loss, keep its logits,
+ * free it. Else do nothing. The caller calls origin_close in any case. */
 status origin_open(struct origin *, const struct opened *) MUST_USE;
-/** The target's logits beside them: fills the certificate. */
+/** Run the target and fill the certificate. */
 status origin_compare(struct origin *, const struct opened *, const struct store *,
                       struct group *const *) MUST_USE;
 void origin_close(struct origin *);

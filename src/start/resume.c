@@ -1,4 +1,4 @@
-/* Going on from a checkpoint: with its model, its data, and room for the next one. */
+/* Going on from a checkpoint: its model, its data, and room on the disk for the next one. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
@@ -25,7 +25,7 @@ status start_continue(struct shapes *s, const struct deck *deck, const struct ck
         checkpoint, config_text(&index->config, is), config_text(&s->target, wants), checkpoint);
 }
 
-/* Which keys may change is only told to those whose model stays. */
+/* Refuse changes in keys that may not change on restart. */
 static status refuse_changes(const struct deck *deck, const struct ckpt_index *index, const char *checkpoint,
                              const char *folder, const char *changes)
 {
@@ -62,8 +62,8 @@ static size_t line_of(const char *text)
     return n + (text[n] == '\n');
 }
 
-/* The first lines that differ. Training order follows from the training sets alone; another set for
- * validation is a warning. */
+/* Report the first lines that differ. The order of samples depends on the training sets alone, so another
+ * validation set is only a warning. */
 static status other_data(const char *checkpoint, bool branches, const char *then, const char *now)
 {
     size_t n = line_of(then), m = line_of(now);

@@ -48,7 +48,7 @@ status shapes_locate(const char *path, bool *checkpoint, char **dir)
     return ours ? ckpt_resolve(path, dir) : hf_folder_no_model(path);
 }
 
-/* The shape of a Hugging Face directory, a checkpoint or a run folder. */
+/* Read the shape of a Hugging Face directory, a checkpoint or a run folder. */
 static status read_shape(struct config *c, const char *path, const struct deck *deck)
 {
     struct ckpt_index index;
@@ -75,7 +75,7 @@ static status about(const char *what, status code)
     return code;
 }
 
-/* A model that is not as it should be, after the key that names it. */
+/* Prefix the message about a model with the key that names it, and with the key's position. */
 static status about_key(const struct deck *deck, const char *key, status code)
 {
     if (code != E_DATA && code != E_NOCKPT)
@@ -86,7 +86,8 @@ static status about_key(const struct deck *deck, const char *key, status code)
     return code;
 }
 
-/* A mistake goes to the list with its place; one that names no key is about where the weights come from. */
+/* Add a mistake with its position to the list. If it names no key, it is about where the weights come from.
+ */
 static bool note(const struct shapes *s, const struct deck *deck, struct errors *e, status code)
 {
     return errors_take(e, deck_place(deck, code, s->key));
@@ -98,7 +99,7 @@ static void set_int(int64_t *to, int64_t value)
         *to = value;
 }
 
-/* "all", "every 2" (Megatron's rule: layers 0, 2, 4, ...), or "0,2,5". */
+/* Set the MoE layers by "all", "every 2" (as in Megatron: layers 0, 2, 4, ...), or "0,2,5". */
 static status moe_layers(struct config *c, const char *text)
 {
     memset(c->moe.layer, 0, sizeof c->moe.layer);
@@ -191,7 +192,8 @@ static status read_grow(struct shapes *s, const char *from, const struct deck *d
     return about(from, grow_check(&s->target, &s->source, &s->grow));
 }
 
-/* Settings that are no sizes and that the target has otherwise: its own count. */
+/* Note and warn of settings other than sizes in which the target differs from a model. The target's settings
+ * count. */
 static void add_changes(struct shapes *s, const char *key, const char *path, const struct config *from)
 {
     char *changes = config_changes(from, &s->target);
@@ -204,7 +206,7 @@ static void add_changes(struct shapes *s, const char *key, const char *path, con
     free(changes);
 }
 
-/* A parent of experts must have the source's shape. */
+/* Check that a parent of experts has the source's shape. */
 static status check_parent(struct shapes *s, const char *parent, const struct deck *deck)
 {
     struct config c;
@@ -252,7 +254,7 @@ static status check_new(const struct shapes *s, const struct deck *deck)
         "start.upcycle.%s: no experts are made at this start; give model.moe.experts, more than it has", key);
 }
 
-/* A checkpoint's config says all that the deck's model section can say; config.json does not. */
+/* Take from the target what config.json cannot say about the source; a checkpoint's config says all. */
 static void complete_source(struct shapes *s)
 {
     if (s->checkpoint)
@@ -266,7 +268,7 @@ static void complete_source(struct shapes *s)
     s->source.moe.capacity_policy = s->target.moe.capacity_policy;
 }
 
-/* Token ids and tokenizer are those of model.like; if it has none, those of what the weights come from. */
+/* Token ids and tokenizer come from model.like, or if it has none, from where the weights come from. */
 static void carry(struct config *target, const struct config *source)
 {
     if (target->vocab != source->vocab)
@@ -277,8 +279,9 @@ static void carry(struct config *target, const struct config *source)
         strcpy(target->carried.folder, source->carried.folder);
 }
 
-/* Experts that begin equal and are never told apart: a zero router gives all of them the same logit, the ones
- * that are chosen get the same gradient, and so the router's is exactly 0, now and ever after. */
+/* Refuse a start whose experts would stay equal for ever. With a zero router, equal experts get the same
+ * logit and, where they are chosen, the same gradient, so the router's gradient is exactly 0 at every step.
+ */
 static status check_apart(const struct shapes *s)
 {
     const struct moe *m = &s->target.moe;
@@ -292,7 +295,7 @@ static status check_apart(const struct shapes *s)
         "or noise");
 }
 
-/* What the weights come from, given the target and the shape of `from` in s->source. */
+/* Decide how the run starts, given the target and the shape of `from` in s->source. */
 static void decide_start(struct shapes *s, const char *from, const struct deck *deck, struct errors *e)
 {
     if (!note(s, deck, e, about_key(deck, s->key, shapes_locate(from, &s->checkpoint, &s->dir))))
@@ -313,8 +316,8 @@ static void decide_start(struct shapes *s, const char *from, const struct deck *
     note(s, deck, e, check_apart(s));
 }
 
-/* Positions beyond those that the model was made for have rotary angles that it never saw. What scaling there
- * is is counted in config.json's number already. */
+/* Refuse sequences longer than the model was made for: beyond its positions it has never seen the rotary
+ * angles. config.json's number includes its rotary scaling. */
 static status check_length(const struct shapes *s, const struct deck *deck)
 {
     int64_t n = deck->data.sequence, most = s->target.max_positions, window = s->target.carried.window;

@@ -12,7 +12,7 @@
 
 enum { FILE_BYTES = 64 << 20 };
 
-/* PREFIX.json; NULL: it is not there, or is not ours. */
+/* The file PREFIX.json of coppice tokenize; NULL if there is none. */
 static json_t *about_set(const char *path)
 {
     char *prefix = tokens_prefix(path), *name = mem_format("%s.json", prefix);

@@ -29,8 +29,8 @@ void added_sort(struct added *a)
         qsort(a->token, (size_t)a->count, sizeof *a->token, by_text);
 }
 
-/* Of tokens [lo, hi), which agree in `depth` bytes, those that go on with byte c: the first whose next byte
- * is at least c. */
+/* Tokens [lo, hi) agree in their first `depth` bytes. Returns the first of them whose next byte is at least
+ * c. */
 static int64_t lower(const struct added *a, int64_t lo, int64_t hi, int64_t depth, int c)
 {
     while (lo < hi) {
@@ -44,7 +44,7 @@ static int64_t lower(const struct added *a, int64_t lo, int64_t hi, int64_t dept
     return lo;
 }
 
-/* The longest token at the begin of the text. */
+/* The longest added token that the text begins with. */
 static const struct added_token *longest(const struct added *a, const char *text, int64_t n)
 {
     const struct added_token *best = NULL;
@@ -62,7 +62,7 @@ static const struct added_token *longest(const struct added *a, const char *text
     return best;
 }
 
-/* Does a word go on across the border at `at`? */
+/* Does [begin, end) of the text begin or end inside a word? */
 static bool cuts_word(const char *text, int64_t n, int64_t begin, int64_t end)
 {
     int length;

@@ -11,7 +11,7 @@ static bool is_itself(int c)
     return (c >= '!' && c <= '~') || (c >= 0xa1 && c <= 0xac) || c >= 0xae;
 }
 
-/* Bytes that are no printable character are written by those from U+0100 on, in order. */
+/* Bytes without a printable character get the characters from U+0100 on, in order. */
 int32_t bpe_character_of(unsigned char byte)
 {
     int others = 0;
@@ -67,11 +67,11 @@ void bpe_free(struct bpe *b)
 
 struct symbol {
     int32_t id;
-    int32_t before, after; /* -1: none */
-    bool gone;             /* merged into the one before */
+    int32_t before, after; /* the neighbours; -1: none */
+    bool gone;             /* it was merged into the one before */
 };
 
-/* A merge that was possible when it was found. */
+/* A merge that was possible when it was found; a later merge may have taken one of its symbols. */
 struct candidate {
     int32_t rank, at, id;
 };
@@ -85,9 +85,9 @@ struct bpe_work {
     int64_t n, room, heaped, heap_room, left_out;
     struct known {
         char text[WORD_BYTES];
-        uint8_t bytes, tokens; /* bytes = 0: empty */
+        uint8_t bytes, tokens; /* bytes = 0: free */
         int32_t id[WORD_TOKENS];
-    } * known; /* [WORDS], each in the place of its hash */
+    } * known; /* [WORDS], each at its hash */
 };
 
 struct bpe_work *bpe_work_open(const struct bpe *b)
@@ -145,7 +145,7 @@ static struct candidate pop(struct bpe_work *w)
     return first;
 }
 
-/* The merge of symbol `at` and the one behind it, NULL if there is none. */
+/* The merge of symbol `at` with the one behind it; NULL if there is none. */
 static const struct merge *merge_at(const struct bpe_work *w, int32_t at)
 {
     const struct symbol *s = &w->symbol[at];
@@ -171,7 +171,7 @@ static void merge_all(struct bpe_work *w)
         struct candidate c = pop(w);
         const struct merge *m = merge_at(w, c.at);
         if (!m || m->id != c.id)
-            continue; /* one of the two was merged with another */
+            continue; /* one of the two symbols has been merged with another one */
         struct symbol *s = &w->symbol[c.at], *next = &w->symbol[s->after];
         s->id = c.id;
         s->after = next->after;
@@ -197,14 +197,14 @@ static void add_symbol(struct bpe_work *w, int32_t id)
         w->symbol[at - 1].after = at;
 }
 
-/* The model's token of a text, -1: there is none. */
+/* The model's token with this text; -1 if there is none. */
 static int32_t model_token(const struct bpe *b, const char *text, int64_t n)
 {
     int32_t id = vocab_find(b->vocab, text, n);
     return id >= 0 && !b->vocab->token[id].added ? id : -1;
 }
 
-/* The tokens of a character's bytes, if each has one. */
+/* Add the tokens of a character's bytes. False if one of them has none. */
 static bool add_bytes(struct bpe_work *w, const char *text, int n)
 {
     for (int i = 0; i < n; i++)
@@ -218,7 +218,7 @@ static bool add_bytes(struct bpe_work *w, const char *text, int n)
 static void add_characters(struct bpe_work *w, const char *word, int64_t n)
 {
     const struct bpe *b = w->bpe;
-    bool pending = false; /* an unknown token that waits for more that may be fused with it */
+    bool pending = false; /* an unknown token was met, and the next ones may be fused with it */
     w->n = 0;
     for (int64_t at = 0; at < n;) {
         int length = b->bytes ? 1 : utf8_length(word[at]);
@@ -240,7 +240,7 @@ static void add_characters(struct bpe_work *w, const char *word, int64_t n)
         add_symbol(w, b->unknown);
 }
 
-/* ---- words that were met before ---- */
+/* ---- the cache of words ---- */
 
 static struct known *known_of(struct bpe_work *w, const char *word, int64_t n)
 {
@@ -257,7 +257,7 @@ static void remember(struct known *k, const char *word, int64_t n, const int32_t
     k->tokens = (uint8_t)tokens;
 }
 
-/* The token that the whole word is, -1 if it is none. */
+/* The token that is the whole word; -1 if there is none. */
 static int32_t whole(const struct bpe *b, const char *word, int64_t n)
 {
     struct bytes text = {0};

@@ -1,4 +1,4 @@
-/* Growing rows of bytes and of token ids. {0} is an empty one; free(b.at) ends it. Not collective. */
+/* Growing arrays of bytes and of token ids. {0} is an empty one; free(b.at) ends it. Not collective. */
 #ifndef TEXT_BUFFER_H
 #define TEXT_BUFFER_H
 #include <stdint.h>
@@ -15,7 +15,7 @@ struct ids {
     int64_t n, room;
 };
 
-/** Make room for n more, and count nothing yet. */
+/** Make room for n more bytes, without adding them. */
 static inline void bytes_room(struct bytes *b, int64_t n)
 {
     if (b->n + n > b->room) {

@@ -1,4 +1,4 @@
-/* What a tokenizer is made of: shared by its reader (read*.c) and its user (tokenizer.c). */
+/* The parts of a tokenizer, for its reader (read*.c) and for tokenizer.c. */
 #ifndef TEXT_INSIDE_H
 #define TEXT_INSIDE_H
 #include "base/json.h"
@@ -13,18 +13,18 @@ struct tokenizer {
     uint64_t digest;
     struct vocab vocab;
     struct bpe bpe;
-    struct added plain, normalized; /* found before and after the normalizer */
+    struct added plain, normalized; /* searched for before the normalizer, and after it */
     struct steps normalizer, splitter, decoder;
     bool has_decoder;
-    struct ids before, after; /* of the post_processor */
+    struct ids before, after; /* the tokens that the post_processor puts around a text */
     int32_t bos, eos;
 };
 
-/** Fill a tokenizer from the parsed file. E_DATA. */
+/** Set up a tokenizer from the parsed file. E_DATA. */
 status tokenizer_read(struct tokenizer *, const json_t *root) MUST_USE;
-/** normalizer, pre_tokenizer, post_processor, decoder. E_DATA. */
+/** Read normalizer, pre_tokenizer, post_processor and decoder. E_DATA. */
 status tokenizer_read_steps(struct tokenizer *, const json_t *root) MUST_USE;
-/** bos and eos from the files beside it; what cannot be read counts as not there. */
+/** Find bos and eos in the files beside the tokenizer. A file that cannot be read counts as absent. */
 void tokenizer_find_specials(struct tokenizer *);
 
 #endif

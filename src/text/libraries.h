@@ -1,8 +1,8 @@
-/* Versions of the libraries that text goes through. Not collective. */
+/* Versions of the libraries of this room. Not collective. */
 #ifndef TEXT_LIBRARIES_H
 #define TEXT_LIBRARIES_H
 
-/** "PCRE2 10.42, utf8proc 2.8.0, zlib 1.2.13, no zstd". The caller frees. */
+/** "PCRE2 10.42, utf8proc 2.8.0, zlib 1.2.13, no zstd". Caller frees. */
 char *text_libraries(void);
 
 #endif

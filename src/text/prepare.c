@@ -10,7 +10,7 @@
 
 enum { JOBS = 2048, BATCH_BYTES = 16 << 20 };
 
-/* A document on its way; what fails is told in the order of the documents. */
+/* A document of the current batch. Failures are reported in the order of documents. */
 struct job {
     struct record record;
     struct ids ids;
@@ -54,7 +54,7 @@ int prepare_type(const struct tokenizer *t)
 
 /* ---- one batch ---- */
 
-/* Documents up to the size of a batch, at least one if there is one. */
+/* Read documents up to the size of a batch, but at least one if there is one. */
 static status read_batch(struct crew *c)
 {
     int64_t bytes = 0;

@@ -1,5 +1,5 @@
-/* Text files to a token set: documents are read by one thread, encoded by all of them, and written in their
- * order, so that the files do not depend on the number of threads. One task; not collective. */
+/* Text files to a token set. One thread reads documents, all threads encode them, and they are written in
+ * their order, so that the files do not depend on the number of threads. Not collective. */
 #ifndef TEXT_PREPARE_H
 #define TEXT_PREPARE_H
 #include <stdbool.h>
@@ -13,23 +13,23 @@ struct prepare {
     char *const *path; /* [n] borrowed; "-" is standard input */
     int n;
     struct record_options records;
-    int32_t eod;  /* put behind each document; -1: none */
-    bool special; /* with the tokens of the post_processor */
-    void (*progress)(void *context, const struct prepare *, double seconds); /* NULL: none; now and then */
+    int32_t eod;  /* the token behind each document; -1: none */
+    bool special; /* add the tokens of the post_processor */
+    void (*progress)(void *context, const struct prepare *, double seconds); /* called now and then */
     void *context;
 
-    /* what came out */
+    /* results */
     struct prepared {
         int64_t documents, tokens, text_bytes;
-    } total, *of;     /* of: [n], owned by the caller */
-    int64_t empty;    /* documents without a token, left out */
-    int64_t left_out; /* characters that the vocabulary does not have */
-    int64_t consumed; /* bytes of the files so far */
+    } total, *of;     /* in all, and of each file [n]; the caller owns `of` */
+    int64_t empty;    /* documents without a token, which are left out */
+    int64_t left_out; /* characters without a token, which are left out */
+    int64_t consumed; /* bytes read from the files so far */
 };
 
-/** The type code in which Megatron's builder keeps ids of this vocabulary: u16 below 65,500, else i32. */
+/** The type code that Megatron uses for ids of this vocabulary: u16 below 65,500 tokens, else i32. */
 int prepare_type(const struct tokenizer *);
-/** Write OUT.bin and OUT.idx. E_DATA: "FILE:LINE: ..."; E_IO, E_SPACE. Nothing is left of a failure. */
+/** Write OUT.bin and OUT.idx. E_DATA: "FILE:LINE: ..."; E_IO, E_SPACE. A failure leaves no files. */
 status prepare_run(struct prepare *, const char *out) MUST_USE;
 
 #endif

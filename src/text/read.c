@@ -29,7 +29,7 @@ static status read_vocab(struct tokenizer *t, const json_t *model)
 
 /* ---- merges ---- */
 
-/* "a b" or ["a", "b"]. */
+/* The two parts of a merge: "a b" or ["a", "b"]. */
 static bool both_parts(const json_t *merge, const char *part[2], int64_t n[2])
 {
     const char *whole = json_string_value(merge), *space = whole ? strchr(whole, ' ') : NULL;
@@ -89,7 +89,7 @@ static status read_merges(struct tokenizer *t, const json_t *model)
 
 /* ---- settings of the model ---- */
 
-/* A setting that is empty, false or 0 in what is supported. */
+/* Is a setting off: absent, null, empty, false or 0? */
 static bool is_off(const json_t *value)
 {
     return !value || json_is_null(value) || json_is_false(value) ||
@@ -133,7 +133,7 @@ static status read_unknown(struct tokenizer *t, const json_t *model)
     return t->bpe.unknown >= 0 ? OK : wrong(t, "model.unk_token is not in the vocabulary");
 }
 
-/* The tokens of single bytes: ByteLevel's characters, or <0xNN>. */
+/* Find the tokens of single bytes: ByteLevel's characters, or <0xNN>. */
 static status find_bytes(struct tokenizer *t)
 {
     int there = 0;

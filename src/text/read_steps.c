@@ -1,5 +1,5 @@
-/* tokenizer.json: normalizer, pre_tokenizer, post_processor and decoder. Each is a component of a type, or a
- * Sequence of them; a table per place says which types are known, with their keys. */
+/* tokenizer.json: normalizer, pre_tokenizer, post_processor and decoder. Each of these places has one
+ * component, or a Sequence of components; a table for each place lists the known types with their keys. */
 #include <stdlib.h>
 #include <utf8proc.h>
 #include "text/inside.h"
@@ -7,18 +7,18 @@
 struct reading {
     struct tokenizer *t;
     const struct place *place;
-    struct steps *steps; /* what the place fills */
-    const char *type;    /* of the component that is read now */
-    bool ended;          /* ByteLevel was there: nothing may follow */
+    struct steps *steps; /* the steps of this place so far */
+    const char *type;    /* of the component that is being read */
+    bool ended;          /* a ByteLevel was read, behind which nothing may follow */
 };
 
 struct component {
-    const char *type, *keys; /* of the component, separated by blanks */
+    const char *type, *keys; /* the keys of a component, separated by blanks */
     status (*read)(struct reading *, const json_t *);
 };
 
 struct place {
-    const char *name, *list; /* list: the key of a Sequence's components */
+    const char *name, *list; /* list: the key that holds the components of a Sequence */
     const struct component *component;
     size_t n;
 };
@@ -48,7 +48,7 @@ static bool flag_of(const json_t *from, const char *key, bool otherwise)
     return json_is_boolean(value) ? json_is_true(value) : otherwise;
 }
 
-/* {"String": "..."} or {"Regex": "..."}, the latter also as a text alone. */
+/* A pattern: {"String": "..."}, {"Regex": "..."}, or a text, which is a regular expression. */
 static status regex_of(const struct reading *r, const json_t *from, struct step *s)
 {
     const json_t *pattern = json_object_get(from, "pattern");
@@ -133,7 +133,7 @@ static status read_split(struct reading *r, const json_t *from)
     return regex_of(r, from, s);
 }
 
-/* A split by a pattern of ours. */
+/* Add a split by a pattern that is given here. */
 static status split_by(struct reading *r, const char *pattern, bool literal, enum split_rule rule,
                        bool invert)
 {
@@ -176,7 +176,7 @@ static status read_byte_level(struct reading *r, const json_t *from)
     return OK;
 }
 
-/* The character and the rule of a Metaspace. add_prefix_space is that of older files. */
+/* The character and the rule of a Metaspace. Older files have add_prefix_space. */
 static status metaspace_of(const struct reading *r, const json_t *from, struct step *s)
 {
     static const char *const schemes[] = {[NEVER] = "never", [FIRST] = "first", [ALWAYS] = "always"};
@@ -267,7 +267,7 @@ static status template_ids(struct reading *r, const json_t *from, const json_t *
     return OK;
 }
 
-/* [special tokens, the text, special tokens] */
+/* A template is a list: special tokens, the text, special tokens. */
 static status read_template(struct reading *r, const json_t *from)
 {
     json_t *single = json_object_get(from, "single"), *item;

@@ -8,11 +8,11 @@ enum { BUFFER = 1 << 18 };
 
 struct records {
     char *const *path;
-    int n, file; /* file: the one that is read */
+    int n, file; /* file: the number of the current one */
     const struct record_options *options;
-    struct stream *stream; /* NULL: between two files */
+    struct stream *stream; /* NULL if no file is open */
     bool json, ended;
-    char *buffer; /* [BUFFER] bytes at to end are not used yet */
+    char *buffer; /* [BUFFER], of which bytes [at, end) are still to be used */
     int64_t at, end, line, consumed;
 };
 
@@ -69,7 +69,7 @@ static void end_file(struct records *r)
     r->file++;
 }
 
-/* Append a line with its end, or at least what the buffer has of it; *more = the line goes on. */
+/* Append a line with its end, or what the buffer has of it; then *more, because the line goes on. */
 static status add_part(struct records *r, struct bytes *to, bool *more)
 {
     if (r->at == r->end) {
@@ -101,7 +101,7 @@ static bool is_blank(const char *text, int64_t n)
     return n == 0;
 }
 
-/* Lines up to the end of the record: one of JSON, those before a blank one, or all. */
+/* Read a record: one line of JSON, the lines before a blank one, or all lines. */
 static status read_record(struct records *r, struct record *out)
 {
     bool one = r->json || r->options->blank;

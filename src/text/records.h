@@ -1,6 +1,7 @@
-/* Documents of text files: JSON lines, or plain text that is one document or is cut at blank lines. A record
- * is read by one thread, as it stands in the file; record_text, which any thread may call, makes its text.
- * Not collective. */
+/* Documents of text files: JSON lines, or plain text, which is one document or is cut at blank lines. One
+ * thread reads records as they stand in the file; any thread may then get the text of one by record_text. Not
+ * collective.
+ */
 #ifndef TEXT_RECORDS_H
 #define TEXT_RECORDS_H
 #include <stdbool.h>
@@ -11,29 +12,30 @@
 struct records;
 
 struct record_options {
-    const char *field; /* of JSON lines; NULL: "text". Given, every file is JSON lines */
-    bool blank;        /* plain text is cut at blank lines */
+    const char
+        *field; /* the text's field in JSON lines; NULL: "text", and names tell which files those are */
+    bool blank; /* cut plain text at blank lines */
 };
 
 struct record {
-    struct bytes raw; /* owned by the caller, used again */
-    int file;         /* number of the path */
-    int64_t line;     /* from 1: where it begins */
+    struct bytes raw; /* owned by the caller, who passes it again */
+    int file;         /* the number of the path */
+    int64_t line;     /* the line in which it begins, from 1 */
     bool json;
 };
 
-/** The files in this order; names in .jsonl, .json or .ndjson (before .gz and .zst) are JSON lines. `options`
- * and `paths` are borrowed. */
+/** Read the files in this order. Names that end in .jsonl, .json or .ndjson (before .gz or .zst) are JSON
+ * lines. `options` and `paths` are borrowed. */
 void records_open(struct records **, char *const *paths, int n, const struct record_options *);
 void records_close(struct records *);
-/** The next record; *there = false behind the last one. Blank lines of JSON lines are no records. E_DATA,
+/** The next record; *there = false behind the last one. Blank lines among JSON lines are skipped. E_DATA,
  * E_IO. */
 status records_next(struct records *, struct record *, bool *there) MUST_USE;
-/** Bytes that were read from the files, packed as they are there. */
+/** Bytes read from the files so far, before unpacking. */
 int64_t records_consumed(const struct records *);
 
-/** The text of a record. Borrowed: it stays while the record and *hold do; the caller calls record_end.
- * E_DATA: no JSON, or no such field; without the name of the file. */
+/** The text of a record, which stays while the record and *hold do; the caller calls record_end. E_DATA,
+ * without the name of the file: not JSON, or no such field. */
 struct record_hold {
     void *json;
 };

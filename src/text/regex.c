@@ -38,7 +38,7 @@ static status compile(pcre2_code **code, const char *where, const char *pattern,
     if (empty)
         return fail(E_DATA, "%s: the pattern \"%s\" matches an empty text, which splits nothing", where,
                     pattern);
-    /* Without JIT (another processor) the interpreter does the same, more slowly. */
+    /* If the processor has no JIT, PCRE2 interprets the pattern, which is slower. */
     pcre2_jit_compile(*code, PCRE2_JIT_COMPLETE);
     return OK;
 }
@@ -51,7 +51,7 @@ status regex_open(struct regex **out, const char *where, const char *pattern, in
     if (!literal)
         TRY(regex_translate(&translated, where, pattern));
     struct regex *r = mem_new(1, sizeof *r);
-    /* Lines: in Ruby ^ and $ are those of every line. */
+    /* In Ruby ^ and $ match at every line. */
     status s = literal
                    ? compile(&r->code, where, pattern, (size_t)n, PCRE2_LITERAL)
                    : compile(&r->code, where, translated, strlen(translated), PCRE2_UCP | PCRE2_MULTILINE);

@@ -1,13 +1,12 @@
-/* Oniguruma's patterns (Ruby's syntax, Unicode) in PCRE2's words. What is equal in both passes as it is:
- * literals, classes, alternatives, groups, look-around, greedy, lazy and possessive ? * +, \p{L}, (?i:...).
- * What differs:
- *   \s        White_Space of Unicode; PCRE2's also has U+180E
- *   \w        letters, marks, decimal digits, letter numbers, connectors, circled letters; PCRE2's: L, N, _
- *   \v        the vertical tab; PCRE2's is a class
+/* Oniguruma's patterns (Ruby's syntax, Unicode) translated for PCRE2. These are equal in both: literals,
+ * classes, alternatives, groups, look-around, greedy, lazy and possessive ? * +, \p{L}, (?i:...). These
+ * differ: \s        White_Space of Unicode; PCRE2's also has U+180E \w        letters, marks, decimal digits,
+ * letter numbers, connectors, circled letters; PCRE2's: L, N, _ \v        the vertical tab; PCRE2's is a
+ * class
  *   {,n}      from 0; PCRE2 before 10.43 takes it literally
  *   \p{Han}   the script itself; PCRE2 from 10.40 on also takes its extensions
- * Refused: x{2}+ and x{2}? (not possessive, not lazy in Ruby), classes in classes, &&, and all escapes and
- * groups that are not listed below. */
+ * These are refused: x{2}+ and x{2}?, which are not possessive and not lazy in Ruby; classes in classes; &&;
+ * and all escapes and groups that are not listed below. */
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -23,7 +22,7 @@
     "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{" \
     "1f170}-\\x{1f189}"
 
-/* Escapes by name: outside and inside a class; NULL: refused there. */
+/* Escapes by name, and what to write outside and inside a class; NULL: refused. */
 static const struct escape {
     char name;
     const char *outside, *inside;

@@ -1,11 +1,12 @@
-/* Which tokens begin and end a text: tokenizer_config.json, then config.json, then usual names. */
+/* The tokens that begin and end a text: from tokenizer_config.json, else config.json, else by their usual
+ * names. */
 #include <stdlib.h>
 #include "base/io.h"
 #include "text/inside.h"
 
 enum { FILE_BYTES = 16 << 20 };
 
-/* A file beside the tokenizer; NULL: it is not there, or makes no sense. */
+/* A JSON file beside the tokenizer; NULL if it is absent or not valid. */
 static json_t *beside(const struct tokenizer *t, const char *name)
 {
     const char *slash = strrchr(t->path, '/');
@@ -17,14 +18,14 @@ static json_t *beside(const struct tokenizer *t, const char *name)
     return root;
 }
 
-/* "eos_token": a text, or an object with its content. */
+/* A token given as in "eos_token": a text, or an object with its content. */
 static int32_t by_text(const struct tokenizer *t, const json_t *value)
 {
     const char *text = json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
     return text ? tokenizer_id(t, text) : -1;
 }
 
-/* "eos_token_id": a number, or a list of which the first counts. */
+/* A token given as in "eos_token_id": a number, or a list, of which the first number counts. */
 static int32_t by_number(const struct tokenizer *t, const json_t *value)
 {
     int64_t n;

@@ -122,12 +122,13 @@ status steps_normalize(const struct steps *s, struct regex_match *m, struct byte
 
 /* ---- pre_tokenizer ---- */
 
-/* Matches and what lies between them are the parts of a piece; the rule says which are joined or left out. */
+/* Matches, and what lies between them, are the parts of a piece. The rule says which are joined or left out.
+ */
 struct splitter {
     enum split_rule rule;
     struct pieces *out;
-    int64_t base, from; /* from: the piece that is being made begins here */
-    bool first, open;   /* open: there is one */
+    int64_t base, from; /* from: where the piece that is being made begins */
+    bool first, open;   /* open: a piece is being made */
     bool last_matched;
 };
 
@@ -176,7 +177,7 @@ static status split(const struct step *step, struct regex_match *m, const char *
     return OK;
 }
 
-/* A piece with another text for its spaces, in out's text. */
+/* Append a piece to `out`, with its spaces replaced. */
 static void spaces(const struct step *s, const char *text, const struct piece *p, struct pieces *out)
 {
     int64_t begin = out->text.n;
@@ -205,7 +206,7 @@ status steps_split(const struct steps *s, struct regex_match *m, struct pieces *
             else
                 spaces(step, p->text.at, &p->piece[k], spare);
         }
-        if (step->kind == STEP_SPLIT) { /* the same text in other pieces */
+        if (step->kind == STEP_SPLIT) { /* the text stays, and only the pieces change */
             struct bytes text = spare->text;
             spare->text = p->text;
             p->text = text;

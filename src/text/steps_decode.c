@@ -1,9 +1,9 @@
-/* The decoder: pieces of text, one per token, changed step by step. */
+/* The decoder changes pieces of text, one for each token, step by step. */
 #include "text/bpe.h"
 #include "text/steps.h"
 #include "text/utf8.h"
 
-/* ByteLevel's characters of a piece as bytes; a piece with another character stays. */
+/* Append the bytes of a piece of ByteLevel's characters. A piece with any other character stays as it is. */
 static void unmap(const char *text, int64_t n, struct bytes *out)
 {
     int64_t begin = out->n;
@@ -26,14 +26,14 @@ static int hex(char c)
                                   : -1;
 }
 
-/* The byte of a piece "<0x0A>", -1 for others. */
+/* The byte of a piece of the form "<0x0A>", -1 for other pieces. */
 static int fallback_byte(const char *text, int64_t n)
 {
     bool form = n == 6 && !memcmp(text, "<0x", 3) && text[5] == '>' && hex(text[3]) >= 0 && hex(text[4]) >= 0;
     return form ? hex(text[3]) << 4 | hex(text[4]) : -1;
 }
 
-/* Bytes that stood side by side: text, or as many U+FFFD where they are none. */
+/* End a run of bytes. If it is not UTF-8, each byte becomes U+FFFD. */
 static void end_run(struct pieces *out, int64_t begin)
 {
     int64_t n = out->text.n - begin;

@@ -22,9 +22,9 @@ struct stream {
     const char *path; /* for messages */
     int fd;
     enum { PLAIN, GZIP, ZSTD } form;
-    char *input; /* [INPUT] as the file has it: bytes at to end are not used yet */
+    char *input; /* [INPUT] of the file; bytes [at, end) are still to be used */
     int64_t at, end, consumed;
-    bool ended;   /* the file has no more */
+    bool ended;   /* the end of the file was read */
     bool partial; /* a packed part has begun and is not complete */
 #ifdef HAVE_ZLIB
     z_stream z;
@@ -34,7 +34,7 @@ struct stream {
 #endif
 };
 
-/* More of the file, behind what is left of it. */
+/* Read more of the file, behind what is left in the buffer. */
 static status fill(struct stream *s)
 {
     memmove(s->input, s->input + s->at, (size_t)(s->end - s->at));
@@ -69,7 +69,7 @@ static status gzip_read(struct stream *s, char *to, int64_t room, int64_t *got)
     int result = inflate(&s->z, Z_NO_FLUSH);
     s->at = s->end - s->z.avail_in;
     *got = room - s->z.avail_out;
-    if (result == Z_STREAM_END) { /* another part may follow */
+    if (result == Z_STREAM_END) { /* gzip files may have several parts */
         s->partial = false;
         return inflateReset(&s->z) == Z_OK ? OK : fail(E_DATA, "%s: cannot be unpacked", s->path);
     }
@@ -195,7 +195,7 @@ status stream_read(struct stream *s, char *to, int64_t room, int64_t *got)
             continue;
         if (s->ended)
             return s->partial ? fail(E_DATA, "%s: it is cut short", s->path) : OK;
-        TRY(fill(s)); /* a packed part needs more than what is left */
+        TRY(fill(s)); /* what is left in the buffer is too little to unpack anything */
     }
     return OK;
 }

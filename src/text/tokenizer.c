@@ -39,7 +39,8 @@ static status load(struct tokenizer *t)
     return s;
 }
 
-/* A folder without the file: other forms of a tokenizer are known by their names. */
+/* E_DATA for a folder without tokenizer.json. If it has another form of tokenizer, the message says what to
+ * do. */
 static status explain_missing(const char *folder, const char *file)
 {
     static const char *const others[] = {"tokenizer.model", "vocab.json", "tiktoken.model", "spiece.model"};
@@ -176,7 +177,7 @@ int64_t encoder_left_out(const struct encoder *e)
     return bpe_left_out(e->bpe);
 }
 
-/* Text between added tokens; `first`: it begins where the whole text begins. */
+/* Encodes the text between two added tokens. first: it begins where the whole text begins. */
 typedef status encode_part(struct encoder *, const char *text, int64_t n, bool first, struct ids *out);
 
 static status encode_words(struct encoder *e, const char *text, int64_t n, bool first, struct ids *out)
@@ -191,7 +192,7 @@ static status encode_words(struct encoder *e, const char *text, int64_t n, bool 
     return OK;
 }
 
-/* Cut the added tokens out, and encode what is between them by `part`. */
+/* Cut the added tokens out, and encode the text between them by `part`. */
 static status encode_around(struct encoder *e, const struct added *a, encode_part *part, const char *text,
                             int64_t n, bool first, struct ids *out)
 {
@@ -243,7 +244,7 @@ status decode(struct encoder *e, const int32_t *id, int64_t n, bool skip, struct
             return fail(E_DATA, "%s: no token has the id %d", e->t->path, id[i]);
         if (skip && v->token[id[i]].special)
             continue;
-        if (p->n && !e->t->has_decoder) /* as Hugging Face: words */
+        if (p->n && !e->t->has_decoder) /* without a decoder Hugging Face joins tokens by spaces */
             bytes_add(&p->text, " ", 1);
         pieces_add(p, p->text.n, length, false);
         bytes_add(&p->text, text, length);

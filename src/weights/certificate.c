@@ -5,7 +5,7 @@
 #include <string.h>
 #include "base/mem.h"
 
-static const double TOLERANCE = 1e-5; /* of the largest logit: D13 */
+static const double TOLERANCE = 1e-5; /* relative to the largest logit (definitions D13) */
 const double certificate_deviation = 1e-4;
 
 static bool same_rope(const struct rope *a, const struct rope *b)
@@ -43,7 +43,7 @@ void certificate_close(struct certificate *c)
     c->source = NULL;
 }
 
-/* Logits of one window of tokens; `first` is the window's first token. */
+/* Where to put the logits of a window of tokens. `first` is the number of its first token. */
 struct window {
     struct certificate *certificate;
     int64_t first;
@@ -77,13 +77,13 @@ static double log_sum_exp(const float *x, int64_t n)
     return most + log(sum);
 }
 
-/* One token: a = source, b = target. */
+/* Compare the logits of one token: a of the source, b of the target. */
 static void compare(struct certificate *c, const float *a, const float *b)
 {
     double za = log_sum_exp(a, c->vocab), zb = log_sum_exp(b, c->vocab);
     for (int64_t v = 0; v < c->vocab; v++) {
         double x = (double)a[v], d = fabs(x - (double)b[v]);
-        c->max_difference = d <= c->max_difference ? c->max_difference : d; /* keeps a NaN */
+        c->max_difference = d <= c->max_difference ? c->max_difference : d; /* a NaN stays */
         c->max_logit = fmax(c->max_logit, fabs(x));
         c->kl_sum += exp(x - za) * ((x - za) - ((double)b[v] - zb));
     }
@@ -100,7 +100,7 @@ static void compare_rows(void *with, int64_t row, int64_t rows, const float *log
     }
 }
 
-/* All DP ranks run the same windows: simple, and nobody idles. */
+/* All DP ranks run the same windows, which is simple and leaves no rank idle. */
 static void run(struct certificate *c, struct net *net, const int32_t *ids, struct logits_sink sink)
 {
     for (int64_t first = 0; first < c->tokens; first += c->sequence) {
@@ -118,7 +118,7 @@ void certificate_source(struct certificate *c, struct net *net, const struct sto
     gains_source(&c->gains, net, store, comm);
 }
 
-/* Layers are judged wherever it is known what they must give: of an exact upcycle, too. */
+/* Layers are judged wherever their expected output is known, also after an exact upcycle. */
 static bool passes(const struct certificate *c)
 {
     bool equal = c->max_difference <= c->tolerance;

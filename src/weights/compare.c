@@ -7,7 +7,7 @@
 
 /* ---- walking what this rank owns, box by box ---- */
 
-/* A box of an owned shard inside one Hugging Face array, its values in order. */
+/* A box of an owned shard that lies in one Hugging Face array, with its values in order. */
 struct owned {
     int name; /* index into the list of names */
     slab box;
@@ -20,7 +20,7 @@ static view owned_values(const struct store *s, const struct shard *shard, enum 
     return kind == GRAD ? store_shard_grad(s, shard) : store_shard(s, shard);
 }
 
-/* Names by the planes of tensors: plane p of tensor t lies in the array name[first[t] + p]. */
+/* The array of each plane of the tensors: plane p of tensor t lies in the array name[first[t] + p]. */
 struct planes {
     int64_t *first; /* [n_tensors] */
     int *name;
@@ -73,8 +73,7 @@ static status visit_shard(const struct shard *shard, const float *value, const s
     return OK;
 }
 
-/* What this rank owns of the trained tensor `tensor`, or of all (-1); state of the routing has no Hugging
- * Face name. */
+/* Visit what this rank owns of a trained tensor, or of all (-1). Routing state has no Hugging Face name. */
 static status visit_owned(const struct store *s, enum kind kind, int tensor, const struct planes *planes,
                           visit *call, void *with)
 {
@@ -99,7 +98,7 @@ static status visit_owned(const struct store *s, enum kind kind, int tensor, con
 struct reference {
     struct comparison *into;
     struct source *source;
-    struct map *map; /* of each tensor, over source */
+    struct map *map; /* the map of each tensor over `source` */
 };
 
 static status compare_box(void *with, const struct owned *o)
@@ -178,7 +177,7 @@ struct packed {
     int64_t n, room;
 };
 
-/* Into the packet of its array; `with` is [names]. */
+/* Append a box to the packet of its array. `with` holds a packet for each name. */
 static status pack_box(void *with, const struct owned *o)
 {
     struct packed *p = (struct packed *)with + o->name;
@@ -193,7 +192,7 @@ static status pack_box(void *with, const struct owned *o)
     return OK;
 }
 
-/* Boxes of all ranks into the whole array [name->n planes, dim[1], dim[2]]. */
+/* Put the boxes of all ranks into the whole array [name->n, dim[1], dim[2]]. */
 static void unpack(const char *bytes, int64_t n, const struct hf_name *name, const int64_t dim[3],
                    float *whole)
 {
@@ -208,7 +207,7 @@ static void unpack(const char *bytes, int64_t n, const struct hf_name *name, con
     }
 }
 
-/* On rank 0: the array from what all ranks sent. */
+/* Rank 0: write an array from what all ranks sent. */
 static status write_array(const struct store *s, const struct hf_name *name, const char *all, int64_t bytes,
                           struct st_writer *writer, int declared)
 {
@@ -221,7 +220,7 @@ static status write_array(const struct store *s, const struct hf_name *name, con
     return code;
 }
 
-/* Takes `mine`. COLLECTIVE. */
+/* Write one array. Takes ownership of `mine`. COLLECTIVE. */
 static status write_one(struct comm *comm, const struct store *s, const struct hf_name *name,
                         struct packed *mine, struct st_writer *writer, int declared)
 {
@@ -245,7 +244,7 @@ status compare_write(struct comm *comm, const struct store *s, enum kind kind, c
     struct planes planes;
     status code = OK;
     planes_open(&planes, s->model, names, n);
-    for (int i = 0, tensor = -1; i < n && code == OK; i++) { /* names of one tensor stand together */
+    for (int i = 0, tensor = -1; i < n && code == OK; i++) { /* the names of a tensor are neighbours */
         if (names[i].tensor != tensor)
             code = comm_agree(comm, visit_owned(s, kind, names[i].tensor, &planes, pack_box, packed));
         tensor = names[i].tensor;

@@ -1,5 +1,5 @@
-/* Owned pieces of a store (reduced gradients or master weights) beside a reference file, by Hugging
- * Face names; and the same written as a file. COLLECTIVE: every rank compares what it owns. */
+/* Compare a store's reduced gradients or master weights with a reference file, by Hugging Face names; and
+ * write such a file. COLLECTIVE: every rank compares what it owns. */
 #ifndef WEIGHTS_COMPARE_H
 #define WEIGHTS_COMPARE_H
 #include "comm/comm.h"
@@ -17,14 +17,14 @@ struct comparison {
     struct difference *row;
 };
 
-/** kind: GRAD (reduced) or MASTER, against the arrays `prefix`NAME of a safetensors file. */
+/** Compare GRAD (reduced) or MASTER with the arrays PREFIX+NAME of a safetensors file. */
 status compare_open(struct comparison *, struct comm *, const struct store *, enum kind, const char *path,
                     const char *prefix) MUST_USE;
 void compare_close(struct comparison *);
-/** |a-b|/|b|; 0 where both are zero, infinite where only b is. */
+/** |a-b|/|b|; 0 if both are zero, infinite if only b is. */
 double difference_ratio(const struct difference *);
-/** Write them: rank 0 gathers one array after the other into declared tensors first.. of the writer
- *  (writer is NULL elsewhere). */
+/** Write them: rank 0 gathers one array after the other into tensors `first` and later ones of the writer,
+ * which is NULL on other ranks. */
 status compare_write(struct comm *, const struct store *, enum kind, const struct hf_name *, int n,
                      struct st_writer *, int first) MUST_USE;
 

@@ -23,9 +23,9 @@ struct export
     enum st_type type;
     struct model model;
     int n, files;
-    struct hf_name *name; /* [n] what to write ... */
-    int *array;           /* [n] ... from which array of the source (-1: zeros) ... */
-    int *file;            /* [n] ... into which file: ascending */
+    struct hf_name *name; /* [n] the arrays to write */
+    int *array;           /* [n] the array of the source that each comes from; -1: zeros */
+    int *file;            /* [n] the file that each goes to; ascending */
 };
 
 static status parse_dtype(struct export *e)
@@ -38,7 +38,7 @@ static status parse_dtype(struct export *e)
 
 /* ---- what goes where ---- */
 
-/* Fill the files one after the other; one tensor is never cut. */
+/* Assign arrays to files, which are filled one after the other. No array is cut. */
 static void assign_files(struct export *e, int64_t shard_bytes)
 {
     int64_t filled = 0;
@@ -100,7 +100,7 @@ static void scale(float *x, int64_t n, float by)
         x[i] *= by;
 }
 
-/* Rows [at, at+n) of axis 0, in blocks of whole rows of axis 1. */
+/* Write rows [at, at+n) of axis 0, in blocks of whole rows of axis 1. */
 static status write_tensor(struct export *e, struct st_writer *w, int entry, int i, float *block)
 {
     const struct hf_name *h = &e->name[i];
@@ -133,7 +133,7 @@ static status write_tensors(struct export *e, struct st_writer *w, int first, in
     return s;
 }
 
-/* The n arrays from `first` on are one file. */
+/* Write a file with the n arrays from `first` on. */
 static status write_file(struct export *e, const char *dir, int first, int n)
 {
     char name[FILE_NAME];

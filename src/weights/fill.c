@@ -17,7 +17,7 @@ int64_t plan_bytes(const struct fill_plan *p, const struct model *m, const struc
     return bytes;
 }
 
-/* The device's own memory where the host can write it, else through a copy of this one slab. */
+/* Fill one slab: directly in device memory if the host can write there, else through a copy on the host. */
 static status fill_tensor(struct store *s, int tensor, const struct fill_plan *p, int64_t *bytes_read)
 {
     view to = store_view(s, tensor, WEIGHT); /* [n0, n1, n2] */
@@ -25,7 +25,7 @@ static status fill_tensor(struct store *s, int tensor, const struct fill_plan *p
     bool host = dev_host_memory(s->dev) && to.type == F32;
     float *out = host ? to.data : mem_new(view_size(to), sizeof *out);
     struct map part = map_restrict(&p->map[tensor], box);
-    uint64_t control = denormals_keep(); /* the bits that coppice upcycle writes */
+    uint64_t control = denormals_keep(); /* so that the bits are those that coppice upcycle writes */
     status result = map_run(&part, p->source, box.n, out, bytes_read);
     denormals_set_control(control);
     map_free(&part);
@@ -37,7 +37,7 @@ static status fill_tensor(struct store *s, int tensor, const struct fill_plan *p
     return result;
 }
 
-/* Can several tensors be filled at once? */
+/* May several threads fill tensors at once? */
 static bool is_concurrent(const struct store *s, const struct fill_plan *p)
 {
     for (int i = 0; i < PLAN_SOURCES; i++)
@@ -46,7 +46,9 @@ static bool is_concurrent(const struct store *s, const struct fill_plan *p)
     return dev_host_memory(s->dev) && s->model->weights == F32;
 }
 
-/* A tensor per thread at a time. The first failure is told; each thread has a status_text of its own. */
+/* Each thread fills one tensor after the other. The first failure is reported; each thread has a record of
+ * its own.
+ */
 static status fill_local(struct store *s, const struct fill_plan *p, int64_t *bytes_read)
 {
     int parts = s->layout.world;

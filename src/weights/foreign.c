@@ -24,7 +24,7 @@ static status head_differs(const struct source *s, int head, int64_t row)
         s->path, HEAD_NAME, EMBED_NAME, (long long)row, HEAD_NAME, a->file ? a->file : "the file");
 }
 
-/* Rows [box.lo[1], + box.n[1]) of both arrays. `both` has room for them. */
+/* Compare rows [box.lo[1], box.lo[1] + box.n[1]) of both arrays. `both` has room for all of them. */
 static status compare_rows(struct source *s, int embed, int head, slab box, float *both, int64_t *bytes_read)
 {
     int64_t n = slab_size(&box), columns = box.n[2];
@@ -58,7 +58,7 @@ status foreign_check_head(struct source *s, int head, int part, int parts, int64
 
 /* ---- names ---- */
 
-/* Parts of names, and what arrays with such names are. */
+/* What it means if a name has such a part. */
 static const struct {
     const char *part, *is;
 } kinds[] = {
@@ -76,7 +76,7 @@ static const struct {
     {"score.weight", "a classifier's or reward model's head; only language models are supported"},
 };
 
-/* Whatever wraps a model when it is saved puts its own name before all others. */
+/* A model that was saved inside a wrapper has the wrapper's name before all others. */
 static char *prefix_hint(const struct source *s)
 {
     static const char inner[] = "layers.0.input_layernorm.weight";

@@ -40,15 +40,15 @@ void gains_close(struct gains *g)
     *g = (struct gains){0};
 }
 
-/* ---- rows of tokens, dealt over the ranks ---- */
+/* ---- rows of tokens: token n belongs to rank n % ranks ---- */
 
-/* The rows [share, H] of the i-th layer. */
+/* The rows [share, H] of the i-th MoE layer. */
 static float *rows_of(const struct gains *g, float *all, int i)
 {
     return all + i * g->share * g->target.hidden;
 }
 
-/* My tokens of a window of rows [sequence, H]. */
+/* Copy this rank's tokens from a window of rows [sequence, H]. */
 static void keep_mine(const struct gains *g, int64_t first, const float *window, float *mine)
 {
     int64_t h = g->target.hidden;
@@ -64,8 +64,7 @@ void gains_keep(struct gains *g, int64_t first, int layer, const float *x)
             keep_mine(g, first, x, rows_of(g, g->x, i));
 }
 
-/* mine [share, H] = what the feed-forward of the i-th layer gives for the inputs that were kept. COLLECTIVE.
- */
+/* mine [share, H] = the output of the i-th layer's feed-forward for the inputs that were kept. COLLECTIVE. */
 static void run_layer(const struct gains *g, struct net *net, struct comm *comm, int i, float *mine)
 {
     int64_t h = g->target.hidden, rows = g->share * h;
@@ -85,7 +84,7 @@ static void run_layer(const struct gains *g, struct net *net, struct comm *comm,
 
 /* ---- the source ---- */
 
-/* Host copy of a whole tensor of a layer. Caller frees. */
+/* A copy on the host of a whole tensor of a layer. Caller frees. */
 static float *tensor_of(const struct store *s, int layer, enum slot slot)
 {
     view v = store_view(s, s->model->layer[layer].tensor[slot], WEIGHT); /* [n0, n1, n2] */
@@ -94,7 +93,7 @@ static float *tensor_of(const struct store *s, int layer, enum slot slot)
     return host;
 }
 
-/* The FFN is given `scale` times its input from now on. */
+/* Scale the norm before a layer's FFN, so that the FFN is given `scale` times its input from now on. */
 static void scale_norm(const struct store *s, int layer, double scale)
 {
     view v = store_view(s, s->model->layer[layer].tensor[T_FFN_NORM], WEIGHT); /* [H] */
@@ -124,7 +123,7 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* The sum of the k largest of softmax(logit [X]). Sorts logit. */
+/* The sum of the k largest values of softmax(logit [X]). It sorts logit. */
 static double mass_of_largest(double *logit, int64_t x, int64_t k)
 {
     double chosen = 0, all = 0;
@@ -137,7 +136,7 @@ static double mass_of_largest(double *logit, int64_t x, int64_t k)
     return chosen / all;
 }
 
-/* w of one token, from its residual stream x [H]; norm [H], router [X, H]. */
+/* w(h) of one token, from its residual stream x [H], norm [H] and router [X, H]. */
 static double chosen_weight(const struct config *c, const float *x, const float *norm, const float *router)
 {
     double square = 0, *logit;
@@ -166,8 +165,9 @@ bool gains_bounds(const struct gains *g, double *lo, double *hi)
 
 /* ---- the target ---- */
 
-/* Sums over tokens of one layer: y the target's output, d the source's, e what is expected. */
-enum sum { YD, DD, ED, EE, Y_D, Y_E, SUMS }; /* Y_D: of (y - d)^2 */
+/* Sums over the tokens of a layer, for y the target's output, d the source's, e the expected one: YD is the
+ * sum of y*d, Y_D that of (y - d)^2. */
+enum sum { YD, DD, ED, EE, Y_D, Y_E, SUMS };
 
 static void add_row(double sum[SUMS], int64_t h, const float *y, const float *d, const float *scaled,
                     double w)

@@ -64,7 +64,7 @@ static status check_larger(const struct config *to, const struct config *from)
     return OK;
 }
 
-/* Shapes differ and nobody asked for growth. */
+/* E_DECK: the shapes differ and the deck asks for no growth. */
 static status refuse_growth(const struct config *to, const struct config *from)
 {
     int64_t now[SIZES], was[SIZES];
@@ -109,13 +109,13 @@ struct config grow_trunk(const struct config *target, const struct config *sourc
     return c;
 }
 
-/* ---- units: where each one of a grown axis comes from ---- */
+/* ---- units: what an axis counts, and where each unit of a grown axis comes from ---- */
 
-enum units { FIXED, HIDDEN, NEURONS, QUERY, KEY_VALUE }; /* QUERY, KEY_VALUE: rows of whole heads */
+enum units { FIXED, HIDDEN, NEURONS, QUERY, KEY_VALUE }; /* QUERY, KEY_VALUE: heads, of head_dim rows each */
 
 struct unit {
     int64_t from;
-    bool fresh; /* beyond the source's: AKI takes it from the next layer */
+    bool fresh; /* it lies beyond the source's units, so AKI takes it from the next layer */
 };
 
 static int64_t units_of(const struct config *c, enum units units, int64_t fixed)
@@ -124,7 +124,8 @@ static int64_t units_of(const struct config *c, enum units units, int64_t fixed)
     return n[units];
 }
 
-/* Query heads stay inside their KV group: j-th of group y comes from the (j mod s)-th of group y mod g. */
+/* Query heads stay with their KV head: the j-th head of group y comes from the (j mod s)-th of group y mod g.
+ */
 static struct unit unit_at(const struct config *to, const struct config *from, enum units units, int64_t i)
 {
     int64_t head = i / to->head_dim, inside = i % to->head_dim;
@@ -149,7 +150,9 @@ struct growth {
     const struct config *to, *from;
 };
 
-/* An axis of `fixed` units if they do not grow. divide: by how many units come from the same one. */
+/* A grown axis; `fixed` is its size if it does not grow. divide: scale by 1/n where n units come from the
+ * same one.
+ */
 static struct axis grown_axis(struct growth g, enum units units, int64_t fixed, enum part part, bool divide)
 {
     int64_t n = units_of(g.to, units, fixed), kept = 0;
@@ -170,11 +173,12 @@ static struct axis grown_axis(struct growth g, enum units units, int64_t fixed, 
 
 /* ---- tensors ---- */
 
-/* The last axis of a vector is what the layer puts out; that of a matrix mostly what it takes in. */
+/* How each tensor grows. The last axis of a vector counts outputs of the layer; that of a matrix mostly
+ * inputs. */
 /* clang-format off */
 static const struct rule {
     enum units row, column;
-    bool divide;                         /* the columns are inputs: n copies of one carry 1/n each */
+    bool divide;                         /* the columns are inputs, so n copies of one carry 1/n each */
     enum { NEVER, STREAM, UNITS } renew; /* which rows AKI takes from the next layer: see neurons_only */
 } rules[SLOTS] = {
     [T_EMBED] = {FIXED, HIDDEN, false, NEVER},
@@ -194,7 +198,7 @@ static const struct rule {
 };
 /* clang-format on */
 
-/* Which layer of the source (index into model.layer) becomes layer l. */
+/* The layer of the source, as an index into model.layer, that becomes layer l. */
 static int layer_from(const struct model *grown, const struct model *dense, int l, bool interpolate)
 {
     int64_t to = grown->config.layers, from = dense->config.layers;
@@ -228,7 +232,7 @@ struct map grow_map(const struct model *grown, const struct model *dense, int te
         grow->method == GROW_AKI && (r->renew == UNITS || (r->renew == STREAM && !grow->neurons_only));
     if (renews && from + 1 < dense->n_layers - 1)
         next = dense->layer[from + 1].tensor[slot];
-    /* A tied head cannot be divided apart from the embedding: the norm before it carries the division. */
+    /* A tied head cannot be divided without the embedding, so the norm before it is divided instead. */
     bool divide = r->divide || (slot == T_NORM && grown->config.tied);
     push_part(&m, g, r, t->dim, array, next == array ? ALL : OLD, divide);
     if (next != array)

@@ -1,4 +1,4 @@
-/* Maps as values: build, compose, restrict. Reading is in map_run.c. */
+/* Maps as values: make, compose, restrict. map_run.c reads by them. */
 #include "weights/map.h"
 
 #include <stdlib.h>
@@ -35,7 +35,7 @@ int64_t axis_lower(const struct axis *a, bool by_src, int64_t key)
     return lo;
 }
 
-/* Is this run of picks a plain shift? Most are, and then need no memory and copy by memcpy. */
+/* Are the picks a plain shift? Most are; a shift needs no memory and is copied by memcpy. */
 static bool is_shift(const struct pick *at, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
@@ -44,7 +44,7 @@ static bool is_shift(const struct pick *at, int64_t n)
     return n > 0;
 }
 
-/* The axis of n picks that the caller allocated and gives away. */
+/* An axis of n picks. Takes ownership of `at`. */
 static struct axis axis_take(struct pick *at, int64_t n)
 {
     struct axis a = {.n = n, .at = at};
@@ -108,7 +108,7 @@ void map_push(struct map *m, struct term t)
     }
     m->term = mem_grow(m->term, m->n + 1, sizeof *m->term);
     int at = m->n++;
-    for (; t.does == COPY && at > 0 && m->term[at - 1].does != COPY; at--) /* copies stand first */
+    for (; t.does == COPY && at > 0 && m->term[at - 1].does != COPY; at--) /* copies come first */
         m->term[at] = m->term[at - 1];
     m->term[at] = t;
 }

@@ -1,6 +1,6 @@
-/* Reading by a map. What is needed of an array is cut into boxes such that every term needs all of a
- * box or nothing of it; each box is read once, block by block, and scattered to all that want it:
- * when upcycling, a row of the dense model goes to all its experts from one read. */
+/* Reading by a map. The needed part of an array is cut into boxes, such that every term needs all of a box or
+ * nothing of it. Each box is read once, block by block, and goes to all terms that need it: in upcycling, a
+ * row of the dense model is read once for all its experts. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,20 +12,20 @@
 #include "base/mem.h"
 #include "weights/map.h"
 
-enum { BLOCK = 1 << 16 }; /* values in a block: 256 KiB stay in a core's cache until all copies are made */
+enum { BLOCK = 1 << 16 }; /* values in a block; 256 KiB stay in a core's cache until all copies are made */
 
 union block {
     float f32[BLOCK];
     uint16_t bf16[BLOCK];
 };
 
-/* Terms that share their reads: the copying terms of one array, or one other term. */
+/* Terms that are read together: all copying terms of an array, or a single other term. */
 struct share {
     int source, array, n;
     struct term *term;          /* [n], picks sorted by src */
-    int64_t *cut[3], n_cuts[3]; /* per axis: where some term's needs begin or end, ascending */
-    int64_t at[3];              /* share_next: the cell to look at next */
-    bool bf16;                  /* blocks are as the file stores them, and become floats on their way out */
+    int64_t *cut[3], n_cuts[3]; /* for each axis, where the need of some term begins or ends; ascending */
+    int64_t at[3];              /* the cell between cuts that share_next looks at next */
+    bool bf16;                  /* blocks stay BF16 until they are copied */
 };
 
 static int compare_i64(const void *a, const void *b)
@@ -40,7 +40,7 @@ static int compare_src(const void *a, const void *b)
     return x->src != y->src ? (x->src > y->src) - (x->src < y->src) : (x->dst > y->dst) - (x->dst < y->dst);
 }
 
-/* Copies by array, then the rest in its order (pointers into one array of terms). */
+/* The order of pointers to terms: copies by array, then the others in the order in which they were pushed. */
 static int compare_term(const void *a, const void *b)
 {
     const struct term *x = *(const struct term *const *)a, *y = *(const struct term *const *)b;
@@ -70,10 +70,10 @@ static struct axis axis_by_source(const struct axis *a)
     return sorted;
 }
 
-/* Beginnings and ends of the runs of source indices; returns how many, at most 2n. */
+/* The beginnings and ends of the runs of source indices. Returns how many there are, at most 2n. */
 static int64_t axis_cuts(const struct axis *a, int64_t *cut)
 {
-    int64_t n = 0, end = -1; /* one behind the run so far */
+    int64_t n = 0, end = -1; /* end: the index behind the current run */
     for (int64_t i = 0; i < a->n; i = a->at ? i + 1 : a->n) {
         int64_t src = axis_at(a, i).src;
         if (src > end || n == 0) {
@@ -145,7 +145,7 @@ static bool share_needs(const struct share *s, const int64_t src[3])
     return false;
 }
 
-/* The next box of the array that some term needs; false after the last. */
+/* The next box of the array that some term needs; false behind the last. */
 static bool share_next(struct share *s, slab *box)
 {
     while (s->at[0] < s->n_cuts[0] - 1) {
@@ -164,7 +164,7 @@ static bool share_next(struct share *s, slab *box)
     return false;
 }
 
-/* All shares of a map, in the order in which they are run. Returns their number. */
+/* Make the shares of a map, in the order in which they are to be run. Returns their number. */
 static int shares_open(const struct map *m, struct share **out)
 {
     const struct term **term = mem_new(m->n, sizeof *term);
@@ -211,7 +211,7 @@ static void put(float *y, float x, double scale, bool add)
         *y = scale == 1.0 ? x : (float)(scale * (double)x);
 }
 
-/* memcpy past the caches: `to` is far larger than they are, and not to be read soon. */
+/* memcpy without filling the caches: the whole target is far larger than they are and is not read soon. */
 static void copy(float *to, const float *from, int64_t n)
 {
 #ifdef __SSE2__
@@ -223,7 +223,7 @@ static void copy(float *to, const float *from, int64_t n)
     memcpy(to, from, (size_t)n * sizeof *to);
 }
 
-/* copy() of what is stored as the upper halves of floats. */
+/* The same from BF16, the upper halves of floats. */
 static void copy_bf16(float *to, const uint16_t *from, int64_t n)
 {
 #ifdef __SSE2__
@@ -240,7 +240,7 @@ static void copy_bf16(float *to, const uint16_t *from, int64_t n)
         *to++ = float_of_bf16(*from++);
 }
 
-/* One row: from[0] is column `lo` of the source; picks [p.lo, p.lo + p.n) of the last axis. */
+/* Copy one row: picks [p.lo, p.lo + p.n) of the last axis. from[0] is column `lo` of the source. */
 static void scatter_row(const struct term *t, struct range p, int64_t lo, double scale, const float *from,
                         float *to)
 {
@@ -259,7 +259,7 @@ static void scatter_row(const struct term *t, struct range p, int64_t lo, double
             put(&to[i], from[i], scale, t->does == ADD);
 }
 
-/* block [box] of the source to all places of out [n] that the term maps it to. */
+/* Copy a block, which is `box` of the source, to all places of out [n] to which the term maps it. */
 static void scatter(const struct term *t, const slab *box, const union block *block, bool bf16,
                     const int64_t n[3], float *out)
 {
@@ -282,7 +282,7 @@ static void scatter(const struct term *t, const slab *box, const union block *bl
     }
 }
 
-/* Does the share do nothing but move one box into one contiguous piece of out? */
+/* Does the share only copy one box to one contiguous piece of out, so that it can be read there directly? */
 static bool is_direct(const struct share *s, const int64_t n[3])
 {
     const struct axis *a = s->term[0].axis;
@@ -307,12 +307,12 @@ static status run_block(const struct share *s, struct source *source, const slab
     for (int t = 0; t < s->n; t++)
         scatter(&s->term[t], box, &block, s->bf16, n, out);
 #ifdef __SSE2__
-    _mm_sfence(); /* others read what copy() wrote */
+    _mm_sfence(); /* so that other threads see what copy() wrote */
 #endif
     return OK;
 }
 
-/* A box in blocks, cut along all axes. */
+/* Read a box in blocks and copy them. */
 static status run_box(const struct share *s, struct source *source, const slab *box, const int64_t n[3],
                       float *out, int64_t *bytes)
 {
@@ -336,7 +336,7 @@ static bool is_unscaled(const struct axis *a)
     return true;
 }
 
-/* Do all terms move runs of values as they are? */
+/* Do all terms copy runs of values without a scale? */
 static bool is_plain(const struct share *s)
 {
     for (int i = 0; i < s->n; i++) {
@@ -359,7 +359,7 @@ static status run_share(struct share *s, struct source *source, const int64_t n[
     return OK;
 }
 
-/* Elements that copying terms write; they are disjoint, so their volumes add up. */
+/* The number of elements that copying terms write. They write different elements, so their sizes add up. */
 static int64_t copied(const struct map *m)
 {
     int64_t n = 0;

@@ -8,15 +8,16 @@
 #include "base/mem.h"
 #include "weights/foreign.h"
 
-/* Where an array occurs: in any model or layer that has the slot, or only in layers of one kind. */
+/* Where an array occurs: in every layer that has the slot (ANY), in dense layers, or in one naming of
+ * experts. */
 enum where { ANY, DENSE, OLD, OLD_EXPERT, FUSED, QWEN, QWEN_EXPERT };
 
 static const struct row {
     enum slot slot;
     enum where where;
-    int rank;         /* in the file */
-    int at, step;     /* it is row at + e*step of axis 0 for expert e (dense: e = 0); step = 0: all rows */
-    const char *name; /* behind "model.layers.L." (and the prefix of expert E), or the whole name */
+    int rank;     /* dimensions in the file */
+    int at, step; /* it is row at + e*step of axis 0, for expert e (dense: e = 0); step = 0: it is all rows */
+    const char *name; /* behind "model.layers.L." and the prefix of expert E; or the whole name */
 } rows[] = {
     {T_EMBED, ANY, 2, 0, 0, "model.embed_tokens.weight"},
     {T_NORM, ANY, 1, 0, 0, "model.norm.weight"},
@@ -51,7 +52,7 @@ static const struct row {
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
-/* "model.layers.L." PREFIX E "." */
+/* The arrays of expert E begin with "model.layers.L.PREFIX.E." */
 static const char *const expert_prefix[] = {
     [OLD_EXPERT] = "block_sparse_moe.experts", [QWEN_EXPERT] = "mlp.experts"};
 
@@ -68,7 +69,7 @@ int64_t hf_name_size(const struct hf_name *h)
     return n;
 }
 
-/* ---- arrays of zeros for what a family always has ---- */
+/* ---- arrays of zeros, for what a family always has and the model has not ---- */
 
 static bool is_zeros(enum slot slot, const struct layer *l, enum naming naming)
 {
@@ -130,8 +131,8 @@ static void write_name(struct hf_name *h, const struct row *r, const struct laye
         snprintf(h->name, sizeof h->name, "model.layers.%d.%s", layer - 1, r->name);
 }
 
-/* Qwen2-MoE multiplies its shared expert by sigmoid(gate): one without a gate gets the gate vector 0, which
- * gives 1/2, and twice the weights. */
+/* Qwen2-MoE multiplies its shared expert by sigmoid(gate). A shared expert without a gate gets the gate
+ * vector 0, which gives 1/2, and twice the weights of down. */
 static float scale_of(const struct row *r, const struct layer *l, enum naming naming)
 {
     return naming == HF_QWEN2_MOE && r->slot == T_SHARED_DOWN && l->tensor[T_SHARED_GATE] < 0 ? 2 : 1;
@@ -152,13 +153,13 @@ static struct hf_name describe(const struct row *r, const struct model *m, int l
     struct hf_name h = {
         .tensor = tensor, .rank = r->rank, .at = r->at + expert * r->step, .n = r->step ? 1 : dim[0]};
     int64_t x = m->layer[layer].type == MOE_BLOCK ? m->config.moe.experts : 1;
-    const int64_t shape[3] = {x, dim[0] / x * dim[1], dim[2]}; /* of rank 3: gate above up */
+    const int64_t shape[3] = {x, dim[0] / x * dim[1], dim[2]}; /* with three dimensions: gate above up */
     memcpy(h.shape, r->rank == 3 ? shape : dim + 3 - r->rank, (size_t)r->rank * sizeof *shape);
     write_name(&h, r, &m->layer[layer], layer, expert);
     return h;
 }
 
-/* Row r in a layer: one array, or one for each expert. */
+/* Add the arrays of row r in a layer: one, or one for each expert. */
 static void add_row(struct hf_name *out, const struct row *r, const struct model *m, int layer, int64_t times,
                     enum naming naming)
 {
@@ -196,7 +197,7 @@ static enum naming naming_of(const struct source *s)
     return HF_OLD;
 }
 
-/* All that is wrong with a directory, in one line. */
+/* A message about all that is wrong with a directory, in one line. */
 struct complaint {
     char *text;
     int n;
@@ -232,15 +233,15 @@ static void check_shape(struct complaint *c, const struct hf_name *h, const stru
     free(has);
 }
 
-/* Arrays that real files carry although config.json makes them redundant: the head of a model that
- * ties it to the embedding, and RoPE frequencies saved by old versions of transformers. */
+/* Is the array one that files may have although it is not needed? These are the head of a model that ties it
+ * to the embedding, and rotary frequencies that old versions of transformers saved. */
 static bool is_redundant(const struct model *m, const char *name)
 {
     return (m->config.tied && !strcmp(name, "lm_head.weight")) || strstr(name, ".rotary_emb.inv_freq");
 }
 
-/* The array of that name. A head that stands alone in a model that ties it is the embedding: what writes each
- * tensor once may keep that name of the two. */
+/* The array with this name. In a model with a tied head, lm_head.weight without the embedding is the
+ * embedding: a writer that stores each tensor once may choose that name. */
 static int find_array(const struct model *m, const struct source *s, const char *name)
 {
     int at = source_find(s, name);
@@ -248,7 +249,7 @@ static int find_array(const struct model *m, const struct source *s, const char 
     return at < 0 && embed ? source_find(s, "lm_head.weight") : at;
 }
 
-/* The stored head of a model that ties it must have the embedding's shape. */
+/* The stored head of a model with a tied head must have the embedding's shape. */
 static void check_tied_head(struct complaint *c, const struct model *m, const struct source *s,
                             const struct hf_name *name, int n)
 {
@@ -261,7 +262,7 @@ static void check_tied_head(struct complaint *c, const struct model *m, const st
         }
 }
 
-/* at[i] = the array of name[i], -1 if missing. */
+/* at[i]: the array of name[i], -1 if it is missing. Complains about missing, wrong and extra arrays. */
 static void check_names(struct complaint *c, const struct model *m, const struct source *s,
                         const struct hf_name *name, int n, int *at)
 {
@@ -293,7 +294,7 @@ static status refuse(const struct complaint *c, const struct source *s)
     return code;
 }
 
-/* Row-major order is the same, so the array may be seen as the rows of our tensor that it is. */
+/* Map an array to the rows of our tensor that it is. The order of elements is the same. */
 static void add_term(struct map *map, struct source *s, int array, const struct hf_name *h,
                      const int64_t dim[3])
 {

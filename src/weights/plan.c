@@ -1,4 +1,4 @@
-/* What each tensor is read from: plans as values, before any of them is run (fill.c). */
+/* Plans: what each tensor is read from. fill.c runs them. */
 #include "weights/fill.h"
 
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 #include "weights/foreign.h"
 #include "weights/names.h"
 
-enum { GENERATOR, FILES }; /* FILES + p: where the weights come from, then the parents */
+enum { GENERATOR, FILES }; /* sources; FILES is where the weights come from, then the parents follow */
 
 static void plan_new(struct fill_plan *p, const struct model *target)
 {
@@ -30,7 +30,7 @@ void plan_free(struct fill_plan *p)
     *p = (struct fill_plan){0};
 }
 
-/* The whole of array `array` of a source. */
+/* The map that copies a whole array of a source. */
 static struct map map_whole(int source, int array, const int64_t dim[3])
 {
     return map_one(source, array, axis_identity(dim[0]), axis_identity(dim[1]), axis_identity(dim[2]));
@@ -51,14 +51,14 @@ status plan_random(struct fill_plan *p, const struct model *target, uint64_t see
     return OK;
 }
 
-/* A checkpoint's arrays have our names and sizes. */
+/* Maps over a checkpoint, whose arrays have our names and sizes. */
 static status own_maps(const struct model *m, const struct source *source, struct map *maps)
 {
     for (int i = 0; i < m->n_tensors; i++) {
         const struct tensor *t = &m->tensor[i];
         int array = source_find(source, t->name);
         if (array < 0 && !t->trained)
-            continue; /* state of a routing that the source does not have: starts fresh */
+            continue; /* routing state that the source does not have begins anew */
         if (array < 0 || memcmp(source->array[array].dim, t->dim, sizeof t->dim) != 0)
             return fail(E_DATA, "%s: %s %s", source->path, t->name,
                         array < 0 ? "is missing" : "has another size than in the deck's model");
@@ -67,7 +67,7 @@ static status own_maps(const struct model *m, const struct source *source, struc
     return OK;
 }
 
-/* names_maps sees one source, the first. */
+/* Set the source of all terms; names_maps knows only one source, number 0. */
 static void set_source(struct map *maps, int n, int source)
 {
     for (int i = 0; i < n; i++)
@@ -75,7 +75,7 @@ static void set_source(struct map *maps, int n, int source)
             maps[i].term[k].source = source;
 }
 
-/* Maps of all tensors of m from the plan's source FILES + file. */
+/* The maps of all tensors of m from source FILES + file of the plan. */
 static status file_maps(struct fill_plan *p, int file, const struct model *m, struct map *maps)
 {
     struct source *source = p->source[FILES + file];
@@ -94,9 +94,9 @@ status plan_check_heads(const struct fill_plan *p, int part, int parts, int64_t 
     return OK;
 }
 
-/* ---- what the generator gives ---- */
+/* ---- arrays of the generator ---- */
 
-/* Its arrays so far; the plan's maps refer to them by number. */
+/* The generator's arrays so far. The plan's maps refer to them by number. */
 struct drawing {
     int n;
     struct generated *list; /* names are owned */
@@ -118,7 +118,7 @@ static void drawing_end(struct drawing *d, struct fill_plan *p, uint64_t seed)
     free(d->list);
 }
 
-/* Routers are base rows unless each is drawn; state of the routing starts as 0 or 1. */
+/* A new router: base rows for groups of experts, unless each row is drawn. Routing state starts as 0 or 1. */
 static struct map map_drawn(struct drawing *d, const struct model *target, int tensor,
                             const struct upcycle *up)
 {
@@ -132,7 +132,7 @@ static struct map map_drawn(struct drawing *d, const struct model *target, int t
     return copied ? upcycle_router(&target->config, GENERATOR, array) : map_whole(GENERATOR, array, dim);
 }
 
-/* The new experts' part of a tensor: from row `first` of axis `axis` on. */
+/* A term over the new experts' part of a tensor: from index `first` of axis `axis` on. */
 static struct term new_part(const struct tensor *t, int array, int axis, int64_t first)
 {
     struct term term = {.source = GENERATOR, .array = array};
@@ -151,7 +151,7 @@ static void push_noise(struct map *m, struct drawing *d, const struct tensor *t,
     map_push(m, noise);
 }
 
-/* Neurons of each new expert, the same in gate, up and down, are drawn over what was copied. */
+/* Replace some neurons of each new expert by drawn ones: the same neurons in gate, up and down. */
 static void push_redrawn(struct map *m, struct drawing *d, const struct model *target, int tensor,
                          int64_t first, const struct upcycle *up, uint64_t seed)
 {
@@ -171,7 +171,7 @@ static void push_redrawn(struct map *m, struct drawing *d, const struct model *t
     }
 }
 
-/* What makes new experts differ from what they are copies of. */
+/* Add what makes new experts differ from what they are copies of. */
 static void push_changes(struct map *m, struct drawing *d, const struct model *target, int tensor,
                          int64_t first, const struct upcycle *up, uint64_t seed)
 {
@@ -191,7 +191,7 @@ static void push_changes(struct map *m, struct drawing *d, const struct model *t
 
 status plan_same(struct fill_plan *p, const struct model *target, struct source *source)
 {
-    static const struct upcycle none = {0}; /* state of a routing starts as zeros or ones */
+    static const struct upcycle none = {0}; /* for routing state, which starts as zeros or ones */
     struct drawing d = {0};
     plan_new(p, target);
     p->source[FILES] = source;
@@ -201,13 +201,13 @@ status plan_same(struct fill_plan *p, const struct model *target, struct source 
         return s;
     }
     for (int i = 0; i < target->n_tensors; i++)
-        if (p->map[i].n == 0) /* state of a routing that the source does not have */
+        if (p->map[i].n == 0) /* routing state that the source does not have */
             p->map[i] = map_drawn(&d, target, i, &none);
     drawing_end(&d, p, 0);
     return OK;
 }
 
-/* outer, which is not needed any more, over what inner maps from. */
+/* Compose outer over inner, and free outer. */
 static struct map compose_over(struct map outer, const struct map *inner)
 {
     struct map m = map_compose(&outer, inner);
@@ -222,7 +222,7 @@ static void maps_free(struct map *maps, int n)
     free(maps);
 }
 
-/* names[models * from->n_tensors] -> grown models -> target. */
+/* Compose the maps of names[models * from->n_tensors], growth and upcycling to those of the target. */
 static void plan_derived(struct fill_plan *p, const struct model *target, const struct model *from,
                          const struct map *names, const struct grow *grow, const struct upcycle *up,
                          uint64_t seed)

@@ -46,7 +46,7 @@ struct source *source_open_plan(struct fill_plan plan, const struct model *targe
 
 enum { RUNS_SHOWN = 4 };
 
-/* How many picks from i on count up together with one scale. */
+/* How many picks from i on count up in dst and src with one scale. */
 static int64_t run_length(const struct axis *a, int64_t i)
 {
     struct pick first = axis_at(a, i);
@@ -67,7 +67,7 @@ static char *joined(char *text, char *more)
     return both;
 }
 
-/* "0-575 < 0-575, 576-1151 < 0-575 (x 0.5)"; NULL for an axis that is copied whole. */
+/* An axis in words: "0-575 < 0-575, 576-1151 < 0-575 (x 0.5)"; NULL if it is copied whole. Caller frees. */
 static char *axis_words(const struct axis *a, int64_t target, int64_t source)
 {
     int runs = 0;

@@ -9,7 +9,7 @@
 
 static double auto_scale(const struct moe *m)
 {
-    bool full = m->order == SOFTMAX_TOPK && !m->renormalise; /* weights sum to about k/X, not to 1 */
+    bool full = m->order == SOFTMAX_TOPK && !m->renormalise; /* the weights add up to about k/X, not to 1 */
     double g = (double)m->granularity;
     return full ? (double)m->experts * g / (double)m->top_k : g;
 }
@@ -18,7 +18,7 @@ void upcycle_scales(const struct config *target, const struct decimal *scale, st
 {
     bool down = scale->word == SCALE_DOWN, none = scale->word == SCALE_NONE || target->moe.experts == 0;
     double a = none ? 1 : scale->word >= 0 ? auto_scale(&target->moe) : (double)scale->millionths / 1e6;
-    double root = (double)cbrtl((long double)a); /* rounded right: cbrt() is not, and differs by library */
+    double root = (double)cbrtl((long double)a); /* cbrt() would differ in the last bit between libraries */
     up->scale_gate_up = down ? 1 : root;
     up->scale_down = down ? a : root;
 }
@@ -37,9 +37,9 @@ int64_t upcycle_first_new(const struct config *source)
     return config_moe_layers(source) > 0 ? source->moe.experts : 0;
 }
 
-/* ---- what may be, and what it promises ---- */
+/* ---- what can be upcycled, and what theory promises ---- */
 
-/* A model with experts gets more of the same. */
+/* Can a model with experts get more of them? */
 static status check_more(const struct config *to, const struct config *from, const struct upcycle *up)
 {
     const struct moe *a = &to->moe, *b = &from->moe;
@@ -73,7 +73,8 @@ status upcycle_check(const struct config *to, const struct config *from, const s
     return OK;
 }
 
-/* All copies of the source's k best are chosen, and share their weight. */
+/* From a model with experts: are all copies of the source's k best experts chosen, so that they share its
+ * weight? */
 static bool more_is_exact(const struct moe *to, const struct moe *from, const struct upcycle *up)
 {
     return up->router == ROUTER_COPY && to->experts % from->experts == 0 &&
@@ -132,8 +133,8 @@ struct axis upcycle_redrawn(const struct config *target, double share, uint64_t 
 
 /* ---- maps ---- */
 
-/* Axis 0 of the copies e of the FFN for e = first, first + step, ...: experts e*G+g for one g; `per` rows of
- * each come from the dense rows 0 .. per-1. */
+/* Axis 0 of experts e*G+g, for one g and the copies e = first, first + step, ... of the FFN. `per` rows of
+ * each expert come from rows 0 .. per-1 of the dense FFN. */
 static struct axis experts_axis(const struct moe *m, int64_t g, int64_t first, int64_t step, int64_t per,
                                 double scale)
 {
@@ -147,8 +148,8 @@ static struct axis experts_axis(const struct moe *m, int64_t g, int64_t first, i
     return a;
 }
 
-/* Of parent q of n, one term per shard: which rows (gate, up) or columns (down) of the dense FFN, and its
- * experts. */
+/* Add the experts that come from parent q of n: for each shard a term with its rows (gate, up) or columns
+ * (down) of the dense FFN. */
 static void push_parent(struct map *m, const struct config *c, int array, int64_t q, int64_t n, bool down,
                         double scale)
 {
@@ -174,7 +175,7 @@ static struct map map_experts(const struct model *target, const struct model *de
     return m;
 }
 
-/* The n rows of axis `axis` are those of the source's `from` again and again. */
+/* A map whose indices on axis `axis` repeat the source's first `from` indices. */
 static struct map map_repeated(const int64_t dim[3], int axis, int64_t from, int array)
 {
     struct term t = {.array = array};
@@ -189,7 +190,8 @@ static struct map map_repeated(const int64_t dim[3], int axis, int64_t from, int
     return m;
 }
 
-/* Shared expert j starts as shard j mod G, unscaled: rows (gate, up) or columns (down) of the dense FFN. */
+/* Shared expert j starts as shard j mod G of the dense FFN, unscaled: its rows (gate, up) or columns (down).
+ */
 static struct map map_shared(const struct config *c, int dense_tensor, bool down)
 {
     struct map m = {0};
