@@ -1,8 +1,9 @@
 /* The ops of norm, rope, swiglu, embedding, attention, router, rows and cross-entropy: a table of
  * cases (ops.h says what is checked), and what the table cannot say. `t_ops --bench` prints speeds
- * instead. */
+ * instead; `--device NAME` takes another device. */
 #include "base/status.h"
 #include "ops.h"
+#include "ops_device.h"
 #include "tap.h"
 #include <stdlib.h>
 #include <string.h>
@@ -135,9 +136,7 @@ static void test_nan_logits(void)
 {
     enum { X = 7, K = 3 };
     bool good = true;
-    struct dev *plain; /* one that lets NaN out */
-    if (dev_open(&plain, "cpu", 0, &(struct dev_options){.check = CHECK_NONE}) != OK)
-        bug("no device: %s", status_text());
+    struct dev *plain = ops_open(0, CHECK_NONE); /* one that lets NaN out */
     for (int64_t bad = 0; bad < 1 << X; bad++) {
         view logits = matrix(F32, 1, X), idx = matrix(I32, 1, K), gate = vector(F32, K),
              counts = vector(I32, X), stats = vector(F32, X + 2);
@@ -295,8 +294,7 @@ static bool same_bits(view a, view b)
 static void open_device(int threads, enum dev_check mode)
 {
     dev_close(dev);
-    if (dev_open(&dev, "cpu", 0, &(struct dev_options){.threads = threads, .check = mode}) != OK)
-        bug("no device: %s", status_text());
+    dev = ops_open(threads, mode);
 }
 
 /* The largest difference, in units of the largest value. */
@@ -506,9 +504,9 @@ static int bench_all(void)
 int main(int argc, char **argv)
 {
     char text[256];
+    ops_arguments(&argc, argv);
     bool timing = argc > 1 && !strcmp(argv[1], "--bench");
-    if (dev_open(&dev, "cpu", 0, &(struct dev_options){.check = timing ? CHECK_NONE : CHECK_VALUES}) != OK)
-        bug("no device: %s", status_text());
+    dev = ops_open(0, timing ? CHECK_NONE : CHECK_VALUES);
     if (timing)
         return bench_all();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -521,14 +519,16 @@ int main(int argc, char **argv)
     test_losses(false, false);
     test_router_margin();
     test_expert_order();
-    test_large_count();
     test_nan_logits();
     test_logit_bits();
     test_jitter();
     test_alignment();
     test_no_weight();
     test_activations();
-    test_threads();
+    if (ops_on_cpu()) {
+        test_large_count();
+        test_threads();
+    }
     dev_close(dev);
     return tap_done();
 }
