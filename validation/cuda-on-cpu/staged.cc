@@ -1,6 +1,7 @@
-/* Tests hold their matrices in host memory. With this file a device with memory of its own takes them: each op's
- * views go to device memory before it and come back after it, gaps between rows included, at the same places
- * modulo 256 bytes; views that overlap stay together. What an op touches beyond them stops the test. */
+/* Tests hold their matrices in host memory. With this file a device with memory of its own takes them: each
+ * op's views go to device memory before it and come back after it, gaps between rows included, at the same
+ * places modulo 256 bytes; views that overlap stay together. What an op touches beyond them stops the test.
+ */
 #include <algorithm>
 #include <vector>
 #include <cstdint>
@@ -46,7 +47,8 @@ class stage
     }
     void up()
     {
-        std::sort(blocks.begin(), blocks.end(), [](const block &a, const block &b) { return a.from < b.from; });
+        std::sort(blocks.begin(), blocks.end(),
+                  [](const block &a, const block &b) { return a.from < b.from; });
         std::vector<block> joined;
         for (const block &b : blocks)
             if (!joined.empty() && b.from < joined.back().to)
@@ -95,7 +97,8 @@ template <auto op, class R, class... A> R run(struct dev *dev, A... a)
     return (real->*op)(dev, s.moved(a)...);
 }
 
-template <auto op, class R, class... A> auto wrapped(R (*dev_ops::*)(struct dev *, A...)) -> R (*)(struct dev *, A...)
+template <auto op, class R, class... A>
+auto wrapped(R (*dev_ops::*)(struct dev *, A...)) -> R (*)(struct dev *, A...)
 {
     return run<op, R, A...>;
 }

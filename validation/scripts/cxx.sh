@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 compiles() {
     grep -h '^#include <' "$1/$2" > "$work/one.cc"
     printf 'extern "C" {\n#include "%s"\n}\n' "$2" >> "$work/one.cc"
-    "$cxx" -fsyntax-only -std=c++17 -I"$1" -I"${builddir:-.}" "$work/one.cc" 2> "$work/said"
+    "$cxx" -fsyntax-only -std=c++17 -I"$1" -I"${builddir:-.}" -I"$src/../validation/cuda-on-cpu/include" "$work/one.cc" 2> "$work/said"
 }
 
 bad=0

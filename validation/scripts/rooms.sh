@@ -51,7 +51,7 @@ hdf5.*\.h format/h5\.c
 yaml\.h deck/[a-z_]*\.c
 jansson\.h base/json\.h
 (pcre2|utf8proc)\.h text/[a-z_0-9]*\.c
-(cuda|cublas|cudnn|nccl).*\.h
+(cuda|cublas|cudnn|nccl).*\.h device/cuda/[a-z_]*\.(h|c|cu|cuh)
 TABLE
 
 # The test itself: offences that it must see.

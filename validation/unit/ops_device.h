@@ -1,5 +1,5 @@
-/* The device under test: "cpu", or what `--device NAME` says. A device with memory of its own can be tested by a
- * program that is linked with validation/cuda-on-cpu/staged.cc. */
+/* The device under test: "cpu", or what `--device NAME` says. A device with memory of its own can be tested
+ * by a program that is linked with validation/cuda-on-cpu/staged.cc. */
 #ifndef UNIT_OPS_DEVICE_H
 #define UNIT_OPS_DEVICE_H
 #include "device/dev.h"

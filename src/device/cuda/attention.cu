@@ -1,12 +1,13 @@
-/* Our own causal attention, scale 1/sqrt(hd), for what cuDNN does not take: fp32, odd head dimensions, machines
- * without it. FlashAttention-2's order (Dao 2023): tiles of `side` queries and as many keys in shared memory, the
- * softmax kept up to date from tile to tile; backward computes the scores again from lse, once by tiles of keys
- * for dk and dv and once by tiles of queries for dq, so that every sum has one owner and one order. It is slow:
- * tiles travel through shared memory between products, and backward has seven of them instead of five.
+/* Our own causal attention, scale 1/sqrt(hd), for what cuDNN does not take: fp32, odd head dimensions,
+ * machines without it. FlashAttention-2's order (Dao 2023): tiles of `side` queries and as many keys in
+ * shared memory, the softmax kept up to date from tile to tile; backward computes the scores again from lse,
+ * once by tiles of keys for dk and dv and once by tiles of queries for dq, so that every sum has one owner
+ * and one order. It is slow: tiles travel through shared memory between products, and backward has seven of
+ * them instead of five.
  *
- * q, o, d_o, dq [T, heads*hd], k, v, dk, dv [T, kv_heads*hd] stored; lse [T, heads] fp32. All BF16: operands of
- * products are BF16 (the probabilities and their gradients, too), sums fp32. Forward moves q, o and, for every
- * tile of queries, the keys and values before it, which the second cache holds. */
+ * q, o, d_o, dq [T, heads*hd], k, v, dk, dv [T, kv_heads*hd] stored; lse [T, heads] fp32. All BF16: operands
+ * of products are BF16 (the probabilities and their gradients, too), sums fp32. Forward moves q, o and, for
+ * every tile of queries, the keys and values before it, which the second cache holds. */
 #include "device/cuda/tile.cuh"
 
 static const int THREADS = 128, PAD = 8; /* PAD keeps rows at 16 bytes and apart from each other's banks */
@@ -76,7 +77,8 @@ static __device__ void clear(const call &c, float *tile)
 
 /* Rows [0, valid) of a tile to x, each divided by its divisor, if there are any. */
 template <class A>
-static __device__ void give(const call &c, const rows &x, const float *tile, int64_t valid, const float *divisor)
+static __device__ void give(const call &c, const rows &x, const float *tile, int64_t valid,
+                            const float *divisor)
 {
     int packs = c.wide / PACK;
     for (int at = threadIdx.x; at < c.side * packs; at += THREADS) {
@@ -93,11 +95,11 @@ static __device__ void give(const call &c, const rows &x, const float *tile, int
 
 /* ---- forward: a block a tile of queries of one head ---- */
 
-/* Scores of the keys k0 .. become exp(scale*s - maximum), 0 where the key is later than the query. Where a row's
- * maximum rises, its sum and output so far shrink. A warp a row. */
+/* Scores of the keys k0 .. become exp(scale*s - maximum), 0 where the key is later than the query. Where a
+ * row's maximum rises, its sum and output so far shrink. A warp a row. */
 template <class T>
-static __device__ void soften(const call &c, T *p, const float *s, float *o, float *top, float *sum, int64_t row0,
-                              int64_t k0)
+static __device__ void soften(const call &c, T *p, const float *s, float *o, float *top, float *sum,
+                              int64_t row0, int64_t k0)
 {
     int lane = threadIdx.x % WARP;
     for (int r = threadIdx.x / WARP; r < c.side; r += THREADS / WARP) {
@@ -132,7 +134,8 @@ static __global__ void __launch_bounds__(THREADS)
     SHARED_DYNAMIC(unsigned char, room);
     unsigned char *rest = room;
     int tile = c.side * c.ld_wide, square = c.side * c.ld_side, head = blockIdx.y;
-    T *tq = take<T>(rest, tile), *tk = take<T>(rest, tile), *tv = take<T>(rest, tile), *p = take<T>(rest, square);
+    T *tq = take<T>(rest, tile), *tk = take<T>(rest, tile), *tv = take<T>(rest, tile),
+      *p = take<T>(rest, square);
     float *s = take<float>(rest, square), *out = take<float>(rest, tile);
     float *top = take<float>(rest, c.side), *sum = take<float>(rest, c.side);
     /* late tiles see the most keys: they go first */
@@ -214,8 +217,8 @@ struct bwd {
     int64_t ld_lse, hd;
 };
 
-/* p = exp(scale*s - lse) and ds = scale * p * (dp - delta) of the queries from r0 and the keys from k0 of a head,
- * 0 where the key is later than the query or the query is none. Barriers inside, before and after. */
+/* p = exp(scale*s - lse) and ds = scale * p * (dp - delta) of the queries from r0 and the keys from k0 of a
+ * head, 0 where the key is later than the query or the query is none. Barriers inside, before and after. */
 template <class T>
 static __device__ void score(const call &c, const bwd &b, const tiles<T> &t, int64_t token0, int64_t r0,
                              int64_t k0, int head)
@@ -258,8 +261,10 @@ template <class A> static __global__ void __launch_bounds__(THREADS) attn_bwd_ke
             fetch<A>(c, t.q, head_of(b.q, token0 + r0, head, b.hd), c.seq - r0);
             fetch<A>(c, t.d_o, head_of(b.d_o, token0 + r0, head, b.hd), c.seq - r0);
             score(c, b, t, token0, r0, k0, head);
-            product<true, false>(dv, c.ld_wide, t.p, c.ld_side, t.d_o, c.ld_wide, c.side, c.wide, c.side, true);
-            product<true, false>(dk, c.ld_wide, t.ds, c.ld_side, t.q, c.ld_wide, c.side, c.wide, c.side, true);
+            product<true, false>(dv, c.ld_wide, t.p, c.ld_side, t.d_o, c.ld_wide, c.side, c.wide, c.side,
+                                 true);
+            product<true, false>(dk, c.ld_wide, t.ds, c.ld_side, t.q, c.ld_wide, c.side, c.wide, c.side,
+                                 true);
             __syncthreads(); /* tiles are fetched again */
         }
     give<A>(c, head_of(b.dk, token0 + k0, kv, b.hd), dk, c.seq - k0, NULL);
@@ -296,8 +301,8 @@ template <class A> static __global__ void __launch_bounds__(THREADS) attn_bwd_qu
 static int shared_room(const call &c, int element, int tiles, int squares, int tiles32, int squares32)
 {
     int tile = c.side * c.ld_wide, square = c.side * c.ld_side, slack = 128 * 16;
-    return element * (tiles * tile + squares * square) + 4 * (tiles32 * tile + squares32 * square + 2 * c.side) +
-           slack;
+    return element * (tiles * tile + squares * square) +
+           4 * (tiles32 * tile + squares32 * square + 2 * c.side) + slack;
 }
 
 static const int MOST_SHARED = 163 << 10; /* of a block, by sm_80 */
@@ -355,15 +360,16 @@ void cuda_attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view 
     });
 }
 
-void cuda_attn_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view dv, view d_o, view o, view lse,
-                   view q, view k, view v)
+void cuda_attn_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view dv, view d_o, view o,
+                   view lse, view q, view k, view v)
 {
     int64_t tokens = q.n[1];
     if (tokens == 0 || cuda_sdpa_bwd(dev, a, dq, dk, dv, d_o, o, lse, q, k, v))
         return;
     float *delta = (float *)cuda_scratch(dev, tokens * a.heads * (int64_t)sizeof *delta);
-    bwd b = {rows_of(dq), rows_of(dk), rows_of(dv),             rows_of(d_o), rows_of(q), rows_of(k),
-             rows_of(v),  (const float *)lse.data, delta, lse.ld,       a.head_dim};
+    bwd b = {rows_of(dq), rows_of(dk), rows_of(dv), rows_of(d_o),
+             rows_of(q),  rows_of(k),  rows_of(v),  (const float *)lse.data,
+             delta,       lse.ld,      a.head_dim};
     with_operands({dq, dk, dv, d_o, o, q, k, v}, a.head_dim, [&](auto how) {
         typedef decltype(how) A;
         const int element = sizeof(typename operand<A>::type);
@@ -372,8 +378,8 @@ void cuda_attn_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view 
         int bytes = shared_room(c, element, 4, 2, 2, 2);
         cudaFuncSetAttribute(attn_bwd_keys<A>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
         cudaFuncSetAttribute(attn_bwd_queries<A>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-        LAUNCH(attn_delta<A>, (unsigned)divide_up(tokens * a.heads, THREADS / WARP), THREADS, 0, cuda_stream(dev),
-               delta, rows_of(o), rows_of(d_o), tokens, (int)a.heads, a.head_dim);
+        LAUNCH(attn_delta<A>, (unsigned)divide_up(tokens * a.heads, THREADS / WARP), THREADS, 0,
+               cuda_stream(dev), delta, rows_of(o), rows_of(d_o), tokens, (int)a.heads, a.head_dim);
         LAUNCH(attn_bwd_keys<A>, dim3(across, (unsigned)a.kv_heads), THREADS, bytes, cuda_stream(dev), c, b);
         LAUNCH(attn_bwd_queries<A>, dim3(across, (unsigned)a.heads), THREADS, bytes, cuda_stream(dev), c, b);
     });

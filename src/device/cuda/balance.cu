@@ -1,5 +1,6 @@
-/* Where assignments go when experts are full (definitions D5), and the routing state after a step. Capacity reads
- * the choices and gates of a micro-batch some ten times, by one block an expert: they stay in the caches. */
+/* Where assignments go when experts are full (definitions D5), and the routing state after a step. Capacity
+ * reads the choices and gates of a micro-batch some ten times, by one block an expert: they stay in the
+ * caches. */
 #include <float.h>
 #include "device/cuda/kernel.cuh"
 
@@ -23,8 +24,9 @@ static __device__ __forceinline__ float gate_of(order_key k)
     return __uint_as_float(up & 0x80000000u ? up & 0x7fffffffu : ~up);
 }
 
-/* least_key[e]: the smallest key that stays, 0 if all do; gap[e]: by how much it beats the next gate. A block an
- * expert finds the key digit by digit, from the top: how many keys with the digits so far have which next one? */
+/* least_key[e]: the smallest key that stays, 0 if all do; gap[e]: by how much it beats the next gate. A block
+ * an expert finds the key digit by digit, from the top: how many keys with the digits so far have which next
+ * one? */
 static __global__ void __launch_bounds__(SEARCH)
     find_least(order_key *least_key, double *gap, struct capacity c, const int32_t *idx, const float *gate,
                int64_t n)
@@ -70,7 +72,8 @@ static __global__ void __launch_bounds__(SEARCH)
     next = block_max(next, (order_key)0);
     if (threadIdx.x == 0) {
         least_key[e] = least;
-        gap[e] = full && c.by_gate && c.most > 0 ? (double)gate_of(least) - (double)gate_of(next) : (double)INFINITY;
+        gap[e] = full && c.by_gate && c.most > 0 ? (double)gate_of(least) - (double)gate_of(next)
+                                                 : (double)INFINITY;
     }
 }
 
@@ -106,19 +109,20 @@ static __global__ void __launch_bounds__(BLOCK)
     }
 }
 
-void cuda_capacity(struct dev *dev, struct capacity c, view kept, view dropped, view least, view idx, view gate)
+void cuda_capacity(struct dev *dev, struct capacity c, view kept, view dropped, view least, view idx,
+                   view gate)
 {
     int64_t k = idx.n[2], n = view_size(idx), mine = view_size(kept), blocks = divide_up(mine, BLOCK);
-    order_key *least_key =
-        (order_key *)cuda_scratch(dev, c.experts * (int64_t)(sizeof(order_key) + sizeof(double)) +
-                                           blocks * (int64_t)sizeof(int));
+    order_key *least_key = (order_key *)cuda_scratch(
+        dev, c.experts * (int64_t)(sizeof(order_key) + sizeof(double)) + blocks * (int64_t)sizeof(int));
     double *gap = (double *)(least_key + c.experts);
     int *drops = (int *)(gap + c.experts);
     const int32_t *choice = (const int32_t *)idx.data;
     const float *weight = (const float *)gate.data;
     if (n == 0)
         return;
-    LAUNCH(find_least, (unsigned)c.experts, SEARCH, 0, cuda_stream(dev), least_key, gap, c, choice, weight, n);
+    LAUNCH(find_least, (unsigned)c.experts, SEARCH, 0, cuda_stream(dev), least_key, gap, c, choice, weight,
+           n);
     if (mine > 0)
         LAUNCH(keep, (unsigned)blocks, BLOCK, 0, cuda_stream(dev), (int32_t *)kept.data, drops,
                (const order_key *)least_key, c, choice, weight, c.first * k, mine);

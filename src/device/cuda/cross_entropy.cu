@@ -1,11 +1,11 @@
-/* Cross-entropy with the vocabulary cut over ranks: each rank's statistics of its columns are merged to lse and
- * nll = lse - logit of the target; the gradient is softmax - onehot. logits [T,Vl] stored, all else fp32.
+/* Cross-entropy with the vocabulary cut over ranks: each rank's statistics of its columns are merged to lse
+ * and nll = lse - logit of the target; the gradient is softmax - onehot. logits [T,Vl] stored, all else fp32.
  * Statistics read the logits once, the gradient reads and writes them. */
 #include <float.h>
 #include "device/cuda/kernel.cuh"
 
-/* A block a row. Each thread keeps a maximum and the sum of exponentials below it; where the maximum rises the
- * sum shrinks. No columns at all: a finite maximum, so that merging 0 * exp(max - max of all) gives 0. */
+/* A block a row. Each thread keeps a maximum and the sum of exponentials below it; where the maximum rises
+ * the sum shrinks. No columns at all: a finite maximum, so that merging 0 * exp(max - max of all) gives 0. */
 template <class A>
 static __global__ void __launch_bounds__(BLOCK)
     ce_stats(float *stats, int64_t ld, rows x, const int32_t *target, int64_t v0)
@@ -72,8 +72,8 @@ void cuda_ce_merge(struct dev *dev, view lse, view nll, view stats, view target)
     int64_t tokens = stats.n[2];
     if (tokens > 0)
         LAUNCH(ce_merge, (unsigned)divide_up(tokens, BLOCK), BLOCK, 0, cuda_stream(dev), (float *)lse.data,
-               (float *)nll.data, (const float *)stats.data, stats.ld, stats.n[0], (const int32_t *)target.data,
-               tokens);
+               (float *)nll.data, (const float *)stats.data, stats.ld, stats.n[0],
+               (const int32_t *)target.data, tokens);
 }
 
 template <class A>

@@ -34,7 +34,8 @@ void cuda_embed_fwd(struct dev *dev, view xv, view ids, int64_t v0, view wv)
 
 /* order[place] = token. A token's place is the number of tokens before it by (id, token): T^2 comparisons of
  * ids that lie in the caches, a small part of a step up to some 64,000 tokens. */
-static __global__ void __launch_bounds__(BLOCK) sort_tokens(int32_t *order, const int32_t *ids, int64_t tokens)
+static __global__ void __launch_bounds__(BLOCK)
+    sort_tokens(int32_t *order, const int32_t *ids, int64_t tokens)
 {
     SHARED(int32_t, tile, [BLOCK]);
     int64_t t = (int64_t)blockIdx.x * BLOCK + threadIdx.x, place = 0;
@@ -56,9 +57,8 @@ static const int COLUMNS = 64 * PACK; /* of a block of 64 threads */
 
 /* The block of a word's first token adds all of its tokens, in order. */
 template <class A, class D>
-static __global__ void __launch_bounds__(64)
-    embed_bwd(rows dw, const int32_t *order, const int32_t *ids, int64_t v0, int64_t vocab, rows dx,
-              int64_t tokens)
+static __global__ void __launch_bounds__(64) embed_bwd(rows dw, const int32_t *order, const int32_t *ids,
+                                                       int64_t v0, int64_t vocab, rows dx, int64_t tokens)
 {
     int64_t place = blockIdx.x, i = (int64_t)blockIdx.y * COLUMNS + first_column();
     int32_t id = ids[order[place]];

@@ -8,8 +8,8 @@
  *
  * Float views are read and written in packs of eight adjacent elements of a row. A kernel is a template over
  * how: 16-byte accesses to F32 or to BF16 where every row begins at a multiple of 16 bytes and holds whole
- * packs, else element by element of whatever type. All three give the same values to the same threads, so bits
- * depend neither on alignment nor on strides. */
+ * packs, else element by element of whatever type. All three give the same values to the same threads, so
+ * bits depend neither on alignment nor on strides. */
 #ifndef DEVICE_CUDA_KERNEL_CUH
 #define DEVICE_CUDA_KERNEL_CUH
 #include <cuda_bf16.h>
@@ -37,7 +37,8 @@ struct alignas(16) halves {
     bf16 v[PACK];
 };
 
-/* Each: load and store the pack that begins at column i of row r. f32: the same for fp32 views beside them. */
+/* Each: load and store the pack that begins at column i of row r. f32: the same for fp32 views beside them.
+ */
 struct by_f32 {
     typedef by_f32 f32;
     static __device__ __forceinline__ pack load(const rows &x, int64_t r, int64_t i)
@@ -247,8 +248,8 @@ template <class T> static __device__ T block_max(T v, T none)
     return over_block<max_of>(v, none);
 }
 
-/** Exclusive sums of x[0 .. n), in place, by one block; every thread gets the total. What was written is there
- *  for all threads. */
+/** Exclusive sums of x[0 .. n), in place, by one block; every thread gets the total. What was written is
+ * there for all threads. */
 [[maybe_unused]] static __device__ int block_scan(int *x, int64_t n)
 {
     SHARED(int, part, [WARP]);

@@ -37,8 +37,8 @@ void cuda_rmsnorm_fwd(struct dev *dev, view yv, view rstd, view xv, view wv, flo
         });
 }
 
-/* With u = x * rstd: dx (+)= rstd * (dy w - u * mean(dy w u)), dw += dy u. A block takes rows in turn and keeps
- * its sum of dw in shared memory: element j of the pack p at [j, p], which no other thread touches. */
+/* With u = x * rstd: dx (+)= rstd * (dy w - u * mean(dy w u)), dw += dy u. A block takes rows in turn and
+ * keeps its sum of dw in shared memory: element j of the pack p at [j, p], which no other thread touches. */
 template <class A>
 static __global__ void __launch_bounds__(BLOCK)
     norm_bwd(rows dx, bool acc, rows part, rows dy, rows x, const float *rstd, rows w, int64_t tokens)

@@ -1,5 +1,5 @@
-/* AdamW (definitions D4) on a contiguous piece, and before it the decision whether, and how much of the gradient.
- * p, m, v, g fp32, w bf16: reads 16 bytes an element and writes 12, 14 with w. */
+/* AdamW (definitions D4) on a contiguous piece, and before it the decision whether, and how much of the
+ * gradient. p, m, v, g fp32, w bf16: reads 16 bytes an element and writes 12, 14 with w. */
 #include <float.h>
 #include "device/cuda/kernel.cuh"
 
@@ -34,13 +34,15 @@ static __global__ void __launch_bounds__(BLOCK)
         return;
     p.n = m.n = v.n = g.n = w.n = left < SPAN ? left : SPAN;
     for (int64_t i = first_column(); i < p.n; i += column_step()) {
-        pack weight = F::load(p, r, i), first = F::load(m, r, i), second = F::load(v, r, i), d = F::load(g, r, i);
+        pack weight = F::load(p, r, i), first = F::load(m, r, i), second = F::load(v, r, i),
+             d = F::load(g, r, i);
 #pragma unroll
         for (int j = 0; j < PACK; j++) {
             float gradient = d.v[j] * scale;
             first.v[j] = a.beta1 * first.v[j] + (1.f - a.beta1) * gradient;
             second.v[j] = a.beta2 * second.v[j] + (1.f - a.beta2) * gradient * gradient;
-            weight.v[j] = weight.v[j] * a.keep - a.rate * first.v[j] / (sqrtf(second.v[j] * a.correct) + a.eps);
+            weight.v[j] =
+                weight.v[j] * a.keep - a.rate * first.v[j] / (sqrtf(second.v[j] * a.correct) + a.eps);
         }
         F::store(p, r, i, weight);
         F::store(m, r, i, first);
@@ -63,7 +65,8 @@ void cuda_adamw(struct dev *dev, struct adamw a, view pv, view mv, view vv, view
     rows p = spans(pv), m = spans(mv), v = spans(vv), g = spans(gv), w = spans(wv);
     step s = {1 - a.lr * a.decay, a.lr / a.bias1, 1 / a.bias2, a.beta1, a.beta2, a.eps};
     plane over = plane_of(divide_up(n, SPAN), SPAN);
-    bool packs = whole_packs(p) && whole_packs(m) && whole_packs(v) && whole_packs(g) && (!w.at || whole_packs(w));
+    bool packs =
+        whole_packs(p) && whole_packs(m) && whole_packs(v) && whole_packs(g) && (!w.at || whole_packs(w));
     auto *adamw_kernel = packs ? adamw<by_f32, by_bf16> : adamw<by_element, by_element>;
     if (n > 0)
         LAUNCH(adamw_kernel, over.grid, over.block, 0, cuda_stream(dev), p, m, v, g, w, s,

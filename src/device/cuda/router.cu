@@ -1,6 +1,7 @@
 /* The router, all in fp32 (definitions D1, D5, D6): logits, the choice with its statistics, losses, backward.
- * x [T,H] stored; w [X,H], logits [T,X], gates [T,k] fp32. Logits move x once (w stays in the caches and is read
- * by every warp); the others some 10*T*X bytes, which is little. A warp works on a token, or on a few. */
+ * x [T,H] stored; w [X,H], logits [T,X], gates [T,k] fp32. Logits move x once (w stays in the caches and is
+ * read by every warp); the others some 10*T*X bytes, which is little. A warp works on a token, or on a few.
+ */
 #include <float.h>
 #include "device/cuda/kernel.cuh"
 
@@ -53,14 +54,15 @@ void cuda_router_logits(struct dev *dev, view logits, view xv, view wv)
     int64_t tokens = logits.n[1], experts = logits.n[2];
     if (tokens > 0 && experts > 0)
         with_access({x}, {w}, [&](auto how) {
-            LAUNCH(router_logits<decltype(how)>, (unsigned)divide_up(tokens, TOKENS), BLOCK, 0, cuda_stream(dev),
-                   (float *)logits.data, logits.ld, x, w, tokens, experts);
+            LAUNCH(router_logits<decltype(how)>, (unsigned)divide_up(tokens, TOKENS), BLOCK, 0,
+                   cuda_stream(dev), (float *)logits.data, logits.ld, x, w, tokens, experts);
         });
 }
 
 /* ---- the choice ---- */
 
-/* Keys in the order of choice: by descending value, then the lower expert; a NaN comes last. 0 is no expert. */
+/* Keys in the order of choice: by descending value, then the lower expert; a NaN comes last. 0 is no expert.
+ */
 typedef unsigned long long order_key;
 
 static __device__ __forceinline__ order_key key_of(float value, int64_t e)
@@ -168,8 +170,8 @@ static __device__ double statistic(int64_t c, const float *l, const int32_t *idx
 }
 
 static __global__ void __launch_bounds__(BLOCK)
-    add_statistics(double *part, const float *logits, int64_t ld, const int32_t *idx, int64_t ld_idx, int64_t k,
-                   const float2 *seen, int64_t tokens, int64_t experts, int width)
+    add_statistics(double *part, const float *logits, int64_t ld, const int32_t *idx, int64_t ld_idx,
+                   int64_t k, const float2 *seen, int64_t tokens, int64_t experts, int width)
 {
     SHARED(double, sum, [BLOCK]); /* [group of tokens, column] */
     int64_t columns = 2 * experts + 2, c = (int64_t)blockIdx.y * width + threadIdx.x % width;
@@ -207,7 +209,8 @@ void cuda_router_choose(struct dev *dev, struct route r, view idx, view gate, vi
                         view logits, view bias)
 {
     int64_t tokens = logits.n[1], experts = logits.n[2], columns = 2 * experts + 2;
-    int64_t chunks = divide_up(tokens, CHUNK), seen_bytes = divide_up(tokens * (int64_t)sizeof(float2), 256) * 256;
+    int64_t chunks = divide_up(tokens, CHUNK),
+            seen_bytes = divide_up(tokens * (int64_t)sizeof(float2), 256) * 256;
     int width = (int)(columns < BLOCK ? columns : BLOCK);
     cudaStream_t stream = cuda_stream(dev);
     char *room = (char *)cuda_scratch(dev, seen_bytes + chunks * columns * (int64_t)sizeof(double));
@@ -259,13 +262,20 @@ static __global__ void __launch_bounds__(BLOCK) add_losses(struct router_losses 
     }
 }
 
-void cuda_router_losses(struct dev *dev, struct router_losses l, view seeds, view total, view loads, view counts,
-                        view stats, view load)
+void cuda_router_losses(struct dev *dev, struct router_losses l, view seeds, view total, view loads,
+                        view counts, view stats, view load)
 {
-    loss_views v = {(float *)seeds.data,        (double *)total.data,      (double *)loads.data,
-                    (const int32_t *)counts.data, (const float *)stats.data, (const float *)load.data,
-                    seeds.ld,                   counts.ld,                 stats.ld,
-                    seeds.n[1],                 seeds.n[2]};
+    loss_views v = {(float *)seeds.data,
+                    (double *)total.data,
+                    (double *)loads.data,
+                    (const int32_t *)counts.data,
+                    (const float *)stats.data,
+                    (const float *)load.data,
+                    seeds.ld,
+                    counts.ld,
+                    stats.ld,
+                    seeds.n[1],
+                    seeds.n[2]};
     LAUNCH(add_losses, 1, BLOCK, 0, cuda_stream(dev), l, v);
 }
 
@@ -273,8 +283,8 @@ void cuda_router_losses(struct dev *dev, struct router_losses l, view seeds, vie
 
 /* least[block]: the smallest distance of a token's k-th largest key to the next. */
 static __global__ void __launch_bounds__(BLOCK)
-    router_margin(double *least, int64_t k, const float *logits, int64_t ld, const float *bias, int64_t tokens,
-                  int64_t experts)
+    router_margin(double *least, int64_t k, const float *logits, int64_t ld, const float *bias,
+                  int64_t tokens, int64_t experts)
 {
     SHARED(double, part, [TOKENS]);
     int64_t t = token_id() < tokens ? token_id() : tokens - 1;
@@ -310,8 +320,8 @@ void cuda_router_margin(struct dev *dev, view least, int64_t top_k, view logits,
     double *part = (double *)cuda_scratch(dev, blocks * (int64_t)sizeof *part);
     if (tokens == 0)
         return;
-    LAUNCH(router_margin, (unsigned)blocks, BLOCK, 0, cuda_stream(dev), part, top_k, (const float *)logits.data,
-           logits.ld, (const float *)bias.data, tokens, logits.n[2]);
+    LAUNCH(router_margin, (unsigned)blocks, BLOCK, 0, cuda_stream(dev), part, top_k,
+           (const float *)logits.data, logits.ld, (const float *)bias.data, tokens, logits.n[2]);
     LAUNCH(take_least, 1, BLOCK, 0, cuda_stream(dev), (double *)least.data, (const double *)part, blocks);
 }
 
@@ -324,10 +334,9 @@ struct bwd_views {
     int64_t ld_d, ld_logits, ld_gate, ld_d_gate, ld_idx, tokens, experts;
 };
 
-/* Through the full softmax p: d_logit = p * (aux - sum p aux + z * lse). Through the gates, which are a softmax
- * over the chosen, or k of the values of the full softmax. At the largest logit: max_z times it. */
-static __global__ void __launch_bounds__(BLOCK)
-    router_bwd(struct route r, bwd_views v, float z, float max_z)
+/* Through the full softmax p: d_logit = p * (aux - sum p aux + z * lse). Through the gates, which are a
+ * softmax over the chosen, or k of the values of the full softmax. At the largest logit: max_z times it. */
+static __global__ void __launch_bounds__(BLOCK) router_bwd(struct route r, bwd_views v, float z, float max_z)
 {
     int64_t t = token_id();
     if (t >= v.tokens)
@@ -353,22 +362,31 @@ static __global__ void __launch_bounds__(BLOCK)
     }
 }
 
-void cuda_router_bwd(struct dev *dev, struct route r, view d_logits, view logits, view idx, view gate, view d_gate,
-                     view aux, float z, float max_z)
+void cuda_router_bwd(struct dev *dev, struct route r, view d_logits, view logits, view idx, view gate,
+                     view d_gate, view aux, float z, float max_z)
 {
-    bwd_views v = {(float *)d_logits.data,     (const float *)logits.data, (const float *)gate.data,
-                   (const float *)d_gate.data, (const float *)aux.data,    (const int32_t *)idx.data,
-                   d_logits.ld,                logits.ld,                  gate.ld,
-                   d_gate.ld,                  idx.ld,                     logits.n[1],
+    bwd_views v = {(float *)d_logits.data,
+                   (const float *)logits.data,
+                   (const float *)gate.data,
+                   (const float *)d_gate.data,
+                   (const float *)aux.data,
+                   (const int32_t *)idx.data,
+                   d_logits.ld,
+                   logits.ld,
+                   gate.ld,
+                   d_gate.ld,
+                   idx.ld,
+                   logits.n[1],
                    logits.n[2]};
     if (v.tokens > 0)
         LAUNCH(router_bwd, (unsigned)divide_up(v.tokens, TOKENS), BLOCK, 0, cuda_stream(dev), r, v, z, max_z);
 }
 
-/* ---- jitter of the router's input: column j has word j mod 4 of the Philox block (key, row, j/4), as a signed
- * fraction; a pack needs two blocks (base/rng.h) ---- */
+/* ---- jitter of the router's input: column j has word j mod 4 of the Philox block (key, row, j/4), as a
+ * signed fraction; a pack needs two blocks (base/rng.h) ---- */
 
-static __device__ void philox(unsigned long long key, unsigned long long hi, unsigned long long lo, unsigned out[4])
+static __device__ void philox(unsigned long long key, unsigned long long hi, unsigned long long lo,
+                              unsigned out[4])
 {
     unsigned c0 = (unsigned)lo, c1 = (unsigned)(lo >> 32), c2 = (unsigned)hi, c3 = (unsigned)(hi >> 32);
     unsigned k0 = (unsigned)key, k1 = (unsigned)(key >> 32);

@@ -1,11 +1,12 @@
-/* Moving rows to the experts and back: the plan (a stable counting sort), gather, combine, the order of experts.
- * Rows [*,H] stored. The plan moves some 20 bytes an assignment; gather moves a row in and one out, combine k
- * rows in and one out (one more in where it adds). */
+/* Moving rows to the experts and back: the plan (a stable counting sort), gather, combine, the order of
+ * experts. Rows [*,H] stored. The plan moves some 20 bytes an assignment; gather moves a row in and one out,
+ * combine k rows in and one out (one more in where it adds). */
 #include "device/cuda/kernel.cuh"
 
 /* ---- plan: ranks within a chunk of assignments, the chunks' counts by (expert, chunk) added up ---- */
 
-/* slot = rank among the earlier assignments of its chunk to the same expert; count[e, chunk] from the last. */
+/* slot = rank among the earlier assignments of its chunk to the same expert; count[e, chunk] from the last.
+ */
 static __global__ void __launch_bounds__(BLOCK)
     rank_chunk(int32_t *slot, int64_t ld_slot, int *count, int64_t chunks, const int32_t *idx, int64_t ld_idx,
                int64_t k, int64_t n)
@@ -62,14 +63,17 @@ static __global__ void __launch_bounds__(BLOCK) set_zero(int *x, int64_t n)
 void cuda_route_plan(struct dev *dev, view counts, view slot, view pick, view idx)
 {
     int64_t n = view_size(idx), k = idx.n[2], experts = view_size(counts), chunks = divide_up(n, BLOCK);
-    int *total = (int *)cuda_scratch(dev, (1 + experts * chunks) * (int64_t)sizeof *total), *count = total + 1;
+    int *total = (int *)cuda_scratch(dev, (1 + experts * chunks) * (int64_t)sizeof *total),
+        *count = total + 1;
     int32_t *slots = (int32_t *)slot.data, *picks = (int32_t *)pick.data;
     const int32_t *choice = (const int32_t *)idx.data;
     cudaStream_t stream = cuda_stream(dev);
     if (experts * chunks > 0)
-        LAUNCH(set_zero, (unsigned)divide_up(experts * chunks, BLOCK), BLOCK, 0, stream, count, experts * chunks);
+        LAUNCH(set_zero, (unsigned)divide_up(experts * chunks, BLOCK), BLOCK, 0, stream, count,
+               experts * chunks);
     if (n > 0)
-        LAUNCH(rank_chunk, (unsigned)chunks, BLOCK, 0, stream, slots, slot.ld, count, chunks, choice, idx.ld, k, n);
+        LAUNCH(rank_chunk, (unsigned)chunks, BLOCK, 0, stream, slots, slot.ld, count, chunks, choice, idx.ld,
+               k, n);
     LAUNCH(begin_chunks, 1, 1024, 0, stream, (int32_t *)counts.data, count, total, experts, chunks);
     if (n > 0)
         LAUNCH(place, (unsigned)chunks, BLOCK, 0, stream, slots, slot.ld, picks, (const int *)count,

@@ -1,5 +1,5 @@
-/* Sums over rows or over everything, in double and in an order that the sizes alone decide, and the search for
- * what is not finite. Each reads its argument once. */
+/* Sums over rows or over everything, in double and in an order that the sizes alone decide, and the search
+ * for what is not finite. Each reads its argument once. */
 #include "device/cuda/kernel.cuh"
 #include "device/cuda/sums.cuh"
 

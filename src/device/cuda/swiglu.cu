@@ -1,6 +1,6 @@
-/* SwiGLU with the routing weight inside: act = weight * silu(g) * u, where gu [R,2F] holds the columns of g, then
- * those of u. act, d_act [R,F], gu, d_gu stored; weight, d_weight [R] fp32. A row without a weight has weight 1.
- * Forward moves gu and act; backward d_act, gu, d_gu, act. */
+/* SwiGLU with the routing weight inside: act = weight * silu(g) * u, where gu [R,2F] holds the columns of g,
+ * then those of u. act, d_act [R,F], gu, d_gu stored; weight, d_weight [R] fp32. A row without a weight has
+ * weight 1. Forward moves gu and act; backward d_act, gu, d_gu, act. */
 #include "device/cuda/kernel.cuh"
 
 static __device__ __forceinline__ float sigmoid(float x)
@@ -76,14 +76,15 @@ static __global__ void __launch_bounds__(BLOCK)
         d_weight[r] = dot;
 }
 
-void cuda_swiglu_bwd(struct dev *dev, view d_guv, view actv, view d_weight, view d_actv, view guv, view weight)
+void cuda_swiglu_bwd(struct dev *dev, view d_guv, view actv, view d_weight, view d_actv, view guv,
+                     view weight)
 {
     rows d_gu = rows_of(d_guv), gu = rows_of(guv), act = rows_of(actv), d_act = rows_of(d_actv);
     rows d_g = first_half(d_gu), d_u = second_half(d_gu), g = first_half(gu), u = second_half(gu);
     if (actv.n[1] > 0)
         with_access({d_g, d_u, act, d_act, g, u}, {}, [&](auto how) {
-            LAUNCH(swiglu_bwd<decltype(how)>, (unsigned)actv.n[1], row_threads(act.n), 0, cuda_stream(dev), d_g,
-                   d_u, act, (float *)d_weight.data, d_act, g, u, (const float *)weight.data);
+            LAUNCH(swiglu_bwd<decltype(how)>, (unsigned)actv.n[1], row_threads(act.n), 0, cuda_stream(dev),
+                   d_g, d_u, act, (float *)d_weight.data, d_act, g, u, (const float *)weight.data);
         });
 }
 

@@ -1,6 +1,6 @@
-/* Products of tiles in shared memory, by all threads of a block: c[m,n] (+)= op(a)[m,k] op(b)[k,n], c fp32. BF16
- * by the tensor cores, a warp an output tile of 16 x 16; fp32 by FMA, a thread 4 x 4. m, n, k are multiples of 16,
- * tiles begin at 32 bytes, rows at 16. The caller puts barriers before and after. */
+/* Products of tiles in shared memory, by all threads of a block: c[m,n] (+)= op(a)[m,k] op(b)[k,n], c fp32.
+ * BF16 by the tensor cores, a warp an output tile of 16 x 16; fp32 by FMA, a thread 4 x 4. m, n, k are
+ * multiples of 16, tiles begin at 32 bytes, rows at 16. The caller puts barriers before and after. */
 #ifndef DEVICE_CUDA_TILE_CUH
 #define DEVICE_CUDA_TILE_CUH
 #include <mma.h>
@@ -16,8 +16,8 @@ template <> struct tile_layout<true> {
 };
 
 template <bool ta, bool tb>
-static __device__ void product(float *c, int ldc, const bf16 *a, int lda, const bf16 *b, int ldb, int m, int n,
-                               int k, bool acc)
+static __device__ void product(float *c, int ldc, const bf16 *a, int lda, const bf16 *b, int ldb, int m,
+                               int n, int k, bool acc)
 {
     using namespace nvcuda;
     int across = n / TILE, warps = blockDim.x / WARP;
@@ -40,8 +40,8 @@ static __device__ void product(float *c, int ldc, const bf16 *a, int lda, const 
 }
 
 template <bool ta, bool tb>
-static __device__ void product(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int m, int n,
-                               int k, bool acc)
+static __device__ void product(float *c, int ldc, const float *a, int lda, const float *b, int ldb, int m,
+                               int n, int k, bool acc)
 {
     const int OWN = 4;
     int across = n / OWN;

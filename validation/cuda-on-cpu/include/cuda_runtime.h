@@ -105,13 +105,20 @@ void launch(const void *kernel, dim3 grid, dim3 block, size_t shared_bytes, cuda
 void check_arguments(const char *kernel, const void *arguments, size_t bytes);
 void allow_dynamic(const void *kernel, int bytes);
 
+/** A type with gaps between its members may hold anything there: it is not looked at. */
+template <class T> void check_argument(const char *kernel, const T &argument)
+{
+    if (std::has_unique_object_representations_v<T>)
+        check_arguments(kernel, &argument, sizeof argument);
+}
+
 template <class... P, class... A>
 void launch_kernel(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes,
                    cudaStream_t stream, A... a)
 {
     std::tuple<std::decay_t<P>...> arguments(static_cast<std::decay_t<P>>(a)...);
     static_assert(sizeof arguments <= 4096, "kernel parameters over 4 KiB");
-    check_arguments(name, &arguments, sizeof arguments);
+    std::apply([=](const auto &...each) { (check_argument(name, each), ...); }, arguments);
     launch((const void *)kernel, grid, block, shared_bytes, stream, [=] { std::apply(kernel, arguments); },
            name);
 }
