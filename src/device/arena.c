@@ -1,8 +1,8 @@
-/* Arena: a bump allocator with two ends. Region: one block that grows.
+/* The arena is a bump allocator with two ends. A region is one block that grows.
  *
- * In the check modes fresh memory is poisoned and every block stands between two guards: [guard | block |
- * guard] [guard | block | guard] ... Each of a guard's words is MAGIC ^ the block's size, so the blocks of
- * either end can be walked upwards. A measuring arena adds up the same sizes as a real one. */
+ * In the check modes fresh memory is poisoned, and every block lies between two guards: [guard | block |
+ * guard] [guard | block | guard] ... Each word of a guard is MAGIC ^ the block's size, so that the blocks of
+ * either end can be visited in ascending order. A measuring arena adds up the same sizes as a real one. */
 #include "base/mem.h"
 #include "device/ops.h"
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 static const uint64_t MAGIC = 0x5bd1e995c0991ceull;
 
-/* Bytes of a guard, and of which every block has a multiple. */
+/* The size of a guard in bytes; the size of a block is a multiple of it. */
 static int64_t align(const struct dev *dev)
 {
     return dev->ops->align;
@@ -38,7 +38,7 @@ static int64_t guard_read(const struct dev *dev, const char *at)
     return (int64_t)(word[0] ^ MAGIC);
 }
 
-/** Walk the blocks in [from, to) of the arena; false if a guard is damaged. */
+/** Visit the blocks in [from, to) of the arena; false if a guard is damaged. */
 static bool guards_intact(const struct arena *a, int64_t from, int64_t to)
 {
     int64_t guard = align(a->dev);
@@ -79,7 +79,7 @@ void poison(void *at, int64_t bytes)
         word[i] = 0x7fc07fc0;
 }
 
-/** Dress [at, at + bytes) for a check mode and return the block inside. */
+/** Put a block with its guards into [at, at + bytes), poison it, and return it. */
 static char *dress(struct dev *dev, char *at, int64_t bytes)
 {
     int64_t guard = align(dev), block = bytes - 2 * guard;
@@ -97,7 +97,7 @@ static int64_t bytes_of(const struct dev *dev, dtype type, int64_t n0, int64_t n
     return aligned(dev, mem_mul(mem_mul(mem_mul(n0, n1), n2), dtype_size(type)));
 }
 
-/** Take `bytes` more at one end (`used` is a->saved or a->scratch); NULL while measuring. */
+/** Take bytes at one end: `used` is &a->saved or &a->scratch. NULL while measuring. */
 static char *take(struct arena *a, int64_t *used, int64_t bytes)
 {
     if (a->dev->check != CHECK_NONE)
@@ -149,7 +149,7 @@ void arena_reset(struct arena *a)
     a->scratch = 0;
 }
 
-/** Replace one pointer by another in the device's list of open arenas (check mode only). */
+/** Replace one pointer by another in the device's list of open arenas, which the check modes need. */
 static void enlist(struct dev *dev, const struct arena *was, struct arena *now)
 {
     for (int i = 0; dev->check != CHECK_NONE && i < MAX_ARENAS; i++)
@@ -185,7 +185,7 @@ static int64_t guards_of(const struct region *r)
     return r->dev->check != CHECK_NONE ? 2 * align(r->dev) : 0;
 }
 
-/** Give its memory back. */
+/** Free a region's memory. */
 static void region_empty(struct region *r)
 {
     struct region **link = &r->dev->regions;

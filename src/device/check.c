@@ -1,4 +1,4 @@
-/* Checks of arguments before a kernel, of results after it, and its place in the profile. */
+/* Checks of arguments before a kernel, of results after it, and counting it in the profile. */
 #include <omp.h>
 #include "base/progress.h"
 #include "device/check.h"

@@ -1,5 +1,5 @@
-/* What the facade asks of an op's arguments, and what it does around a kernel. The macros stand in
- * functions dev_NAME(struct dev *dev, ...) and give the op and the argument their names. */
+/* Checks of an op's arguments, and running its kernel. The macros are for functions dev_NAME(struct dev *dev,
+ * ...); from these they take the names of op and argument for messages. */
 #ifndef DEVICE_CHECK_H
 #define DEVICE_CHECK_H
 #include "device/ops.h"
@@ -22,21 +22,21 @@
         WANT_STACK(y, type, (y).n[0], (y).n[1], (y).n[2]); \
         WANT_STACK(x, type, (y).n[0], (y).n[1], (y).n[2]); \
     } while (0)
-/* Any other condition. */
+/* Any other condition must hold. */
 #define NEED(condition)                                    \
     do {                                                   \
         if (!(condition))                                  \
             bug("%s: needs %s", __func__ + 4, #condition); \
     } while (0)
 
-/* Run a kernel on its arguments: nothing in dry mode; counted, timed and its outputs (the last
- * arguments) checked. flops: executed by it; in: bytes it must read. The profile knows it by the shape of
- * its first output. */
+/* Run a kernel on its arguments, unless the device is dry. It is counted and timed, and its outputs, the last
+ * arguments, are checked. flops: how many it executes; in: bytes that it must read. The profile counts it by
+ * the shape of its first output. */
 #define RUN(op, args, flops, in, ...) \
     RUN_INTO(, ((const view[]){__VA_ARGS__})[0], op, args, flops, in, __VA_ARGS__)
-/* The same by the shape of another view, where the output does not say how large the work is. */
+/* The same, counted by the shape of another view, if the output does not show how large the work is. */
 #define RUN_OVER(shape, op, args, flops, in, ...) RUN_INTO(, shape, op, args, flops, in, __VA_ARGS__)
-/* The same for a kernel with a result: RUN_INTO(total =, x, sum, ...). */
+/* The same for a kernel that returns something: RUN_INTO(total =, x, sum, ...). */
 #define RUN_INTO(result, shape, op, args, flops, in, ...)                                                \
     do {                                                                                                 \
         if (dev->dry)                                                                                    \
@@ -46,7 +46,7 @@
         const view outputs[] = {__VA_ARGS__};                                                            \
         op_end(dev, OP_##op, shape, begin, flops, in, outputs, (int)(sizeof outputs / sizeof *outputs)); \
     } while (0)
-/* Bytes of some views together. */
+/* The sum of the bytes of some views. */
 #define BYTES(...) \
     views_bytes((const view[]){__VA_ARGS__}, (int)(sizeof(const view[]){__VA_ARGS__} / sizeof(view)))
 

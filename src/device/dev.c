@@ -1,5 +1,5 @@
-/* The facade: opening and modes. Memory is in memory.c, the profile in profile.c, the ops themselves in op.c
- * and ffn.c. */
+/* The facade: opening and modes. Memory is in memory.c, the profile in profile.c, the ops are in op.c and
+ * ffn.c. */
 #include "base/mem.h"
 #include "device/ops.h"
 #include <stdlib.h>

@@ -1,8 +1,9 @@
-/* The FFNs of E experts, forward beside backward, by the device's own kernel or composed: expert by expert
- * and, within one, by blocks of the device's expert_rows. Scratch does not depend on the routing. */
+/* The FFNs of E experts, forward beside backward. The device's own kernel computes them, or they are composed
+ * of other ops: expert by expert, and in an expert by blocks of the device's expert_rows. So scratch does not
+ * depend on the routing. n is the number of rows of a block. */
 #include "device/check.h"
 
-/** The rows [from, from + n) of a vector [R]; none stays none. */
+/** Elements [from, from + n) of a vector [R]; none stays none. */
 static view part(view v, int64_t from, int64_t n)
 {
     return view_is_none(v) ? v : view_cols(view_reshape(v, 1, 1, view_size(v)), from, n);
@@ -20,7 +21,7 @@ static double ffn_flops(int products, int64_t experts, const int64_t *offs, view
     return 2.0 * products * rows * (double)wd.n[1] * (double)wd.n[2];
 }
 
-/** What forward and backward both want. Named like an op for the messages. */
+/** Checks for forward and backward. It has the name of an op for their messages. */
 static void dev_expert_ffn(struct dev *dev, int64_t experts, const int64_t *offs, view x, view wgu, view wd,
                            view gu, view weight)
 {
@@ -38,11 +39,11 @@ static void composed_fwd(struct dev *dev, struct arena *arena, view y, view gu, 
                          const int64_t *offs, view x, view wgu, view wd, view weight, bool acc_y)
 {
     int64_t mark = arena_mark(arena);
-    view act = arena_scratch_pitched(arena, gu.type, dev->ops->expert_rows, wd.n[2]);
+    view act = arena_scratch_pitched(arena, gu.type, dev->ops->expert_rows, wd.n[2]); /* [expert_rows, F] */
     for (int64_t e = 0; e < experts; e++)
         for (int64_t r = offs[e], n; r < offs[e + 1]; r += n) {
             n = block_rows(dev, r, offs[e + 1]);
-            view gu_n = view_rows(gu, r, n), act_n = view_rows(act, 0, n);
+            view gu_n = view_rows(gu, r, n), act_n = view_rows(act, 0, n); /* [n, 2F], [n, F] */
             dev_gemm(dev, false, true, view_rows(x, r, n), view_at(wgu, e), false, gu_n);
             dev_swiglu_fwd(dev, act_n, gu_n, part(weight, r, n));
             dev_gemm(dev, false, true, act_n, view_at(wd, e), acc_y, view_rows(y, r, n));
@@ -55,15 +56,17 @@ static void composed_bwd(struct dev *dev, struct arena *arena, view dx, view dwg
                          view weight, bool acc)
 {
     int64_t mark = arena_mark(arena);
-    view act = arena_scratch_pitched(arena, gu.type, dev->ops->expert_rows, wd.n[2]);
-    view d_act = arena_scratch_pitched(arena, gu.type, dev->ops->expert_rows, wd.n[2]);
+    int64_t rows = dev->ops->expert_rows;
+    view act = arena_scratch_pitched(arena, gu.type, rows, wd.n[2]);   /* [expert_rows, F] */
+    view d_act = arena_scratch_pitched(arena, gu.type, rows, wd.n[2]); /* [expert_rows, F] */
     for (int64_t e = 0; e < experts; e++) {
         bool add = acc;
         int64_t r = offs[e], n;
-        do { /* also without rows: K = 0 makes the weight gradients zero unless they accumulate */
+        do { /* also without rows, because GEMMs with K = 0 write zeros into the weight gradients */
             n = block_rows(dev, r, offs[e + 1]);
-            view gu_n = view_rows(gu, r, n), act_n = view_rows(act, 0, n), d_act_n = view_rows(d_act, 0, n);
-            view x_n = view_rows(x, r, n), dy_n = view_rows(dy, r, n);
+            view gu_n = view_rows(gu, r, n);                                     /* [n, 2F] */
+            view act_n = view_rows(act, 0, n), d_act_n = view_rows(d_act, 0, n); /* [n, F] */
+            view x_n = view_rows(x, r, n), dy_n = view_rows(dy, r, n);           /* [n, H] */
             dev_gemm(dev, false, false, dy_n, view_at(wd, e), false, d_act_n);
             dev_swiglu_bwd(dev, gu_n, act_n, part(d_weight, r, n), d_act_n, gu_n, part(weight, r, n));
             dev_gemm(dev, true, false, dy_n, act_n, add, view_at(dwd, e));

@@ -1,9 +1,8 @@
 /* Device memory: blocks, transfers, and the modes that watch them.
  *
- * In both check modes a fresh block is NaN and lies between two pages that nobody may touch. In the hidden
- * mode nobody may touch the block itself either, unless an op, a transfer or a link is at work: a host that
- * takes device memory for its own stops at once, as it would on a GPU. Only devices whose memory is the
- * host's can be watched so. */
+ * In both check modes a fresh block is NaN and lies between two protected pages. In the hidden mode the block
+ * itself is protected too, unless an op, a transfer or a link is at work. So a host that uses device memory
+ * as its own is stopped at once, as on a GPU. This works only for devices whose memory is the host's. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,20 +12,20 @@
 
 enum { PAGE = 4096 };
 
-/* [page nobody may touch | slack, block | page nobody may touch]; the block ends where the last page begins,
- * up to its alignment. */
+/* [protected page | slack, block | protected page]. The block ends where the last page begins, up to its
+ * alignment. */
 struct block {
-    char *at; /* what dev_alloc gave */
+    char *at; /* what dev_alloc returned */
     int64_t bytes;
-    char *base; /* of the first page */
+    char *base; /* the first page */
     int64_t pages;
     const char *what; /* "store", "arena", ... */
-    dev_tell *tell;   /* what lies at a byte of it, or NULL */
+    dev_tell *tell;   /* says what a byte of it belongs to; may be NULL */
     const void *owner;
     struct block *next;
 };
 
-static const struct dev *watched; /* by the fault handler; one device a process */
+static const struct dev *watched; /* the device whose faults are reported, one in a process */
 
 /* ---- a fault ---- */
 
@@ -56,7 +55,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     const struct block *b = block_at(watched, info->si_addr);
     if (b)
         tell_fault(b, (char *)info->si_addr - b->at);
-    signal(number, SIG_DFL); /* the instruction runs again, and ends the process */
+    signal(number, SIG_DFL); /* the instruction runs again and ends the process */
 }
 
 void memory_watch(const struct dev *dev)
@@ -125,7 +124,7 @@ static status watched_alloc(struct dev *dev, const char *what, void **out, int64
     return OK;
 }
 
-/* Takes the block out of the list; true if it was there. */
+/* Unlink and free a block; false if it is not in the list. */
 static bool watched_free(struct dev *dev, const char *at)
 {
     struct block **link = &dev->blocks;
@@ -184,7 +183,7 @@ void dev_poison(struct dev *dev, void *p, int64_t bytes)
 
 /* ---- transfers ---- */
 
-/** Bytes of a view that host memory is copied from or to; 0 when there is nothing to do. */
+/** The bytes of a view to copy to or from the host; 0 if there is nothing to do. */
 static int64_t transfer_bytes(const struct dev *dev, const char *what, view v)
 {
     char text[96];

@@ -1,5 +1,5 @@
-/* Every op of the facade: what it wants of its arguments, then its kernel with FLOPs, bytes read and
- * outputs. See device/check.h for the macros. */
+/* The ops of the facade. Each checks its arguments, then runs its kernel with FLOPs, bytes read and outputs
+ * for the profile. The macros are in device/check.h. */
 #include "device/check.h"
 
 /* ---- plain ---- */
@@ -134,7 +134,7 @@ void dev_rope(struct dev *dev, view x, int64_t heads, int64_t seq, view cos_sin,
 }
 
 /* ---- attention ---- */
-/** FLOPs of one product over the causal half: rows [T, heads*hd] against seq/2 keys each. */
+/** FLOPs of one product over the causal half: each of the rows [T, heads*hd] meets seq/2 keys. */
 static double causal_flops(struct attn_shape s, int64_t tokens)
 {
     return (double)tokens * (double)(s.heads * s.head_dim) * (double)(s.seq + 1);

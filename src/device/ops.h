@@ -1,13 +1,13 @@
-/* Inside of the device room: the list of ops, the table of kernels that a device fills, and the
- * device itself. Only device/ files include this; everybody else sees device/dev.h.
+/* The inside of the device room: the list of ops, the table of kernels that a device fills, and the device
+ * itself. Only files of device/ include this; all others include device/dev.h.
  *
- * A kernel has exactly the arguments of its facade dev_NAME, which has checked them: types and
- * shapes agree, views are not NULL where they have elements, dry mode never gets here. */
+ * A kernel has exactly the arguments of its facade dev_NAME, which has checked them: types and shapes agree,
+ * and views with elements are not NULL. In dry mode no kernel is called. */
 #ifndef DEVICE_OPS_H
 #define DEVICE_OPS_H
 #include "device/dev.h"
 
-/* OP(result, name, arguments) for every op of dev.h that a device implements itself. */
+/* OP(result, name, arguments) for every op of dev.h that a device must implement. */
 #define DEV_OPS(OP)                                                                                          \
     OP(void, copy, (struct dev *, view dst, view src))                                                       \
     OP(void, fill, (struct dev *, view dst, float v))                                                        \
@@ -59,7 +59,7 @@
     OP(void, clip, (struct dev *, view control, view squares, view loss, double limit))                      \
     OP(void, adamw, (struct dev *, struct adamw, view p, view m, view v, view g, view w, view control))
 
-/* Ops that a device may leave out (NULL): the facade then composes them from others. */
+/* Ops that a device may leave out (NULL). The facade then composes them of others. */
 #define DEV_OPTIONAL_OPS(OP)                                                                         \
     OP(void, expert_ffn_fwd,                                                                         \
        (struct dev *, struct arena *, view y, view gu, int64_t experts, const int64_t *offs, view x, \
@@ -77,16 +77,16 @@ struct dev_ops {
     const char *name;
     status (*open)(struct dev *, int node_local_rank);
     void (*close)(struct dev *);
-    bool host_memory; /* the host can touch its memory */
-    int64_t align;    /* bytes: where the blocks of an arena begin; a power of two, at least 8 */
+    bool host_memory; /* the host can touch the device's memory */
+    int64_t align;    /* alignment of the blocks of an arena, in bytes: a power of two, at least 8 */
     struct {
         int64_t every,
-            more; /* elements: rows whose length is a multiple of `every` are allocated so much longer */
+            more; /* in elements: a row whose length is a multiple of `every` is allocated `more` longer */
     } pitch;
     struct {
-        int64_t bytes, least, most; /* logits of a chunk: at most about so many bytes, but this many rows */
+        int64_t bytes, least, most; /* a chunk of logits: about `bytes` at most, but `least` to `most` rows */
     } head;
-    int64_t expert_rows; /* of a block of a composed expert_ffn */
+    int64_t expert_rows; /* rows of a block, where expert_ffn is composed */
     status (*alloc)(struct dev *, void **, int64_t bytes, enum dev_fresh);
     void (*free)(struct dev *, void *, int64_t bytes);
     void (*upload)(struct dev *, void *dst, const void *src, int64_t bytes);
@@ -104,13 +104,13 @@ struct dev_ops {
 enum { MAX_ARENAS = 8 };
 
 struct profile_table {
-    struct dev_profile_row *row; /* [room], by hash; op NULL: free */
+    struct dev_profile_row *row; /* [room] by hash; op NULL: free */
     int64_t room, used;
-    struct dev_profile_row rest[OP_COUNT]; /* of shapes that found no room */
+    struct dev_profile_row rest[OP_COUNT]; /* for each op, the shapes for which there is no room */
 };
 
 struct queue {
-    struct task *first; /* what is not done */
+    struct task *first; /* the first task that is not done */
     int64_t put, done;
 };
 
@@ -120,33 +120,34 @@ struct dev {
     int threads;
     enum dev_check check;
     bool dry, profiling;
-    int64_t waits;                    /* of the host, since open */
-    struct block *blocks;             /* memory.c: of dev_alloc, in the check modes */
-    int shown;                        /* how many ops and links are at work */
+    int64_t waits;                    /* how often the host has waited */
+    struct block *blocks;             /* memory.c: the blocks of dev_alloc, in the check modes */
+    int shown;                        /* how many ops and links are at work, so that memory is not hidden */
     const char *running, *last;       /* ops, for the message of a fault */
-    double flops;                     /* since open */
+    double flops;                     /* executed so far */
     struct queue queue[STREAMS];      /* stream.c */
     struct profile_table profile;     /* profile.c */
-    struct arena *arenas[MAX_ARENAS]; /* open ones, whose guards the check modes look at */
-    struct region *regions;           /* alike */
-    void *own;                        /* the device's: made by its open, freed by its close */
+    struct arena *arenas[MAX_ARENAS]; /* open arenas, whose guards the check modes verify */
+    struct region *regions;           /* regions, whose guards they verify too */
+    void *own;                        /* the device's own state: its open makes it, its close frees it */
 };
 
-/** "gemm" for OP_gemm. */
+/** The name of an op: "gemm" for OP_gemm. */
 const char *dev_op_name(enum dev_op);
-/** One call of an op with this shape counts; begin: omp_get_wtime() before it. */
+/** Count a call of an op with this shape; begin: omp_get_wtime() before it. */
 void profile_count(struct dev *, enum dev_op, view shape, double begin, double flops, double bytes);
 void profile_free(struct profile_table *);
-/** Faults in this device's blocks are told from now on, until the device is closed. */
+/** Report faults in this device's blocks from now on, until the device is closed. */
 void memory_watch(const struct dev *);
 void memory_unwatch(const struct dev *);
-/** NaN as F32 and as BF16, a huge I32. */
+/** Fill memory with a pattern that is NaN as F32 and as BF16, and a huge number as I32. */
 void poison(void *at, int64_t bytes);
-/** Check modes: bug() naming `op` if a guard word of any open arena or region was overwritten. */
+/** In the check modes: bug() with the name of the op if a guard of an open arena or region was overwritten.
+ */
 void guards_verify(const struct dev *, const char *op);
-/** "F32 [2, 3, 4] ld 4", for messages. Returns `out`. */
+/** A view in words for messages: "F32 [2, 3, 4] ld 4". Returns `out`. */
 char *view_text(char out[96], view v);
-/** Rows follow each other without a gap. */
+/** Do the rows follow each other without gaps? */
 bool view_contiguous(view v);
 
 extern const struct dev_ops dev_cpu_ops;

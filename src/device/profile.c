@@ -1,5 +1,5 @@
-/* Time, FLOPs and bytes by op and shape. A table by hash that grows only where profiling is switched on,
- * between steps: until then a shape that finds no room counts as the rest of its op. */
+/* Time, FLOPs and bytes by op and shape, in a hash table. It grows only when profiling is switched on,
+ * between steps. Until then a shape for which there is no room counts as the rest of its op. */
 #include <stdlib.h>
 #include <omp.h>
 #include "base/mem.h"
@@ -7,7 +7,7 @@
 
 enum { FIRST = 512, LIMIT = 1 << 16 };
 
-/** Where this op and shape stand, or would. The table is never full. */
+/** The row of this op and shape, or a free row for it. The table is never full. */
 static struct dev_profile_row *find(const struct profile_table *p, const struct dev_profile_row *as)
 {
     uint64_t hash = 0;
@@ -53,7 +53,7 @@ static void add_row(struct dev_profile_row *sum, const struct dev_profile_row *x
     sum->bytes += x->bytes;
 }
 
-/** The row to count in: that of the shape, a new one, or the rest of the op. */
+/** The row to count in: that of the shape, a new one, or that of the rest of the op. */
 static struct dev_profile_row *row_for(struct profile_table *p, enum dev_op op,
                                        const struct dev_profile_row *as)
 {
@@ -89,7 +89,7 @@ static int by_time(const void *a, const void *b)
     return (x->seconds < y->seconds) - (x->seconds > y->seconds);
 }
 
-/** Where the row counts in the first n rows of `to`: that of its op, or one of its own. */
+/** The index of the row of `to` in which a row counts: that of its op among the first n, else n. */
 static int place_of(const struct dev_profile_row *row, enum dev_profile_by by,
                     const struct dev_profile_row *to, int n)
 {

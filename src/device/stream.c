@@ -1,6 +1,7 @@
-/* Streams and tickets. Work of a device whose calls return when it is done, as the CPU's, is done at once,
- * and a wait does nothing. In the hidden mode COMM and COPIES run late instead: their work stays in queues
- * until a wait wants it, so that what forgets to wait reads NaN or the values before, as it may on a GPU. */
+/* Streams and tickets. On a device whose calls return when their work is done, such as the CPU, work is done
+ * at once and a wait does nothing. In the hidden mode COMM and COPIES run late instead: their work stays in
+ * queues until something waits for it. So code that forgets to wait reads NaN or old values, as it may on a
+ * GPU. */
 #include <stdlib.h>
 #include "base/mem.h"
 #include "base/progress.h"
@@ -9,12 +10,11 @@
 struct task {
     void (*run)(void *);
     void *with;
-    ticket other; /* run is NULL: wait for this */
+    ticket other; /* if run is NULL, the task waits for this ticket */
     struct task *next;
 };
 
-/** Run a stream's work in order as far as a ticket says. What waits in a queue waits for earlier work, so
- * this ends. */
+/** Run a stream's work in order up to a ticket. It ends, because queued work waits only for earlier work. */
 static void drain(struct dev *dev, ticket to)
 {
     struct queue *q = &dev->queue[to.stream];

@@ -1,4 +1,4 @@
-/* Views: borrowed device memory with a type, a shape and a leading dimension. Pure. */
+/* Views are borrowed device memory with a type, a shape and a leading dimension. Pure. */
 #include "base/mem.h"
 #include "device/ops.h"
 #include <stdio.h>
@@ -42,7 +42,7 @@ char *view_text(char out[96], view v)
     return out;
 }
 
-/** `v` moved by `elements`; a NULL view (dry mode) stays NULL. */
+/** A view that begins `elements` later. A NULL view, as in dry mode, stays NULL. */
 static view moved(view v, int64_t elements)
 {
     if (v.data)

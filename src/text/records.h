@@ -12,9 +12,8 @@
 struct records;
 
 struct record_options {
-    const char
-        *field; /* the text's field in JSON lines; NULL: "text", and names tell which files those are */
-    bool blank; /* cut plain text at blank lines */
+    const char *field; /* the field with the text in JSON lines; NULL: "text", if names say JSON lines */
+    bool blank;        /* cut plain text at blank lines */
 };
 
 struct record {
