@@ -42,7 +42,7 @@ static status make_dirs(const char *path)
     return code;
 }
 
-/* A new folder beside `dir`, on its file system: of its own name if that is a link to elsewhere. Caller
+/* Make a new folder beside `dir`, on the same file system: if `dir` is a link, beside its target. Caller
  * frees. */
 static status make_aside(const char *dir, char **aside)
 {
@@ -66,8 +66,8 @@ static int to_move(const struct dirent *entry)
            strncmp(entry->d_name, "run.lock", strlen("run.lock")) != 0;
 }
 
-/* What the folder holds goes into a new one; the folder stays, with our lock in it at any moment. "ckpt" is
- * the first in the alphabet of what a run writes: without it nothing can be continued by mistake. */
+/* Move what the folder holds into a new one. The folder stays, and our lock in it. "ckpt" is moved first,
+ * because it is the first in the alphabet; without it nothing can be continued by mistake. */
 static status move_contents(const char *dir)
 {
     struct dirent **entry = NULL;
@@ -94,7 +94,7 @@ struct folder folder_at(const char *dir)
     return (struct folder){.dir = mem_text(dir)};
 }
 
-/* The log begins after the lock, so that a refused job writes nothing into another's. */
+/* Begin the log, after the lock was taken, so that a refused job does not write into another job's log. */
 static status begin_log(const struct folder *f)
 {
     char *ckpt = inside(f->dir, "ckpt"), *log = inside(f->dir, "run.log");
@@ -127,7 +127,7 @@ void folder_close(struct folder *f)
 status folder_check(const struct folder *f)
 {
     status code = lock_check(f->lock, false);
-    status ended = code == OK ? OK : log_file(NULL); /* run.log is the other job's now */
+    status ended = code == OK ? OK : log_file(NULL); /* run.log belongs to the other job now */
     return ended == OK ? code : ended;
 }
 

@@ -1,5 +1,5 @@
-/* The run folder: lock, the file `stop`, files that people and scripts read. Rank 0 alone touches files
- * (local functions, the caller agrees). */
+/* The run folder: its lock, the file `stop`, and files that people and scripts read. Only rank 0 touches
+ * files. Local; the caller agrees. */
 #ifndef TRAIN_FOLDER_H
 #define TRAIN_FOLDER_H
 #include <stdbool.h>
@@ -13,28 +13,27 @@ struct folder {
     struct lock *lock; /* rank 0's, NULL = not held */
 };
 
-/** Every rank: a name, nothing is touched. folder_close frees it. */
+/** Every rank: set the name. Nothing is touched. folder_close frees it. */
 struct folder folder_at(const char *dir);
-/** Rank 0: make RUN, take its lock (errors of lock_take), then make RUN/ckpt; with `fresh` everything in RUN
- * is moved to a new folder RUN.<time> while the lock stays. From then on what is said goes to RUN/run.log
- * too. */
+/** Rank 0: make the folder RUN, take its lock (with the errors of lock_take), and make RUN/ckpt. With `fresh`
+ * everything else in RUN is moved to a new folder RUN.<time>. From then on messages go to RUN/run.log too. */
 status folder_open(struct folder *, bool fresh) MUST_USE;
-/** Every rank: give the lock back if this rank holds it. */
+/** Every rank: release the lock if this rank holds it. */
 void folder_close(struct folder *);
-/** Rank 0: is the folder still this job's? E_DECK if another one took it; then run.log is left alone too. All
- * that write below ask it first. Cheap. */
+/** Rank 0: E_DECK if another job has taken the folder; then run.log is not written any more either. The
+ * functions below that write call it first. Cheap. */
 status folder_check(const struct folder *) MUST_USE;
-/** Is there RUN/stop? It is removed when the run obeys (folder_obeyed). */
+/** Does RUN/stop exist? folder_obeyed removes it. */
 bool folder_stop_asked(const struct folder *);
 void folder_obeyed(const struct folder *);
-/** Append one JSON line to RUN/NAME; the first line of a new file is `schema`. Takes both references. */
+/** Append a JSON line to RUN/NAME. A new file begins with the line `schema`. Takes the reference. */
 status folder_append(const struct folder *, const char *name, json_t *line, const char *schema) MUST_USE;
-/** Write RUN/NAME whole, through a temporary name. Takes the reference. */
+/** Write RUN/NAME as a temporary file that is renamed. Takes the reference. */
 status folder_write_json(const struct folder *, const char *name, json_t *value) MUST_USE;
-/** A number of RUN/NAME, a JSON object; NAN if there is no such file, member or number. */
+/** A number in the JSON object of RUN/NAME; NAN if there is no such file, member or number. */
 double folder_recorded(const struct folder *, const char *name, const char *member);
 status folder_write_text(const struct folder *, const char *name, const char *text) MUST_USE;
-/** A number for JSON: null if it is not finite. */
+/** A number for JSON; null if it is not finite. */
 json_t *folder_number(double);
 
 #endif

@@ -23,7 +23,7 @@ void optim_squares(struct optim *o, const struct store *s, struct group *world)
     static const double zero = 0;
     dev_upload(o->dev, o->squares, &zero);
     for (int b = 0; b < s->model->n_buckets; b++)
-        if (s->bucket[b].trained) /* padding is zero */
+        if (s->bucket[b].trained) /* padding is zero and adds nothing */
             dev_sumsq(o->dev, o->squares, store_owned_grad(s, b));
     group_all_reduce(world, COMPUTE, o->squares);
 }

@@ -1,5 +1,5 @@
-/* ZeRO-1 AdamW (definitions D4): each rank updates the pieces it owns. The norm, the clip factor and the
- * decision whether to update at all stay on the device. */
+/* AdamW with ZeRO-1 (definitions D4): each rank updates the pieces that it owns. The norm, the clip factor
+ * and the decision whether to update stay on the device. */
 #ifndef TRAIN_OPTIM_H
 #define TRAIN_OPTIM_H
 #include "comm/group.h"
@@ -9,16 +9,16 @@
 struct optim {
     struct dev *dev;
     void *memory;
-    view squares; /* F64 [1]: of the reduced gradient, over all ranks */
-    view control; /* F32 [2]: scale, go; see dev_clip */
+    view squares; /* F64 [1]: sum of squares of the reduced gradient over all ranks */
+    view control; /* F32 [2]: scale and go, see dev_clip */
 };
 
 status optim_open(struct optim *, struct dev *) MUST_USE;
 void optim_close(struct optim *);
-/** COLLECTIVE: squares of the reduced gradient, each logical element counted once (in double). */
+/** COLLECTIVE: compute squares in double. Each logical element counts once. */
 void optim_squares(struct optim *, const struct store *, struct group *world);
-/** Local: p, m, v of my pieces from the clipped gradient at update u; nothing if the squares or `loss`
- *  F64 [1] are not finite. */
+/** Update weights and moments of this rank's pieces from the clipped gradient, as update number u with this
+ * rate. Nothing changes if the squares or `loss` F64 [1] are not finite. Local. */
 void optim_update(struct optim *, struct store *, const struct optimizer_section *, view loss, double rate,
                   int64_t update);
 /** The norm of the gradient. The host waits. */

@@ -26,7 +26,7 @@ static const char EXPERTS_SCHEMA[] =
 /* clang-format on */
 static const char EVENTS_SCHEMA[] = "{\"schema\":\"coppice.events\",\"version\":1}";
 
-/* A run goes on without its reports. Lost locks are seen between steps. */
+/* If a report cannot be written, the run goes on. A lost lock is found between steps. */
 static void written(status code)
 {
     if (code == E_SPACE)
@@ -58,7 +58,7 @@ static double share(const struct report *r, const struct trainer *t)
     return ceiling_share(report_flops(t, report_tokens(t), r->step_seconds), t->ceiling);
 }
 
-/* Aux loss over its smallest value (1 at perfect balance), mean over layers. */
+/* The mean over layers of the aux loss divided by its smallest value, so that it is 1 at perfect balance. */
 static double aux_ratio(const struct trainer *t)
 {
     int64_t layers = config_moe_layers(&t->store->model->config);
@@ -70,7 +70,7 @@ static double mean_step(const struct report *r, const struct trainer *t)
     return r->stepping / (double)(t->state.step - r->first_step);
 }
 
-/* Where the job's end cuts the run, if it does. */
+/* If the job ends before the run, say near which step. */
 static void show_job_end(const struct report *r, const struct trainer *t)
 {
     double reached = (double)t->state.step + r->job_seconds / mean_step(r, t);
@@ -80,7 +80,7 @@ static void show_job_end(const struct report *r, const struct trainer *t)
                 (long long)t->steps);
 }
 
-/* The next line is written over it. */
+/* Show progress in a line that the next line overwrites. */
 static void show_progress(const struct report *r, const struct trainer *t)
 {
     char left[32];
@@ -89,7 +89,7 @@ static void show_progress(const struct report *r, const struct trainer *t)
     fflush(stdout);
 }
 
-/* Columns of the rows, in words, once. */
+/* Explain the columns of the rows, once. */
 static void show_meaning(bool moe)
 {
     log_say("          loss: nats a token; |grad|: before clipping; %%peak: model FLOP/s of the GEMM "
@@ -138,7 +138,7 @@ static void show_row(struct report *r, const struct trainer *t)
         show_job_end(r, t);
 }
 
-/* When a line of metrics.jsonl was written. */
+/* Add the time to a line of metrics.jsonl. */
 static void add_time(json_t *line, const struct report *r)
 {
     json_object_set_new(line, "time", json_integer((json_int_t)time(NULL)));

@@ -4,8 +4,9 @@
 #include <stdint.h>
 #include "deck/deck.h"
 
-/** Rate of update u = 1, 2, ...: peak*u/warmup up to warmup; then with r = min(1, (u-warmup)/(horizon-
- *  warmup)) cosine: min + (peak-min)(1+cos(pi r))/2, linear: peak + (min-peak) r, or constant. */
+/** The rate of update u = 1, 2, ... Up to warmup it is peak*u/warmup. Then with r = min(1,
+ * (u-warmup)/(horizon-warmup)) it is, cosine: min + (peak-min)(1+cos(pi r))/2; linear: peak + (min-peak) r;
+ * constant: peak. */
 double schedule_rate(const struct optimizer_section *, int64_t horizon, int64_t update);
 
 #endif

@@ -21,7 +21,7 @@ void stepper_close(struct stepper *s)
     optim_close(&s->optim);
 }
 
-/* The largest load of an expert over the mean load. */
+/* The largest load of an expert divided by the mean load. */
 static double load_ratio(const double *load, int64_t experts)
 {
     double most = 0, all = 0;
@@ -32,7 +32,7 @@ static double load_ratio(const double *load, int64_t experts)
     return all > 0 ? most * (double)experts / all : 1;
 }
 
-/* Its mean over layers and where it is largest; 1 for a dense model. */
+/* Report the mean of this ratio over layers, and the layer where it is largest; 1 for a dense model. */
 static void report_loads(struct step_report *r, const struct config *c)
 {
     double sum = 0;
@@ -52,7 +52,7 @@ static void report_loads(struct step_report *r, const struct config *c)
         r->load_max_over_mean = sum / (double)seen;
 }
 
-/* Seconds that this rank spent in the groups of forward and backward, since they were opened. */
+/* Seconds that this rank has spent in the groups of forward and backward since they were opened. */
 static double exchange_seconds(const struct stepper *s)
 {
     return group_seconds(s->group[G_TP]) + group_seconds(s->group[G_EP]) + group_seconds(s->group[G_ETP]);
@@ -91,7 +91,7 @@ void step_update(struct stepper *s, int64_t update, double rate)
     r->seconds[PHASE_GATHER] = clock_lap(&start);
 }
 
-/* Means by definitions D10. */
+/* The means are those of definitions D10. */
 bool step_read(struct stepper *s, const struct batch *b)
 {
     struct step_report *r = &s->report;

@@ -10,8 +10,8 @@
 #include "base/text.h"
 #include "weights/forms.h"
 
-/* Whole percents that add up to 100: each is the difference of two rounded sums, so none is negative.
- * Fetching tokens and reports are the rest. */
+/* Whole percents that add up to 100. Each is the difference of two rounded sums, so none is negative. `other`
+ * is fetching tokens and reporting. */
 static void show_phases(const struct report *r, double all)
 {
     const double *phase = r->seconds;
@@ -39,7 +39,7 @@ static void show_phases(const struct report *r, double all)
     free(line);
 }
 
-/* Each rank's peak beside what was predicted of it. COLLECTIVE. */
+/* The peak memory of each rank, and what was predicted. COLLECTIVE. */
 static void show_memory(const struct report *r, const struct trainer *t)
 {
     enum { SHOWN = 8 };
@@ -67,7 +67,7 @@ static void show_memory(const struct report *r, const struct trainer *t)
     free(all);
 }
 
-/* COLLECTIVE. Bytes sent inside each kind of group, all ranks together. */
+/* Bytes that all ranks sent inside each kind of group. COLLECTIVE. */
 static void show_traffic(const struct trainer *t)
 {
     char *line = NULL, text[32];
@@ -83,7 +83,7 @@ static void show_traffic(const struct trainer *t)
     free(line);
 }
 
-/* "88 %", or why there is none. */
+/* A share of the ceiling as "88 %", or why it cannot be given. */
 static const char *share_text(char out[32], double flops, double ceiling)
 {
     double share = ceiling_share(flops, ceiling);
@@ -91,7 +91,7 @@ static const char *share_text(char out[32], double flops, double ceiling)
     return out;
 }
 
-/* A row of the table; `own`: the ceiling of this rank. Returns it for profile.json. */
+/* Print a row of the table, and return it for profile.json. own: the ceiling of this rank. */
 static json_t *show_op(const struct dev_profile_row *o, double steps, double step, double own)
 {
     char share[32] = "-";
@@ -104,8 +104,8 @@ static json_t *show_op(const struct dev_profile_row *o, double steps, double ste
                      "flops", o->flops, "bytes", o->bytes);
 }
 
-/* The shapes that took the most time: m x n results of k multiply-adds each. Returns them for profile.json.
- */
+/* Print the shapes that took the most time: m x n results of k multiply-adds each. Returns them for
+ * profile.json. */
 static json_t *show_shapes(struct dev *dev, double steps)
 {
     enum { SHOWN = 8, KEPT = 256 };
@@ -142,7 +142,7 @@ static json_t *show_ops(struct dev *dev, double steps, double step, double own)
     return ops;
 }
 
-/* Time by op, slowest first, and what the steps reach of the ceiling that was sampled between them.
+/* Print the time by op, slowest first, and the steps' share of the ceiling that was sampled between them.
  * COLLECTIVE. */
 static void show_profile(const struct report *r, const struct trainer *t)
 {
@@ -181,7 +181,7 @@ static void show_speed(const struct report *r, const struct trainer *t, const ch
             1e-12 * flops, ceiling_name(t->store->model->weights), share_text(share, flops, t->ceiling));
 }
 
-/* The export is named only if it will work. */
+/* Name the export command, or say why the model cannot be exported. */
 static void show_next(const struct trainer *t)
 {
     const struct form *form;

@@ -3,7 +3,7 @@
 #define TRAIN_SUMMARY_H
 #include "train/report.h"
 
-/** COLLECTIVE. `word`: DONE or STOPPED. */
+/** COLLECTIVE. `word` is DONE or STOPPED. */
 void summary_show(const struct report *, const struct trainer *, const char *word);
 
 #endif

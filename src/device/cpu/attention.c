@@ -1,21 +1,20 @@
-/* Causal attention by tiles of queries x keys (FlashAttention: Dao et al. 2022): scores exist
- * for one tile at a time, forward keeps a running maximum and sum per row, backward computes the
- * scores again from lse. Tiles that lie wholly in the future are never touched; masked scores of the
- * tiles on the diagonal become 0.
+/* Causal attention by tiles of queries x keys (FlashAttention, Dao et al. 2022). Scores exist for one tile at
+ * a time. Forward keeps a running maximum and sum for each row; backward computes the scores again from lse.
+ * Tiles wholly in the future are skipped; masked scores in the tiles on the diagonal become 0.
  *
- * Tasks write disjoint outputs, so it does not matter for the bits which thread takes which: forward
- * (sequence, head, block of rows); backward (sequence, KV head), which owns that head's dk and dv and
- * adds to them over the query heads of its group in order. Where that makes fewer tasks than threads,
- * backward takes (query head, chunk of rows) of one sequence after the other: a task owns its rows of dq
- * and has a dk and a dv of its own, which are then added by head and chunk in order. */
+ * Tasks write different outputs, so the bits do not depend on which thread takes which task. A task of
+ * forward is (sequence, head, block of rows). A task of backward is (sequence, KV head): it owns the head's
+ * dk and dv and adds to them over the query heads of its group in order. If there are fewer of these than
+ * threads, backward does one sequence after the other by tasks (query head, chunk of rows): a task owns its
+ * rows of dq and has a dk and a dv of its own, which are then added by head and chunk in order. */
 #include "device/cpu/vmath.h"
 #include "device/cpu/wide.h"
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
-/* By head dimension: products over few columns want larger tiles. keys % rows = 0: a block of rows never
- * straddles the first key of a tile. */
+/* Tile sizes by head dimension. Products over few columns need larger tiles. keys % rows = 0, so that the
+ * first key of a tile never lies inside a block of rows. */
 enum { MOST_ROWS = 128 };
 struct tiling {
     int64_t rows, keys;
@@ -32,7 +31,7 @@ static int64_t min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Columns of head h in the rows of sequence b: [seq, head_dim]; of lse: [seq, 1]. */
+/* The columns of head h in the rows of sequence b: [seq, head_dim], or [seq, 1] of lse. */
 static view head_of(view v, int64_t seq, int64_t b, int64_t h, int64_t columns)
 {
     return view_cols(view_rows(v, b * seq, seq), h * columns, columns);
@@ -45,7 +44,7 @@ static view tile_of(float *scratch, struct tiling tile, int n, int64_t rows, int
     return (view){scratch + at * tile.rows * tile.keys, F32, {1, rows, keys}, tile.keys};
 }
 
-/* Floats of two tiles a thread. */
+/* The floats of two tiles for each thread. */
 static int64_t tiles_size(struct tiling tile)
 {
     return omp_get_max_threads() * 2 * tile.rows * tile.keys;
@@ -63,8 +62,8 @@ static void gemm(bool ta, bool tb, view a, view b, float beta, view c)
 
 /* ---- forward ---- */
 
-/* The first `valid` scores of a row become exp(scale*s - max), the rest 0. Where the maximum rises, the
- * sum and the output so far shrink; before the first tile (max = -inf) there is none. */
+/* The first `valid` scores of a row become exp(scale*s - max), the others 0. If the maximum rises, the sum
+ * and the output so far are scaled down; before the first tile (max = -inf) there is nothing to scale. */
 KERNEL static void online_softmax(float *s, int64_t valid, int64_t n, float scale, float *max, float *sum,
                                   float *o, int64_t head_dim)
 {
@@ -87,7 +86,7 @@ KERNEL static void online_softmax(float *s, int64_t valid, int64_t n, float scal
     *max = top;
 }
 
-/* Output and lse of the query rows q = r0 .. r0 + q.n[1] of one head, whose keys are k and v. */
+/* Output and lse of query rows [r0, r0 + q.n[1]) of one head, with its keys k and values v. */
 static void fwd_block(struct tiling tile, view o, view lse, view q, view k, view v, int64_t r0,
                       float *scratch)
 {
@@ -113,7 +112,7 @@ static void fwd_block(struct tiling tile, view o, view lse, view q, view k, view
     }
 }
 
-/* Late blocks see the most keys: they go first. */
+/* Late blocks go first, because they have the most keys. */
 static void attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view q, view k, view v)
 {
     struct tiling tile = tiling_of(a.head_dim);
@@ -131,7 +130,7 @@ static void attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, vie
     }
 }
 
-/* Operands in fp32, and their buffers. */
+/* Buffers for the operands in fp32. */
 enum { WIDE_Q, WIDE_K, WIDE_V, WIDE_O, WIDE_D_O, WIDE_DQ, WIDE_DK, WIDE_DV };
 
 void cpu_attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view q, view k, view v)
@@ -144,7 +143,8 @@ void cpu_attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view q
 
 /* ---- backward ---- */
 
-/* Scores s -> p = exp(scale*s - lse), dp -> ds = scale * p * (dp - dot); both 0 beyond `valid`. */
+/* Scores s become p = exp(scale*s - lse), and dp becomes ds = scale * p * (dp - dot). Both are 0 from `valid`
+ * on. */
 KERNEL static void softmax_bwd(float *s, float *dp, int64_t valid, int64_t n, float scale, float lse,
                                float dot)
 {
@@ -166,12 +166,12 @@ KERNEL static float row_dot(const float *x, const float *y, int64_t n)
     return sum;
 }
 
-/* One head: views [seq, .] for queries, or of the KV head that it reads. */
+/* One query head: its views [seq, .], and those of its KV head. */
 struct head {
     view q, k, v, o, lse, d_o, dq, dk, dv;
 };
 
-/* Query rows r0 .. against the keys k0 .. that they see: dq (+)=, dk, dv +=. */
+/* The query rows from r0 on against the keys from k0 on that they see: dq (+)=, dk +=, dv +=. */
 static void bwd_tile(const struct head *h, struct tiling tile, int64_t r0, int64_t k0, float *scratch)
 {
     int64_t rows = min(tile.rows, h->q.n[1] - r0), keys = min(tile.keys, r0 + rows - k0);
@@ -190,7 +190,7 @@ static void bwd_tile(const struct head *h, struct tiling tile, int64_t r0, int64
     gemm(false, false, ds, k, k0 > 0, view_rows(h->dq, r0, rows));
 }
 
-/* The rows from .. to against all keys that they see. */
+/* Rows [from, to) against all keys that they see. */
 static void bwd_rows(const struct head *h, struct tiling tile, int64_t from, int64_t to, float *scratch)
 {
     for (int64_t k0 = 0; k0 < to; k0 += tile.keys)
@@ -244,10 +244,10 @@ static void bwd_by_kv_heads(struct dev *dev, const struct bwd *x, int64_t tasks)
     }
 }
 
-/* Chunks first .. first + n of a sequence's rows, by all query heads: a task has its part of dk and dv,
- * [2, seq, head_dim], at part(head, chunk). */
+/* Chunks [first, first + n) of a sequence's rows, for all query heads. The dk and dv of a task, [2, seq,
+ * head_dim], are at part(head, chunk). */
 struct wave {
-    int64_t b, first, n, rows; /* rows of a chunk */
+    int64_t b, first, n, rows; /* sequence, chunks, rows of a chunk */
     float *parts;
 };
 
@@ -262,7 +262,7 @@ static int64_t end_of(const struct bwd *x, const struct wave *w, int64_t chunk)
     return min(x->a.seq, (w->first + chunk + 1) * w->rows);
 }
 
-/* Late chunks see the most keys: they go first. */
+/* Late chunks go first, because they have the most keys. */
 static void wave_run(const struct bwd *x, const struct wave *w, float *scratch)
 {
 #pragma omp parallel for schedule(dynamic)
@@ -284,7 +284,7 @@ static void row_add(float *y, const float *x, int64_t n)
         y[i] += x[i];
 }
 
-/* dk and dv of every KV head += the parts of its query heads, by head and chunk. */
+/* Add the parts of the query heads to dk and dv of their KV head, by head and chunk. */
 static void wave_add(const struct bwd *x, const struct wave *w)
 {
     int64_t seq = x->a.seq, d = x->a.head_dim, per_kv = x->a.heads / x->a.kv_heads;
@@ -302,8 +302,8 @@ static void wave_add(const struct bwd *x, const struct wave *w)
     }
 }
 
-/* Enough chunks for the threads to share them evenly though late ones are long; as many at a time as PARTS
- * bytes hold, at least a task a thread. */
+/* There are so many chunks that threads share them evenly, although late ones take longer. As many run at a
+ * time as fit into PARTS bytes, but at least a task for each thread. */
 static void bwd_by_chunks(struct dev *dev, const struct bwd *x)
 {
     enum { TASKS = 3, PARTS = 512 << 20 };

@@ -1,4 +1,4 @@
-/* Where assignments go when experts are full (definitions D5), and the routing state after a step. */
+/* Which assignments stay when experts are full (definitions D5), and the routing state after a step. */
 #include "device/cpu/cpu.h"
 #include <math.h>
 #include <stdlib.h>
@@ -19,8 +19,8 @@ static int by_weight(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* list [n]: the candidates of each expert one after the other, in token order; end [X] behind each expert's.
- */
+/* list [n]: the candidates, expert by expert, in the order of tokens. end [X]: where each expert's candidates
+ * end. */
 static void list_candidates(struct candidate *list, int64_t *end, const int32_t *idx, const float *gate,
                             int64_t n, int64_t experts)
 {
@@ -29,12 +29,12 @@ static void list_candidates(struct candidate *list, int64_t *end, const int32_t 
         if (idx[a] + 1 < experts)
             end[idx[a] + 1]++;
     for (int64_t e = 1; e < experts; e++)
-        end[e] += end[e - 1]; /* where e begins; after the next loop, where it ends */
+        end[e] += end[e - 1]; /* where e begins; the next loop moves it to where e ends */
     for (int64_t a = 0; a < n; a++)
         list[end[idx[a]]++] = (struct candidate){gate[a], a};
 }
 
-/* Of one expert's candidates the first `most` stay. kept holds choices [first, first + n) of the micro-batch.
+/* Keep the first `most` candidates of one expert. kept holds choices [first, first + n) of the micro-batch.
  */
 static void cut(const struct capacity *c, struct candidate *list, int64_t count, int32_t *kept, int64_t first,
                 int64_t n, double *dropped, double *least)
@@ -81,7 +81,7 @@ static double mean_of(view counts)
     const double *n = counts.data;
     double sum = 0;
     for (int64_t e = 0; e < view_size(counts); e++)
-        sum += n[e]; /* integers: exact */
+        sum += n[e]; /* exact, because these are integers */
     return sum / (double)view_size(counts);
 }
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of the kernels as they were compiled and are chosen here: the processor may have more. */
+/* The instruction set of our kernels. The processor may have a newer one. */
 static const char *instruction_set(void)
 {
 #ifdef KERNEL_CLONES
@@ -37,7 +37,7 @@ static const char *instruction_set(void)
 #endif
 }
 
-/* What the CPU device has of its own: kernels' scratch, and operands in fp32. */
+/* The CPU device's own state: scratch of kernels, and buffers for operands in fp32. */
 struct cpu {
     struct buffer {
         void *at;
@@ -45,7 +45,7 @@ struct cpu {
     } buffer[CPU_WIDE + 1];
 };
 
-/* OpenMP's threads have stacks of their own, this thread's is the process's. */
+/* Check this thread's stack, which is that of the process, and those of OpenMP's threads. */
 static status check_stacks(void)
 {
     int64_t least = INT64_MAX;
@@ -56,12 +56,12 @@ static status check_stacks(void)
 
 static status cpu_open(struct dev *dev, int node_local_rank)
 {
-    (void)node_local_rank; /* the launcher binds ranks to cores */
+    (void)node_local_rank; /* not needed, because the launcher binds ranks to cores */
     if (dev->threads > 0)
         omp_set_num_threads(dev->threads);
     dev->threads = omp_get_max_threads();
-    /* This thread first: threads that a later, larger team adds inherit the mode from it, and LLVM's
-     * OpenMP restores it in the whole team at every region. */
+    /* First in this thread: threads of a later, larger team inherit the mode from it, and LLVM's OpenMP sets
+     * it in the whole team at every region. */
     denormals_flush();
 #pragma omp parallel
     denormals_flush();
@@ -82,7 +82,7 @@ static void cpu_close(struct dev *dev)
     free(cpu);
 }
 
-/* The system gives zeros, whatever was asked for. */
+/* The system always gives zeros. */
 static status cpu_alloc(struct dev *dev, void **out, int64_t bytes, enum dev_fresh fresh)
 {
     char want[32], have[32];
@@ -108,7 +108,7 @@ static void cpu_transfer(struct dev *dev, void *dst, const void *src, int64_t by
     memcpy(dst, src, (size_t)bytes);
 }
 
-/* Any memory will do. */
+/* Any memory counts as pinned on the CPU. */
 static void *cpu_host_alloc(struct dev *dev, int64_t bytes)
 {
     (void)dev;
@@ -121,7 +121,7 @@ static void cpu_host_free(struct dev *dev, void *p)
     free(p);
 }
 
-/* Ops have finished when they return. */
+/* Ops are done when they return. */
 static void cpu_sync(struct dev *dev)
 {
     (void)dev;
@@ -159,20 +159,22 @@ static double cpu_ceiling(struct dev *dev, dtype type)
             row[i] = (float)((uint32_t)(r * N + i) * 2654435761u >> 8) * 0x1p-24f - 0.5f;
         wide_store(all, r, row);
     }
-    cpu_gemm(dev, false, false, a, b, false, c); /* warms the caches */
+    cpu_gemm(dev, false, false, a, b, false, c); /* to warm the caches */
     double begin = omp_get_wtime();
     for (int i = 0; i < RUNS; i++)
         cpu_gemm(dev, false, false, a, b, false, c);
     return RUNS * 2e-9 * N * N * N / (omp_get_wtime() - begin);
 }
 
-/* Rows a multiple of 512 B (of F32) apart fall into few cache sets: they get a line more. A weight gradient
- * from rows of 12 KiB: 164 GFLOP/s, with a line more 184, on Zen 5; from rows of 16, 5.5 and 2 KiB: 67, 116,
- * 103 of 137 GFLOP/s, with a line more 119, 124, 121, on Zen 3. Every chunk of logits reads the head and adds
- * to its gradient: with 80 rows instead of 256 the head takes a third longer. The gate|up and activation of a
- * block of an expert's rows are still in the last cache when the next op wants them; smaller blocks repack
- * the weights too often: forward reached 184, 210 and 215 GFLOP/s of 230 with 512, 1024 and 4096 rows on a
- * Zen 5 core (F = 1536). */
+/* The properties of the CPU, with the measurements behind them:
+ * - Pitch: rows that lie a multiple of 512 B apart fall into few cache sets, so they get one cache line more.
+ * It raises GEMMs for weight gradients from 164 to 184 GFLOP/s on Zen 5 (rows of 12 KiB), and from 67, 116,
+ * 103 to 119, 124, 121 of 137 GFLOP/s on Zen 3 (rows of 16, 5.5, 2 KiB).
+ * - Head: every chunk of logits reads the head's weights and adds to their gradient. Chunks of 80 rows
+ * instead of 256 make the head take a third longer.
+ * - Experts: gate|up and activation of a block of rows should be in the last cache when the next op reads
+ * them. Smaller blocks pack the weights too often: forward reached 184, 210 and 215 of 230 GFLOP/s with
+ * blocks of 512, 1024 and 4096 rows on a Zen 5 core (F = 1536). */
 const struct dev_ops dev_cpu_ops = {
     .name = "cpu",
     .host_memory = true,
@@ -229,6 +231,6 @@ const struct dev_ops dev_cpu_ops = {
     .ce_grad = cpu_ce_grad,
     .clip = cpu_clip,
     .adamw = cpu_adamw,
-    .expert_ffn_fwd = NULL, /* composed: device/ffn.c */
+    .expert_ffn_fwd = NULL, /* device/ffn.c composes it */
     .expert_ffn_bwd = NULL,
 };

@@ -1,14 +1,14 @@
-/* Cross-entropy with the vocabulary cut over ranks: each rank's statistics of its columns are merged
- * to lse and nll = lse - logit of the target; the gradient is softmax - onehot. */
+/* Cross-entropy with the vocabulary cut over ranks. Each rank computes statistics of its columns, which are
+ * merged to lse and nll = lse - logit of the target. The gradient is softmax - onehot. */
 #include "device/cpu/vmath.h"
 #include "device/cpu/wide.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-enum { CHUNK = 512 }; /* exponentials summed in float before they join the double */
+enum { CHUNK = 512 }; /* so many exponentials are summed in float before they are added in double */
 
-/* No columns at all: a finite maximum, so that merging 0 * exp(max - max of all) gives 0. */
+/* Without columns the maximum is finite, so that merging gives 0 * exp(max - max of all) = 0. */
 KERNEL static float row_max(const float *x, int64_t n)
 {
     float max = -FLT_MAX;
@@ -91,7 +91,7 @@ void cpu_ce_grad(struct dev *dev, view logits, view lse, view target, int64_t v0
             memset(x, 0, (size_t)n * sizeof *x);
         else
             grad_row(x, n, total[t], scale);
-        if (v >= 0 && v < n) /* a target below 0 is nowhere */
+        if (v >= 0 && v < n) /* false for a target below 0 */
             x[v] -= scale;
         wide_store(logits, t, x);
     }

@@ -1,4 +1,4 @@
-/* Embedding of a vocabulary cut over ranks: this rank holds the rows v0 .. v0 + dw.n[1]. */
+/* Embedding with the vocabulary cut over ranks. This rank holds rows [v0, v0 + w.n[1]). */
 #include "device/cpu/wide.h"
 #include <omp.h>
 #include <string.h>
@@ -17,8 +17,8 @@ void cpu_embed_fwd(struct dev *dev, view x, view ids, int64_t v0, view w)
     }
 }
 
-/* A vocabulary row belongs to thread v mod threads, which adds its tokens in order: no atomics, and
- * the low ids, which are the frequent ones, are spread over the threads. */
+/* Row v of the vocabulary belongs to thread v mod threads, which adds its tokens in order. So there are no
+ * atomics, and the low ids, which are frequent, are spread over the threads. */
 KERNEL void cpu_embed_bwd(struct dev *dev, view ids, view dx, int64_t v0, bool acc, view dw)
 {
     (void)dev;

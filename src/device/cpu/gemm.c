@@ -1,4 +1,4 @@
-/* GEMM: oneDNN's sgemm, or any CBLAS. Row-major, leading dimensions as they come. */
+/* GEMM by oneDNN's sgemm, or by any CBLAS. */
 #ifdef HAVE_CONFIG_H
 #    include "config.h"
 #endif
@@ -15,7 +15,7 @@
 #endif
 
 #ifdef HAVE_DNNL
-/* oneDNN's threads are OpenMP's; inside a parallel region it uses the caller alone. */
+/* oneDNN uses OpenMP's threads; inside a parallel region only the calling one. */
 static void library_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
                           const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
@@ -32,7 +32,7 @@ const char *dev_cpu_library(void)
     return name;
 }
 
-/* oneDNN issue 4845, of its x86 kernels; mended in 3.11.2. */
+/* oneDNN issue 4845 is in its x86 kernels before 3.11.2. */
 const char *dev_cpu_caution(void)
 {
 #    ifdef __x86_64__
@@ -45,7 +45,7 @@ const char *dev_cpu_caution(void)
     return NULL;
 }
 #else
-/* Threads are the library's own affair: link one that uses OpenMP. */
+/* A CBLAS decides on its threads itself, so one that uses OpenMP should be linked. */
 static void library_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
                           const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
@@ -68,7 +68,7 @@ const char *dev_cpu_caution(void)
 }
 #endif
 
-/** c *= beta, where beta = 0 does not read c. */
+/** c *= beta; with beta = 0, c is not read. */
 static void scale(int64_t m, int64_t n, float beta, float *c, int64_t ldc)
 {
     for (int64_t i = 0; i < m; i++)
@@ -87,9 +87,10 @@ void cpu_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a
         scale(m, n, beta, c, ldc);
 }
 
-/* Two cuts, both fixed so that bits are. A weight gradient (a transposed, K = tokens) goes by chunks of K:
- * 184 -> 226 GFLOP/s at K = 2048 on a Xeon with AVX-512, no difference on Zen 5. A wide output (logits) goes
- * by chunks of columns, which stay in the last cache: 162 -> 181 GFLOP/s with 256 rows on Zen 5. */
+/* Two kinds of products go in chunks, which are fixed so that the bits are. A weight gradient (a transposed,
+ * K = tokens) goes by chunks of K: 184 -> 226 GFLOP/s at K = 2048 on a Xeon with AVX-512, no difference on
+ * Zen 5. A wide output (logits) goes by chunks of columns, which stay in the last cache: 162 -> 181 GFLOP/s
+ * with 256 rows on Zen 5. */
 static void gemm_f32(bool ta, bool tb, view a, view b, bool acc, view c)
 {
     enum { CHUNK = 512, COLUMNS = 4096 };
@@ -105,7 +106,7 @@ static void gemm_f32(bool ta, bool tb, view a, view b, bool acc, view c)
               acc || done > 0, (float *)c.data + from, c.ld);
 }
 
-/* Any other mixture of types: block by block of c in fp32, of which BF16 is rounded once. */
+/* Any other mixture of types: c is computed block by block in fp32, and rounded once if it is BF16. */
 static void gemm_wide(struct dev *dev, bool ta, bool tb, view a, view b, bool acc, view c)
 {
     enum { ROWS = 1024, COLUMNS = 2048 };

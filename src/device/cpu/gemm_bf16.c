@@ -1,5 +1,5 @@
-/* GEMM of BF16 operands by oneDNN's matmul, which sums in fp32. Its kernels are made for one shape each and
- * kept in the library's own cache. */
+/* GEMM of BF16 operands by oneDNN's matmul, which sums in fp32. The library makes a kernel for each shape and
+ * keeps it in a cache. */
 #ifdef HAVE_CONFIG_H
 #    include "config.h"
 #endif
@@ -19,8 +19,8 @@ bool cpu_has_bf16(void)
     return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
 }
 
-/* Every number of rows that a routing gives an expert is a shape of its own: with the library's 1,024 kernels
- * a run of 200 steps took 190 MB more than planned. */
+/* Each number of rows at an expert is another shape. With the library's default of 1,024 kernels a run of 200
+ * steps took 190 MB more than planned. */
 enum { KERNELS = 128 };
 
 static dnnl_engine_t engine(void)
@@ -33,7 +33,7 @@ static dnnl_engine_t engine(void)
     return cpu;
 }
 
-/* What oneDNN's versions spell differently. */
+/* Calls that differ between versions of oneDNN. */
 #    if DNNL_VERSION_MAJOR >= 3
 typedef dnnl_memory_desc_t desc;
 static desc describe(dnnl_data_type_t type, int64_t rows, int64_t columns, int64_t down, int64_t right)
@@ -138,7 +138,7 @@ static void run(dnnl_primitive_t kernel, const desc d[3], void *const data[3])
         dnnl_memory_destroy(arg[i].memory);
 }
 
-/* A matrix as the library sees it: transposed by its strides. */
+/* A matrix as the library describes it; strides transpose it. */
 static desc describe_view(view v, bool transposed)
 {
     dnnl_data_type_t type = v.type == BF16 ? dnnl_bf16 : dnnl_f32;

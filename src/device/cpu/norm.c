@@ -1,5 +1,5 @@
-/* RMSNorm: y = x * rstd * w, rstd = 1/sqrt(mean(x^2) + eps). Rows are independent; only dw sums over
- * rows: per thread, then in thread order. */
+/* RMSNorm: y = x * rstd * w with rstd = 1/sqrt(mean(x^2) + eps). Only dw is a sum over rows: in each thread,
+ * then in the order of threads. */
 #include "device/cpu/wide.h"
 #include <math.h>
 #include <omp.h>

@@ -1,5 +1,5 @@
-/* AdamW (definitions D4) on a contiguous piece: elementwise, so threads do not matter for bits. Before it
- * the decision whether, and how much of the gradient. */
+/* AdamW (definitions D4), and before it the decision whether to update and how to scale the gradient. AdamW
+ * works element by element, so the bits do not depend on threads. */
 #include "device/cpu/wide.h"
 #include <math.h>
 

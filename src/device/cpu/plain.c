@@ -1,8 +1,8 @@
 /* Copies, fills, adds and sums over whole views.
  *
- * Views are cut into runs of adjacent elements: the rows of a matrix, or pieces of RUN elements where
- * nothing has a gap. Sums go run by run in double and then over the runs in order, so that they do
- * not depend on the number of threads. */
+ * Views are cut into runs of adjacent elements: the rows of a matrix, or RUN elements each if there are no
+ * gaps. Each run is summed in double, then the runs are added in order, so that sums do not depend on the
+ * number of threads. */
 #include "device/cpu/wide.h"
 #include <string.h>
 
@@ -12,7 +12,7 @@ struct runs {
     int64_t count, length, total;
 };
 
-/** Cut views of one shape alike; afterwards run i of each starts at i*ld. */
+/** Cut views of one shape into the same runs. Afterwards run i of each begins at i*ld. */
 static struct runs cut(view *x, view *y)
 {
     int64_t total = view_size(*x);
@@ -101,7 +101,7 @@ KERNEL void cpu_add_bias(struct dev *dev, view y, view bias)
 }
 
 /* ---- sums ---- */
-/** y (+)= the sums of x's columns, at most LANES * 4. */
+/** y (+)= the sums of the columns of x, of which there are at most LANES * 4. */
 KERNEL static void sum_columns(view x, bool acc, float *y)
 {
     double total[LANES * 4] = {0};
@@ -125,7 +125,8 @@ void cpu_colsum(struct dev *dev, view x, bool acc, view y)
         sum_columns(view_cols(x, j, columns - j < WIDTH ? columns - j : WIDTH), acc, (float *)y.data + j);
 }
 
-/** Sum of x or of x*x: lane by lane, then over the lanes, the same on every instruction set. */
+/** The sum of x or of x*x: in lanes, then over the lanes, so that it is the same with every instruction set.
+ */
 KERNEL static double sum_run(int64_t n, const float *x, bool squares)
 {
     double lane[LANES] = {0}, total = 0;
@@ -194,7 +195,7 @@ bool cpu_finite(struct dev *dev, view x)
     return !bad;
 }
 
-/* ---- the sum of what ranks sent: block by block in the first cache ---- */
+/* ---- the sum of what ranks sent, block by block, so that blocks stay in the first cache ---- */
 
 enum { SUM_BLOCK = 1024 };
 

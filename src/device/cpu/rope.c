@@ -1,5 +1,5 @@
-/* Rotary position embedding, half-split: the pair (i, i + hd/2) of a head is turned by the angle of
- * its row's position. */
+/* Rotary position embedding, half-split: the pair (i, i + hd/2) of a head is turned by an angle that depends
+ * on i and on the position of the row. */
 #include "device/cpu/wide.h"
 
 KERNEL static void turn_row(float *x, int64_t heads, int64_t half, const float *cosine, const float *sine,

@@ -6,12 +6,14 @@
 #include <omp.h>
 #include <string.h>
 
-/* ---- logits: the order of a sum depends on H alone, so equal rows of x and w give equal bits ---- */
+/* ---- logits: the order of the sums depends on H alone, so that equal rows of x and w give equal bits ----
+ */
 
 enum { LANES = 16, EXPERTS_AT_ONCE = 4 };
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
 
-/* out[e] = x . w[e] for `count` experts: product i goes to lane i mod 16, lanes are added pairwise. */
+/* out[e] = x . w[e] for `count` experts. Product i goes to lane i mod 16, and the lanes are added pairwise.
+ */
 static inline __attribute__((always_inline)) void dots(float *out, int count, const float *x, const float *w,
                                                        int64_t ld, int64_t n)
 {
@@ -60,8 +62,8 @@ static float row_lse(const float *l, int64_t n)
     return max + logf(sum);
 }
 
-/* Insertion into the best k so far. Only a strictly greater key moves ahead, so ties stay with the
- * lower expert, and k different experts come out even where a logit is NaN. */
+/* Insert each expert into the best k so far. Only a strictly greater key moves ahead, so of equal ones the
+ * lower expert wins, and the result is k different experts even if a logit is NaN. */
 static void choose_row(int32_t *idx, int64_t k, const float *l, const float *bias, int64_t experts)
 {
     for (int64_t e = 0; e < experts; e++) {
@@ -75,8 +77,8 @@ static void choose_row(int32_t *idx, int64_t k, const float *l, const float *bia
     }
 }
 
-/* Softmax over the chosen; or over all experts (`lse` of all), which comes to the same when its k
- * values are renormalised. */
+/* Softmax over the chosen experts, or over all with their lse. If its k values are renormalised, both are the
+ * same. */
 static void gate_row(struct route r, float *gate, const int32_t *idx, const float *l, float lse)
 {
     bool over_all = r.softmax_first && !r.renormalise;
@@ -100,7 +102,8 @@ static int64_t largest(const float *l, int64_t n)
     return at;
 }
 
-/* sums [2X+2] in double: softmax, lse^2, the largest logit squared; assignments last, as integers. */
+/* sums [2X+2] in double: the softmax of each expert, lse^2, the squared largest logit, the assignments of
+ * each expert. */
 static void add_stats(double *sums, const int32_t *idx, int64_t k, const float *l, float lse, int64_t experts)
 {
     for (int64_t e = 0; e < experts; e++)
@@ -144,7 +147,7 @@ void cpu_router_choose(struct dev *dev, struct route r, view idx, view gate, vie
 
 /* ---- losses ---- */
 
-/* A of a domain from its statistics, and what every token's softmax receives. */
+/* The aux loss A of a domain from its statistics, and its gradient by every token's softmax. */
 static double aux_loss(const struct router_losses *l, float *seed, const int32_t *counts, const float *stats,
                        const float *load, int64_t domains, int64_t experts)
 {
@@ -180,7 +183,7 @@ void cpu_router_losses(struct dev *dev, struct router_losses l, view seeds, view
 
 /* ---- how close the choice was ---- */
 
-/* The k-th largest key minus the one after it. */
+/* The k-th largest key minus the next one. */
 static double row_margin(float *best, int64_t k, const float *l, const float *bias, int64_t experts)
 {
     for (int64_t e = 0; e < experts; e++) {
@@ -205,7 +208,7 @@ void cpu_router_margin(struct dev *dev, view least, int64_t top_k, view logits, 
 
 /* ---- backward ---- */
 
-/* Through the full softmax p: d_logit = p * (d_p - sum p d_p) + z * lse * p, where d_p is `aux`. */
+/* The gradient through the full softmax p: d_logit = p * (d_p - sum p d_p) + z * lse * p, with d_p = aux. */
 static void softmax_bwd(float *d, const float *l, const float *aux, float z, int64_t experts)
 {
     float lse = row_lse(l, experts), dot = 0;
@@ -217,7 +220,8 @@ static void softmax_bwd(float *d, const float *l, const float *aux, float z, int
         d[e] *= (aux ? aux[e] : 0) - dot + z * lse;
 }
 
-/* Gates are a softmax over the chosen, or k of the values of the full softmax. */
+/* The gradient through the gates, which are a softmax over the chosen experts, or k values of the full
+ * softmax. */
 static void gate_bwd(struct route r, float *d, const float *l, const int32_t *idx, const float *gate,
                      const float *d_gate, int64_t experts)
 {
@@ -255,7 +259,8 @@ void cpu_router_bwd(struct dev *dev, struct route r, view d_logits, view logits,
 
 /* ---- jitter of the router's input ---- */
 
-/* Column j has word j mod 4 of block (key, row, j/4), as a signed fraction. */
+/* The factor of column j comes from word j mod 4 of the random block (key, row, j/4), as a signed fraction.
+ */
 static void jitter_row(bool acc, float *y, const float *x, int64_t n, float eps, uint64_t key, int64_t row)
 {
     uint32_t word[4];
@@ -278,7 +283,7 @@ void cpu_jitter(struct dev *dev, bool acc, view y, view x, float eps, uint64_t k
     }
 }
 
-/* ---- gate of the shared experts: one number a token ---- */
+/* ---- gate of the shared experts, one number for each token ---- */
 
 void cpu_sigmoid_fwd(struct dev *dev, view y, view x)
 {

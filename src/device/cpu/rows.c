@@ -1,9 +1,10 @@
-/* Moving rows to the experts and back: the plan (a stable counting sort), gather and combine. */
+/* Moving rows to the experts and back: the plan, which is a stable counting sort; gather; combine. */
 #include "device/cpu/wide.h"
 #include <string.h>
 
-/* Serial: T * k integers are few beside the rows that they move. While sorting, counts[e] is the next
- * free position of expert e; afterwards it is the end of e, so differences are the counts again. */
+/* One thread does this, because T * k integers are few beside the rows that they move. While sorting,
+ * counts[e] is the next free position of expert e. Then it is where e ends, so differences give the counts
+ * again. */
 void cpu_route_plan(struct dev *dev, view counts, view slot, view pick, view idx)
 {
     (void)dev;
@@ -47,7 +48,7 @@ void cpu_gather_rows(struct dev *dev, view y, view x, view row, int64_t div)
             wide_copy(y, r, x, from[r] / div);
 }
 
-/* The first row is assigned, not added to zero: bits stay (0 + -0 is 0). */
+/* The first row is assigned and not added to zero, so that its bits stay (0 + -0 would be 0). */
 KERNEL void cpu_combine(struct dev *dev, view out, view y, view slot, bool acc)
 {
     (void)dev;
@@ -72,11 +73,11 @@ KERNEL void cpu_combine(struct dev *dev, view out, view y, view slot, bool acc)
     }
 }
 
-/* Expert order is (expert, p, q): source ranks ascend as (p, q), while rows arrive as runs (q, p, expert). */
+/* Rows arrive in the order (q, p, expert). Expert order is (expert, p, q), where (p, q) are source ranks. */
 void cpu_expert_order(struct dev *dev, view order, view back, view cnt, int64_t q)
 {
     int64_t sources = cnt.n[1], experts = cnt.n[2], p = sources / q, at = 0;
-    int64_t *start = cpu_scratch(dev, sources * experts * (int64_t)sizeof *start); /* of each run */
+    int64_t *start = cpu_scratch(dev, sources * experts * (int64_t)sizeof *start); /* where each run begins */
     int32_t r = 0, *to = order.data, *from = back.data;
     for (int64_t i = 0; i < sources * experts; i++) {
         start[i] = at;

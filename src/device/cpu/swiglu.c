@@ -1,5 +1,5 @@
-/* SwiGLU with the routing weight inside: act = weight * silu(g) * u, where gu holds the columns of g,
- * then those of u. A row without a weight has weight 1. */
+/* SwiGLU with the routing weight: act = weight * silu(g) * u. gu holds the columns of g, then those of u.
+ * Without weights, the weight is 1. */
 #include "device/cpu/wide.h"
 #include "device/cpu/vmath.h"
 
@@ -12,7 +12,7 @@ KERNEL static void fwd_row(float *act, const float *g, const float *u, float wei
     }
 }
 
-/* Returns d(weight). d_g and d_u may be g and u: each element is read before it is written. */
+/* Returns d(weight). d_g and d_u may be g and u, because each element is read before it is written. */
 KERNEL static float bwd_row(float *d_g, float *d_u, float *act, const float *d_act, const float *g,
                             const float *u, float weight, int64_t n)
 {

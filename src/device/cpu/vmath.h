@@ -1,4 +1,4 @@
-/* Elementary functions that the compiler vectorises: static inline, no branches, no tables. */
+/* Elementary functions without branches and tables, which the compiler vectorises. */
 #ifndef DEVICE_CPU_VMATH_H
 #define DEVICE_CPU_VMATH_H
 #include <stdint.h>
@@ -18,13 +18,13 @@ static inline uint32_t vm_bits(float x)
     return bits;
 }
 
-/** exp(x) within 1 ulp: exp(-inf) = 0, exp(inf) = inf, NaN stays NaN; below 2^-126 the result is 0
- *  where denormals are flushed. x = n ln2 + r with |r| <= ln2/2, a polynomial in r (the minimax of Cephes'
- *  expf, Moshier 1992), times 2^n in two steps because 2^n alone may overflow. */
+/** exp(x) within 1 ulp. exp(-inf) = 0, exp(inf) = inf, and NaN stays NaN. Results below 2^-126 are 0 if
+ * denormals are flushed. With x = n ln2 + r, |r| <= ln2/2, it is a polynomial in r (the minimax of Cephes'
+ * expf, Moshier 1992) times 2^n, in two steps, because 2^n alone may overflow. */
 static inline float vm_exp(float x)
 {
-    const float magic = 0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
-    x = -104.0f > x ? -104.0f : x; /* the order of operands lets NaN through */
+    const float magic = 0x1.8p23f; /* after adding it, the low bits are the nearest integer */
+    x = -104.0f > x ? -104.0f : x; /* in this order of operands a NaN stays */
     x = 90.0f < x ? 90.0f : x;
     float shifted = x * 0x1.715476p0f + magic;
     float n = shifted - magic;

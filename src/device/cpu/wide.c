@@ -1,4 +1,4 @@
-/* BF16 as floats: see wide.h. */
+/* BF16 rows and views as floats (wide.h). */
 #include "device/cpu/wide.h"
 #include "base/half.h"
 #include "base/mem.h"

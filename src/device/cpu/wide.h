@@ -1,6 +1,7 @@
-/* Rows of F32 or BF16 views as floats: kernels compute in fp32 whatever is stored. A F32 row is used where it
- * lies; a BF16 row goes through a buffer of the calling thread, one of WIDE_SLOTS, and is rounded once, to
- * nearest even, when it is stored. */
+/* Rows of F32 or BF16 views as floats, because kernels compute in fp32. A F32 row is used where it lies. A
+ * BF16 row goes through one of the WIDE_SLOTS buffers of the calling thread, and is rounded once, to nearest
+ * even, when it is stored.
+ */
 #ifndef DEVICE_CPU_WIDE_H
 #define DEVICE_CPU_WIDE_H
 #include <string.h>
@@ -18,7 +19,7 @@ static inline void *row_of(view v, int64_t r)
     return (char *)v.data + r * v.ld * dtype_size(v.type);
 }
 
-/** Floats of the first n elements of row r. What is written there reaches the row by wide_store. */
+/** The first n elements of row r as floats. What is written there reaches the row by wide_store. */
 static inline float *wide_part(view v, int64_t r, int64_t n, int slot)
 {
     if (v.type == F32)
@@ -33,7 +34,7 @@ static inline float *wide_row(view v, int64_t r, int slot)
     return wide_part(v, r, v.n[2], slot);
 }
 
-/** Room for the floats of row r, contents undefined. */
+/** Room for the floats of row r, undefined. */
 static inline float *wide_room(view v, int64_t r, int slot)
 {
     return v.type == F32 ? f32_row(v, r) : wide_buffer(slot, v.n[2]);
@@ -51,7 +52,7 @@ static inline void wide_store(view v, int64_t r, const float *row)
     wide_store_part(v, r, v.n[2], row);
 }
 
-/** Row r of y = row s of x, as long, each of its type. */
+/** Row r of y = row s of x, each in its type. */
 static inline void wide_copy(view y, int64_t r, view x, int64_t s)
 {
     if (y.type == x.type)
@@ -62,10 +63,10 @@ static inline void wide_copy(view y, int64_t r, view x, int64_t s)
         wide_round(row_of(y, r), f32_row(x, s), y.n[2]);
 }
 
-/** A view's floats: itself, or a copy in the device's buffer `slot` that lives until the same slot is asked
- *  for again. load = false: room alone. Not inside parallel. */
+/** A view as floats: itself if it is F32, else a copy in the device's buffer `slot`, which stays until the
+ * same slot is taken again. load = false: only room, undefined. Not for parallel regions. */
 view wide_view(struct dev *, int slot, view v, bool load);
-/** The floats of wide_view back into v. */
+/** Store the floats of wide_view in v. */
 void wide_view_store(view v, view wide);
 
 #endif
