@@ -39,6 +39,8 @@ struct ckpt_index {
 
 /** Bytes that a checkpoint of a model takes on disk, all files together. Pure. */
 int64_t ckpt_bytes(const struct model *);
+/** Host memory that a rank's save touches: what it writes at once. Pure. */
+int64_t ckpt_buffer_bytes(const struct store *);
 /** Local: is there room for `n` more of `bytes` each under run_dir? OK if nobody can tell; E_SPACE. */
 status ckpt_room(const char *run_dir, int64_t bytes, int64_t n) MUST_USE;
 /** COLLECTIVE: save a training store. `writers` ranks write one file together; 0 stands for those of a node.

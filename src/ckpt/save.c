@@ -242,6 +242,14 @@ int64_t ckpt_bytes(const struct model *m)
     return bytes;
 }
 
+int64_t ckpt_buffer_bytes(const struct store *s)
+{
+    int64_t longest = 0;
+    for (int i = 0; i < s->n_owned; i++)
+        longest = s->owned[i].part.n > longest ? s->owned[i].part.n : longest;
+    return (longest < EXTENT_ELEMENTS ? longest : EXTENT_ELEMENTS) * (int64_t)sizeof(float);
+}
+
 status ckpt_room(const char *run_dir, int64_t bytes, int64_t n)
 {
     struct statvfs disk;

@@ -14,12 +14,12 @@ static const char everywhere[] = "quiet"; /* main answers --help */
 /* One row per option: where its value goes, what its value is called, what it does. */
 static const struct option {
     const char *name;
-    enum { FLAG, TEXT, NUMBER, LIST } type;
+    enum { FLAG, TEXT, NUMBER, SET, WITH } type;
     size_t at;
     const char *value, *help;
 } table[] = {
     /* clang-format off */
-    {"set", LIST, AT(set), "KEY=VALUE", "set a key of the deck; may be given several times"},
+    {"set", SET, AT(set), "KEY=VALUE", "set a key of the deck; may be given several times"},
     {"fresh", FLAG, AT(fresh), NULL, "move the old run folder aside and start anew"},
     {"branch", TEXT, AT(branch), "DIR", "go on from the newest checkpoint, in this new run folder"},
     {"out", TEXT, AT(out), "PATH", "what to write: a new folder (probe: a safetensors file; tokenize: the name before .bin)"},
@@ -36,7 +36,14 @@ static const struct option {
     {"eod", TEXT, AT(eod), "TOKEN", "the end-of-document token, an id or its text (default: the tokenizer's)"},
     {"no-eod", FLAG, AT(no_eod), NULL, "no end-of-document token"},
     {"special", FLAG, AT(special), NULL, "with the tokens that the tokenizer puts around a text, such as <s>"},
-    {"ranks", NUMBER, AT(ranks), "N", "check the layout for N ranks (default: say which numbers of ranks fit)"},
+    {"ranks", NUMBER, AT(ranks), "N", "of ranks (deck check without it: says which numbers fit; plan: the fewest)"},
+    {"machine", TEXT, AT(machine), "FILE", "the machine file (default: cpu or dgx-h100, by device.type)"},
+    {"like", TEXT, AT(like), "PROGRAM", "megatron: what Megatron-Core would take, by a closed form"},
+    {"with", WITH, AT(with), "KEY=VALUE", "of --like: pipeline=8, virtual=4, context=2, recompute=2, ...; several times"},
+    {"search", FLAG, AT(search), NULL, "all layouts and micro-batches of these ranks, the fastest first"},
+    {"legal-ranks", FLAG, AT(legal_ranks), NULL, "which numbers of ranks the deck or checkpoint can use (up to --ranks)"},
+    {"job", FLAG, AT(job), NULL, "print an sbatch script with the plan's numbers"},
+    {"measure", FLAG, AT(measure), NULL, "time this machine and write its file (with --out); under MPI its fabric too"},
     {"all", FLAG, AT(all), NULL, "a line for each tensor, not for each kind of them"},
     {"json", FLAG, AT(json), NULL, "print JSON, for programs"},
     {"markdown", FLAG, AT(markdown), NULL, "print the page input/README.md"},
@@ -102,8 +109,10 @@ static status take(struct options *o, const struct option *row, char *value, con
         *(bool *)base = true;
     else if (row->type == TEXT)
         *(char **)base = value;
-    else if (row->type == LIST)
+    else if (row->type == SET)
         o->set[o->n_set++] = value;
+    else if (row->type == WITH)
+        o->with[o->n_with++] = value;
     else if ((*(int64_t *)base = strtoll(value, &end, 10)) < 1 || *end || end == value || end - value > 9)
         return fail(E_DECK, "%s: %s: expected a whole number from 1", argument, value);
     return OK;
@@ -115,6 +124,7 @@ status options_parse(struct options *o, int argc, char **argv)
     *o = (struct options){0};
     o->files = mem_new(argc, sizeof *o->files);
     o->set = mem_new(argc, sizeof *o->set);
+    o->with = mem_new(argc, sizeof *o->with);
     for (int i = 1 + command_words(c); i < argc; i++) {
         if (argv[i][0] != '-' || !argv[i][1]) {
             o->files[o->n_files++] = argv[i];
@@ -139,6 +149,7 @@ void options_free(struct options *o)
 {
     free(o->files);
     free(o->set);
+    free(o->with);
 }
 
 static void help_line(const char *name, const char *value, const char *help)

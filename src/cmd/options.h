@@ -8,10 +8,11 @@
 struct options {
     int n_files;
     char **files; /* arguments that are no options, borrowed from argv */
-    int n_set;
-    char **set; /* texts of --set a.b=c, borrowed */
-    bool all, json, quiet, fresh, curve, explain, markdown, split_blank, no_eod, special;
-    char *out, *expect, *as, *dtype, *diff, *branch, *format, *tokenizer, *field,
+    int n_set, n_with;
+    char **set, **with; /* texts of --set a.b=c and --with a=c, borrowed */
+    bool all, json, quiet, fresh, curve, explain, markdown, split_blank, no_eod, special, measure, search,
+        legal_ranks, job;
+    char *machine, *like, *out, *expect, *as, *dtype, *diff, *branch, *format, *tokenizer, *field,
         *eod;      /* borrowed; NULL if absent */
     int64_t ranks; /* 0 if absent */
 };

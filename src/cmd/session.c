@@ -103,12 +103,28 @@ status session_open(struct session *s, int argc, char **argv)
 
 /* ---- device and groups ---- */
 
-static status open_device(struct session *s)
+static status open_device(struct dev **dev, const struct comm *comm, const struct device_section *d,
+                          double cores)
 {
-    const struct device_section *d = &s->deck.device;
-    int64_t threads = d->threads > 0 ? d->threads : getenv("OMP_NUM_THREADS") ? 0 : host_threads(s->cores);
+    int64_t threads = d->threads > 0 ? d->threads : getenv("OMP_NUM_THREADS") ? 0 : host_threads(cores);
     struct dev_options options = {.threads = (int)threads, .check = d->check};
-    return dev_open(&s->dev, choice_name(device_types, d->type), comm_node_rank(s->comm), &options);
+    return dev_open(dev, choice_name(device_types, d->type), comm_node_rank(comm), &options);
+}
+
+/* The cores of all ranks into all [ranks]; returns this rank's share. COLLECTIVE. */
+static double share_cores(struct comm *comm, struct host_cores *all)
+{
+    host_cores(&all[comm_rank(comm)]);
+    comm_all_gather(comm, all, &all[comm_rank(comm)], sizeof *all);
+    return host_cores_share(all, comm_nodes(comm), comm_size(comm), comm_rank(comm));
+}
+
+status session_device(struct dev **dev, struct comm *comm, const struct device_section *d)
+{
+    struct host_cores *all = mem_new(comm_size(comm), sizeof *all);
+    status code = comm_agree(comm, open_device(dev, comm, d, share_cores(comm, all)));
+    free(all);
+    return code;
 }
 
 /* What training order and validation depend on. Caller frees. */
@@ -135,10 +151,8 @@ static status open_data(struct session *s)
 static status open_threads(struct session *s, struct host_cores *all, int *threads)
 {
     int n = comm_size(s->comm), mine;
-    host_cores(&all[s->rank]);
-    comm_all_gather(s->comm, all, &all[s->rank], sizeof *all);
-    s->cores = host_cores_share(all, comm_nodes(s->comm), n, s->rank);
-    TRY(comm_agree(s->comm, open_device(s)));
+    s->cores = share_cores(s->comm, all);
+    TRY(comm_agree(s->comm, open_device(&s->dev, s->comm, &s->deck.device, s->cores)));
     mine = dev_threads(s->dev);
     comm_all_gather(s->comm, threads, &mine, sizeof mine);
     s->crowded = host_is_crowded(all, comm_nodes(s->comm), threads, n, s->rank);

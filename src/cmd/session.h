@@ -40,6 +40,8 @@ status session_open_shapes(struct session *, status shaped) MUST_USE;
 status session_open(struct session *, int argc, char **argv) MUST_USE;
 /** data, device, groups. */
 status session_open_device(struct session *) MUST_USE;
+/** The device alone, with this rank's share of the cores. COLLECTIVE. */
+status session_device(struct dev **, struct comm *, const struct device_section *) MUST_USE;
 /** What src/start needs of it. */
 struct opened session_opened(const struct session *);
 /** Stored type of matrices and activations: device.precision. */

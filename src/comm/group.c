@@ -41,8 +41,9 @@ static struct group *group_open(struct comm *comm, struct dev *dev, const struct
     *g = (struct group){.comm = comm, .dev = dev, .name = names[id]};
     g->size = layout_group_size(layout, id);
     g->rank = layout_group_index(layout, me, id);
-    g->link = g->size == 1 ? link_self()
-                           : comm->ops->link(comm, layout_group_member(layout, me, id, 0), g->rank, g->name);
+    g->link = g->size == 1
+                  ? link_self()
+                  : comm->ops->link(comm, layout_group_member(layout, me, id, 0), g->rank, g->size, g->name);
     if (g->link->size != g->size || g->link->rank != g->rank)
         bug("group %s: rank %d of %d by the layout, %d of %d by its transport", g->name, g->rank, g->size,
             g->link->rank, g->link->size);
@@ -99,6 +100,16 @@ const char *group_name(const struct group *g)
 int64_t group_bytes_sent(const struct group *g)
 {
     return g->sent;
+}
+
+int64_t group_calls(const struct group *g)
+{
+    return g->calls;
+}
+
+int64_t group_scratch_bytes(const struct group *g)
+{
+    return g->reserved;
 }
 
 double group_seconds(const struct group *g)
@@ -212,6 +223,7 @@ void group_stop_clock(struct group *g)
 
 void group_link_gather(struct group *g, void *out)
 {
+    g->calls += g->size > 1;
     dev_show(g->dev);
     progress_enter("gather", g->name);
     g->link->ops->all_gather(g->link, out, g->recv);
@@ -221,6 +233,7 @@ void group_link_gather(struct group *g, void *out)
 
 void group_link_exchange(struct group *g, void *out, const void *in)
 {
+    g->calls += g->size > 1;
     dev_show(g->dev);
     progress_enter("exchange", g->name);
     g->link->ops->exchange(g->link, out, g->recv, in, g->send);

@@ -14,7 +14,7 @@ struct group {
     struct spans parts, recv, send; /* [size], of the call in progress */
     char *scratch;                  /* device memory for sums */
     int64_t reserved, needed;       /* bytes of scratch */
-    int64_t sent;
+    int64_t sent, calls;            /* bytes to others, and how often the link moved some */
     double seconds;
 };
 

@@ -160,10 +160,11 @@ static struct link *link_on(MPI_Comm members)
 
 /* ---- the world ---- */
 
-static struct link *new_link(struct comm *comm, int colour, int key, const char *name)
+static struct link *new_link(struct comm *comm, int colour, int key, int size, const char *name)
 {
     MPI_Comm members;
 
+    (void)size; /* it counts itself */
     MPI_Comm_split(on(comm), colour, key, &members);
     MPI_Comm_set_name(members, name);
     return link_on(members);

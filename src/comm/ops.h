@@ -33,8 +33,9 @@ struct link { /* the first member of each implementation's struct */
 
 enum reduction { SUM, MAX };
 struct comm_ops {
-    /** Make a link among the ranks that pass the same colour, ordered by key. Collective over the world. */
-    struct link *(*link)(struct comm *, int colour, int key, const char *name);
+    /** Make a link among the `size` ranks that pass the same colour, ordered by key. Collective over the world.
+     */
+    struct link *(*link)(struct comm *, int colour, int key, int size, const char *name);
     void (*barrier)(struct comm *);
     void (*bcast)(struct comm *, char *data, int64_t bytes, int root);
     /** Reduce integers, whose sum does not depend on the order; it is modulo 2^64. */

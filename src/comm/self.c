@@ -30,9 +30,9 @@ struct link *link_self(void)
     return link;
 }
 
-static struct link *new_link(struct comm *comm, int colour, int key, const char *name)
+static struct link *new_link(struct comm *comm, int colour, int key, int size, const char *name)
 {
-    (void)comm, (void)colour, (void)key, (void)name;
+    (void)comm, (void)colour, (void)key, (void)size, (void)name;
     return link_self();
 }
 

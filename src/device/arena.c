@@ -104,8 +104,10 @@ static char *take(struct arena *a, int64_t *used, int64_t bytes)
         bytes = mem_add(bytes, 2 * align(a->dev));
     *used = mem_add(*used, bytes);
     int64_t total = mem_add(a->saved, a->scratch);
-    if (total > a->peak)
+    if (total > a->peak) {
         a->peak = total;
+        a->peak_saved = a->saved;
+    }
     if (!a->base)
         return NULL;
     if (total > a->size)

@@ -42,7 +42,8 @@
         if (dev->dry)                                                                                    \
             break;                                                                                       \
         double begin = op_begin(dev, OP_##op);                                                           \
-        result dev->ops->op args;                                                                        \
+        if (!dev->null)                                                                                  \
+            result dev->ops->op args;                                                                    \
         const view outputs[] = {__VA_ARGS__};                                                            \
         op_end(dev, OP_##op, shape, begin, flops, in, outputs, (int)(sizeof outputs / sizeof *outputs)); \
     } while (0)

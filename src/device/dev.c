@@ -23,6 +23,14 @@ bool dev_is_known(const char *name)
     return false;
 }
 
+static void forget(struct dev *dev)
+{
+    profile_free(&dev->profile);
+    if (dev->null)
+        free((void *)(uintptr_t)dev->ops);
+    free(dev);
+}
+
 status dev_open(struct dev **out, const char *name, int node_local_rank, const struct dev_options *options)
 {
     *out = NULL;
@@ -30,7 +38,8 @@ status dev_open(struct dev **out, const char *name, int node_local_rank, const s
         if (strcmp(devices[i]->name, name) != 0)
             continue;
         struct dev *dev = mem_new(1, sizeof *dev);
-        dev->ops = devices[i];
+        dev->null = options->null;
+        dev->ops = options->null ? null_ops(devices[i]) : devices[i];
         dev->threads = options->threads;
         dev->check = options->check;
         status opened = dev->ops->open(dev, node_local_rank);
@@ -39,7 +48,7 @@ status dev_open(struct dev **out, const char *name, int node_local_rank, const s
         if (opened == OK)
             *out = dev;
         else
-            free(dev);
+            forget(dev);
         return opened;
     }
     return fail(E_RESOURCE, "device %s was not compiled into this program; use cpu", name);
@@ -52,8 +61,7 @@ void dev_close(struct dev *dev)
     dev_sync(dev);
     memory_unwatch(dev);
     dev->ops->close(dev);
-    profile_free(&dev->profile);
-    free(dev);
+    forget(dev);
 }
 
 const char *dev_name(const struct dev *dev)
@@ -96,6 +104,16 @@ void dev_set_dry(struct dev *dev, bool dry)
 bool dev_is_dry(const struct dev *dev)
 {
     return dev->dry;
+}
+
+bool dev_is_blind(const struct dev *dev)
+{
+    return dev->dry || dev->null;
+}
+
+int64_t dev_expert_rows(const struct dev *dev)
+{
+    return dev->ops->expert_ffn_fwd ? 0 : dev->ops->expert_rows;
 }
 
 double dev_flops(const struct dev *dev)

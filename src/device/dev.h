@@ -47,6 +47,7 @@ bool view_is_none(view v);
 struct dev_options {
     int threads; /* 0: OpenMP decides */
     enum dev_check check;
+    bool null; /* in its place the null device: nothing is computed, all is counted (device/null.c) */
 };
 /** Was a device of this name compiled into the program? */
 bool dev_is_known(const char *name);
@@ -68,6 +69,8 @@ double dev_ceiling_sample(struct dev *, dtype);
 /** Dry mode: ops and group calls do nothing. With a measuring arena it finds out sizes. */
 void dev_set_dry(struct dev *, bool);
 bool dev_is_dry(const struct dev *);
+/** Does nobody know what ops compute: in dry mode, and on the null device? */
+bool dev_is_blind(const struct dev *);
 
 /* ---- streams (device/stream.c): the work of one stream is done in order; only tickets order the work of
  * different streams. Ops belong to COMPUTE, asynchronous copies to COPIES, group calls to the stream that
@@ -125,6 +128,8 @@ enum dev_profile_by { BY_SHAPE, BY_OP }; /* BY_OP: sums over the shapes of an op
 void dev_profile(struct dev *, bool on); /* switch counting on or off; earlier counts stay */
 /** The rows, slowest first. Caller frees *out. Returns how many there are. */
 int dev_profile_rows(struct dev *, enum dev_profile_by, struct dev_profile_row **out);
+/** Rows of a block of expert FFNs that are composed of other ops; 0 where the device has an op of its own. */
+int64_t dev_expert_rows(const struct dev *);
 /** FLOPs that GEMM and attention executed since the device was opened. */
 double dev_flops(const struct dev *);
 
@@ -135,6 +140,7 @@ struct arena {
     int64_t size;           /* bytes */
     int64_t saved, scratch; /* bytes in use at each end */
     int64_t peak;           /* largest saved + scratch so far */
+    int64_t peak_saved;     /* the saved part of it */
 };
 view arena_save(struct arena *, dtype, int64_t n0, int64_t n1, int64_t n2);
 view arena_scratch(struct arena *, dtype, int64_t n0, int64_t n1, int64_t n2);

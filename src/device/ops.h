@@ -119,7 +119,7 @@ struct dev {
     char about[160];
     int threads;
     enum dev_check check;
-    bool dry, profiling;
+    bool dry, null, profiling;
     int64_t waits;                    /* how often the host has waited */
     struct block *blocks;             /* memory.c: the blocks of dev_alloc, in the check modes */
     int shown;                        /* how many ops and links are at work, so that memory is not hidden */
@@ -149,6 +149,9 @@ void guards_verify(const struct dev *, const char *op);
 char *view_text(char out[96], view v);
 /** Do the rows follow each other without gaps? */
 bool view_contiguous(view v);
+
+/** The table of the null device that stands for another one. Caller frees. */
+struct dev_ops *null_ops(const struct dev_ops *like);
 
 extern const struct dev_ops dev_cpu_ops;
 

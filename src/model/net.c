@@ -248,7 +248,8 @@ static status open_rope(struct net *net)
 {
     int64_t n = mem_mul(net->shape.sequence, net->config->head_dim);
     float *host = mem_new(n, sizeof *host);
-    config_rope_table(net->config, net->shape.sequence, host);
+    if (!dev_is_blind(net->dev))
+        config_rope_table(net->config, net->shape.sequence, host);
     status s = dev_alloc(net->dev, "the rotary table", (void **)&net->cos_sin_base, mem_mul(n, sizeof *host),
                          FRESH_ANY);
     net->cos_sin = view_of(net->cos_sin_base, F32, 1, net->shape.sequence, net->config->head_dim);
@@ -274,6 +275,7 @@ static status measure_and_open(struct net *net)
     }
     dev_set_dry(net->dev, false);
     int64_t peak = net->arena.peak;
+    net->kept = net->arena.peak_saved;
     TRY(arena_open(&net->arena, net->dev, peak));
     for (int g = 0; g < GROUPS; g++)
         TRY(group_reserve(net->group[g]));
@@ -332,16 +334,39 @@ static void add_region(const struct region *r, int64_t *pending, int64_t *planne
     *pending += r->data ? 0 : r->bytes;
 }
 
-int64_t net_pending(const struct net *net)
+static void sum_regions(const struct net *net, int64_t *pending, int64_t *planned)
 {
-    int64_t pending = 0, planned = 0;
+    *pending = *planned = 0;
     for (int l = 0; l < net->model->n_layers; l++) {
         const struct saved *s = &net->saved[l];
         const struct region *all[] = {&s->xe, &s->we, &s->gue, &s->exchange.order, &s->exchange.back};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-            add_region(all[i], &pending, &planned);
+            add_region(all[i], pending, planned);
     }
     for (int i = 0; i < TEMPORARIES; i++)
-        add_region(&net->tmp[i], &pending, &planned);
-    return pending + (net->layout.ep > 1 ? planned / 2 : 0);
+        add_region(&net->tmp[i], pending, planned);
+}
+
+static int64_t beyond_plan(const struct net *net, int64_t planned)
+{
+    return net->layout.ep > 1 ? planned / 2 : 0;
+}
+
+int64_t net_pending(const struct net *net)
+{
+    int64_t pending, planned;
+    sum_regions(net, &pending, &planned);
+    return pending + beyond_plan(net, planned);
+}
+
+struct net_memory net_memory(const struct net *net)
+{
+    int64_t pending, tokens = net->shape.micro * net->shape.sequence;
+    struct net_memory m = {.saved = net->kept};
+    sum_regions(net, &pending, &m.routed);
+    m.beyond = beyond_plan(net, m.routed);
+    m.scratch = net->arena.size - m.saved;
+    m.small = view_size(net->cos_sin) * (int64_t)sizeof(float) +
+              2 * view_size(net->tally) * (int64_t)sizeof(double) + 2 * tokens * (int64_t)sizeof(int32_t);
+    return m;
 }

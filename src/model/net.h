@@ -55,6 +55,13 @@ void net_close(struct net *);
 /** Bytes that steps will still allocate: rows at the experts as planned, and half as many again with EP > 1,
  *  where a routing may send a rank more than was planned. */
 int64_t net_pending(const struct net *);
+/** Bytes that it holds or, of rows at the experts, plans to: of the arena what is saved for backward at its
+ * peak, and the rest; routed rows, and as many more as a routing may need over the plan; tables and reports.
+ */
+struct net_memory {
+    int64_t saved, scratch, routed, beyond, small;
+};
+struct net_memory net_memory(const struct net *);
 
 /** Begin a new report. margins: also look for the smallest margin of a routing choice. */
 void net_begin(struct net *, bool margins);

@@ -28,14 +28,23 @@ static struct sizes bucket_sizes(const struct model *m, const struct layout *l, 
     return s;
 }
 
-int64_t store_bytes(const struct model *m, const struct layout *l, int rank, bool training)
+void store_bytes_by_kind(const struct model *m, const struct layout *l, int rank, bool training,
+                         int64_t bytes[KINDS])
 {
-    int64_t n = 0;
+    memset(bytes, 0, KINDS * sizeof *bytes);
     for (int b = 0; b < m->n_buckets; b++) {
         struct sizes s = bucket_sizes(m, l, rank, b, training);
         for (int k = 0; k < KINDS; k++)
-            n = mem_add(n, s.bytes[k]);
+            bytes[k] = mem_add(bytes[k], s.bytes[k]);
     }
+}
+
+int64_t store_bytes(const struct model *m, const struct layout *l, int rank, bool training)
+{
+    int64_t bytes[KINDS], n = 0;
+    store_bytes_by_kind(m, l, rank, training, bytes);
+    for (int k = 0; k < KINDS; k++)
+        n = mem_add(n, bytes[k]);
     return n;
 }
 

@@ -35,6 +35,9 @@ status store_open(struct store *, const struct model *, const struct layout *, i
 void store_close(struct store *);
 /** Bytes that store_open would take, for any (layout, rank): pure. */
 int64_t store_bytes(const struct model *, const struct layout *, int rank, bool training);
+/** The same by kind; MASTER is 0 where WEIGHT is it. Pure. */
+void store_bytes_by_kind(const struct model *, const struct layout *, int rank, bool training,
+                         int64_t bytes[KINDS]);
 /** The local slab of a tensor as [n0, n1, n2]; WEIGHT or GRAD. */
 view store_view(const struct store *, int tensor, enum kind);
 /** A shard of MASTER or a moment: F32 [1, 1, part.n]. */

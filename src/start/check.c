@@ -117,13 +117,18 @@ static char *layout_fails(const struct check *c, int ranks)
 static void check_layout(struct check *c)
 {
     const char *origin = deck_origin(c->deck, "parallel.tensor");
-    int64_t least = least_ranks(&c->deck->parallel);
-    char *why = layout_fails(c, c->ask->ranks > 0 ? c->ask->ranks : (int)(least < 1 << 20 ? least : 1 << 20));
+    char *why = layout_fails(c, c->ask->ranks > 0 ? c->ask->ranks : start_least_ranks(c->deck));
     if (why && !strcmp(origin, "default"))
         origin = c->deck->file;
     if (why && !follows(c->errors.text, why)) /* a wrong divisor may have been reported already */
         take_placed(c, fail(E_DECK, deck_where(c->deck, why) ? "%.0s%s" : "%s: %s", origin, why));
     free(why);
+}
+
+int start_least_ranks(const struct deck *deck)
+{
+    int64_t least = least_ranks(&deck->parallel);
+    return (int)(least < 1 << 20 ? least : 1 << 20);
 }
 
 char *start_ranks(const struct deck *deck)

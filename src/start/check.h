@@ -42,5 +42,7 @@ status start_room(const struct deck *, const struct model *, bool begins) MUST_U
 /** The numbers of ranks that fit and leave none idle, for a deck without mistakes: "1, 2, 4 ranks". Caller
  * frees. */
 char *start_ranks(const struct deck *);
+/** The fewest ranks that tensor, expert and expert_tensor divide: all others are multiples. */
+int start_least_ranks(const struct deck *);
 
 #endif

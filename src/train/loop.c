@@ -9,7 +9,6 @@
 #include "base/progress.h"
 #include "base/signals.h"
 #include "base/text.h"
-#include "ckpt/extent.h"
 #include "eval/valid.h"
 #include "train/report.h"
 #include "train/schedule.h"
@@ -266,11 +265,8 @@ static status tell_failure(struct trainer *t, struct report *r, status code)
 static int64_t predicted_peak(const struct trainer *t)
 {
     enum { LIBRARIES = 4 << 20 };
-    int64_t now = mem_rss(), before = mem_peak_rss(), longest = 0;
-    for (int i = 0; i < t->store->n_owned; i++)
-        longest = t->store->owned[i].part.n > longest ? t->store->owned[i].part.n : longest;
-    longest = longest < EXTENT_ELEMENTS ? longest : EXTENT_ELEMENTS;
-    int64_t peak = now + net_pending(t->net) + longest * (int64_t)sizeof(float) + LIBRARIES + now / 100;
+    int64_t now = mem_rss(), before = mem_peak_rss();
+    int64_t peak = now + net_pending(t->net) + ckpt_buffer_bytes(t->store) + LIBRARIES + now / 100;
     return peak > before ? peak : before;
 }
 

@@ -31,18 +31,19 @@ static bool moves(const struct net *net)
     return net->layout.ep * net->layout.etp > 1;
 }
 
-/* A dry run has no counts. It assumes the balanced number of rows times the planned imbalance, and no more
- * than there can be. */
-static void assume_counts(const struct net *net, struct exchange *x)
+/* Nothing is known of the routing. It is assumed to be balanced; a dry run, which measures memory, assumes the
+ * balanced number of rows times the planned imbalance, and no more than there can be. */
+static void assume_counts(const struct net *net, const struct pass *p, struct exchange *x)
 {
     int64_t ep = net->layout.ep, etp = net->layout.etp, k = net->config->moe.top_k;
     int64_t here = net->config->moe.experts / ep;
     int64_t rows = layout_tokens(&net->layout, net->shape.micro * net->shape.sequence, net->at.t).n;
     int64_t balanced = rows * k, worst = ep * rows * (k < here ? k : here);
-    double planned = ep == 1 ? (double)balanced : net->shape.imbalance * (double)balanced;
+    double imbalance = ep > 1 && dev_is_dry(net->dev) ? net->shape.imbalance : 1;
+    double planned = imbalance * (double)balanced;
     x->received = planned < (double)worst ? (int64_t)planned : worst;
     x->rows = x->received * etp;
-    x->kept = balanced;
+    x->kept = p->own * k;
     int64_t self = block(x->kept, ep, net->at.p).n, others = 0; /* self: both sent and received */
     for (int64_t i = 0; i < ep; i++) {
         x->send[i] = block(x->kept, ep, i).n;
@@ -91,7 +92,7 @@ static void count_sends(const struct net *net, struct exchange *x, const int32_t
 /* all [EP + ETP*EP, here]. Its first EP rows say how many rows this rank sends to each expert. The others are
  * filled here: what every source sends to this rank's experts, exchanged over EP, then gathered over ETP. The
  * host reads all of it at once, which is its only wait in a MoE layer. */
-static void exchange_counts(struct net *net, struct exchange *x, view all)
+static void exchange_counts(struct net *net, const struct pass *p, struct exchange *x, view all)
 {
     int64_t ep = net->layout.ep, etp = net->layout.etp, here = net->config->moe.experts / ep;
     int64_t mark = arena_mark(&net->arena);
@@ -101,8 +102,8 @@ static void exchange_counts(struct net *net, struct exchange *x, view all)
     group_all_to_all(net->group[G_EP], COMPUTE, received, x->recv, view_rows(all, 0, ep), x->send);
     group_all_gather(net->group[G_ETP], COMPUTE, view_rows(all, ep, etp * ep), received);
     arena_release(&net->arena, mark);
-    if (dev_is_dry(net->dev)) {
-        assume_counts(net, x);
+    if (dev_is_blind(net->dev)) {
+        assume_counts(net, p, x);
         return;
     }
     dev_download(net->dev, net->host_counts, all);
@@ -117,7 +118,7 @@ void exchange_plan(struct net *net, struct pass *p, struct exchange *x, view kep
     view pick = arena_save(&net->arena, I32, 1, 1, p->own * k);                      /* [own*k] */
     view all = arena_scratch(&net->arena, I32, 1, ep * (1 + net->layout.etp), here); /* [EP + ETP*EP, here] */
     dev_route_plan(net->dev, view_rows(all, 0, ep), x->slot, pick, kept);
-    exchange_counts(net, x, all);
+    exchange_counts(net, p, x, all);
     x->pick = view_cols(pick, 0, x->kept);
     if (moves(net))
         dev_expert_order(net->dev, region_take(&x->order, I32, 1, 1, x->rows),

@@ -48,6 +48,7 @@ struct net {
     struct dev *dev;
     struct net_shape shape;
     struct arena arena;
+    int64_t kept;        /* bytes of the arena that are saved for backward when it is fullest */
     struct saved *saved; /* [layers of the table]; without a backward all blocks use saved[1] */
     struct region tmp[TEMPORARIES];
     float *cos_sin_base;

@@ -1,0 +1,41 @@
+/* The real step of one rank of any layout, without its computing, its memory and the other ranks: on the null
+ * device and null links. What it counts is what training will do with balanced experts; its memory is that of
+ * training, with the rows that model.moe.imbalance plans for. Local. */
+#ifndef TRAIN_REHEARSAL_H
+#define TRAIN_REHEARSAL_H
+#include "comm/group.h"
+#include "deck/deck.h"
+#include "model/config.h"
+#include "model/tensors.h"
+
+/* What goes through a group in a step: calls, and bytes that this rank sends. */
+struct rehearsed_group {
+    int size;
+    double calls, bytes;
+};
+
+struct rehearsal {
+    int64_t store[KINDS];        /* bytes of the store */
+    int64_t saved, scratch;      /* of the arena, at its peak */
+    int64_t routed, beyond;      /* rows at the experts, as planned, and what a routing may need over it */
+    int64_t exchange;            /* scratch of groups */
+    int64_t small;               /* tables, reports, scalars */
+    int64_t snapshot;            /* a checkpoint's buffer */
+    struct dev_profile_row *row; /* ops of a step, by shape; owned */
+    int rows;
+    struct rehearsed_group group[GROUPS];
+};
+
+/** Rank `rank` of `layout`. The deck says batch, precision and device; where this program does not have the
+ * device, memory is laid out as on the CPU. E_RESOURCE. rehearsal_free in any case. */
+status rehearse(struct rehearsal *, const struct deck *, const struct config *, const struct layout *,
+                int rank) MUST_USE;
+/** Its memory alone: neither ops nor messages are counted. */
+status rehearse_memory(struct rehearsal *, const struct deck *, const struct config *, const struct layout *,
+                       int rank) MUST_USE;
+/** The null device of a deck's. */
+status rehearsal_device(struct dev **, const struct deck *) MUST_USE;
+void rehearsal_free(struct rehearsal *);
+int64_t rehearsal_bytes(const struct rehearsal *); /* of all kinds of memory */
+
+#endif

@@ -1,0 +1,84 @@
+#!/bin/sh
+# coppice plan on the command line: pages, refusals, search, legal numbers of ranks, job scripts, machine files.
+. "${srcdir:-.}/validation/scripts/tap.sh"
+machines=$top/input/machines
+
+# A deck of Llama-3-8B with eight experts, without any file of it.
+cat > "$work/e8t2.yaml" << 'DECK'
+start: random
+model: {hidden: 4096, ffn: 14336, layers: 32, heads: 32, kv_heads: 8, vocab: 128256, max_positions: 8192,
+        moe: {experts: 8, top_k: 2, capacity: 1.0}}
+run: {tokens: 1.0e+11}
+device: {precision: bf16}
+parallel: {tensor: 4, expert: 8}
+data: {sequence: 8192, train: [/nowhere]}
+batch: {sequences: 512, micro: 1}
+DECK
+plan() { "$COPPICE" plan "$@"; }
+h100="--machine $machines/dgx-h100.yaml"
+
+# shellcheck disable=SC2086
+ends 0 plan "$work/e8t2.yaml" --ranks 128 $h100 && said 'weights  *12\.5 GB' && said 'gradients  *24\.9 GB' &&
+    said 'imbalance allowance' && said 'fits into the 80 GB' && said 'it binds: matrix products' && said 'Megatron (causal half)' &&
+    said 'every .* (Daly; Young' && said 'node-hours'
+verdict $? "Llama-3-8B E8T2 on 128 H100: memory, time, speed, run, checkpoints"
+
+# shellcheck disable=SC2086
+ends 0 plan "$work/e8t2.yaml" --ranks 128 $h100 --like megatron --with context=2 --with pipeline=4 --with virtual=8 \
+    --with tensor=1 && said '47\.6 % of its peak' && said 'pipeline bubble' && said 'has no pipeline' && said 'tensor 4, expert 8'
+verdict $? "the same for Megatron-Core: the published layout at 47.6 % (published 46.8 %), Coppice's needs beside it"
+
+# shellcheck disable=SC2086
+ends 69 plan "$work/e8t2.yaml" --ranks 128 $h100 --set parallel.tensor=1 && said 'DOES NOT FIT' &&
+    said 'nearest that fits: parallel: {tensor: [24], expert: 8'
+verdict $? "a deck that cannot fit: exit code 69, and the nearest that does"
+
+# shellcheck disable=SC2086
+start=$(date +%s) && ends 0 plan "$work/e8t2.yaml" --ranks 1024 $h100 --search && said '4 .* 8 .* 2 .* 1 .* GB' &&
+    [ $(($(date +%s) - start)) -lt ${PLAN_SEARCH_SECONDS:-10} ]
+verdict $? "all layouts of 1,024 ranks in less than ${PLAN_SEARCH_SECONDS:-10} seconds"
+
+# shellcheck disable=SC2086
+start=$(date +%s) && ends 0 plan "$work/e8t2.yaml" --ranks 10240 --set batch.sequences=25600 $h100 &&
+    said '10240 like rank 0' && [ $(($(date +%s) - start)) -lt 2 ]
+verdict $? "10,240 ranks in less than 2 seconds"
+
+# shellcheck disable=SC2086
+ends 0 plan "$work/e8t2.yaml" --ranks 128 $h100 --json && said '"fits": true' && said '"step_s":' && said '"binds":'
+verdict $? "--json"
+# shellcheck disable=SC2086
+plan "$work/e8t2.yaml" --ranks 128 $h100 --job > "$work/job.sh" && sh -n "$work/job.sh" && cp "$work/job.sh" "$work/said" &&
+    said '--nodes=16' && said '--ntasks=128' && said 'coppice train'
+verdict $? "--job: a script that a shell can read"
+ends 0 plan "$work/e8t2.yaml" --legal-ranks --ranks 64 && said '^ *8 16 32 64$' && said '^ *1 2 4 8 16 32 64$'
+verdict $? "--legal-ranks of a deck"
+
+# A machine file with mistakes: each at its place.
+sed 's/^gemm: .*/gem: 1/; s/^memory: .*/memory: -1/; s/^network: .*//' "$machines/dgx-h100.yaml" > "$work/bad.yaml"
+ends 64 plan "$work/e8t2.yaml" --ranks 128 --machine "$work/bad.yaml" && said 'bad.yaml:[0-9]*:1: gem: unknown key .* gemm' &&
+    said 'memory: -1 is less than 1' && said 'network is missing'
+verdict $? "a machine file with mistakes: all of them, with their places"
+printf 'gemm: [1, two]\n' > "$work/bad.yaml"
+ends 64 plan "$work/e8t2.yaml" --ranks 128 --machine "$work/bad.yaml" && said 'bad.yaml:1:11: expected a number'
+verdict $? "a machine file with a word in a list"
+ends 64 plan "$work/e8t2.yaml" --ranks 128 --machine nowhere && said 'nowhere'
+verdict $? "no machine file"
+# shellcheck disable=SC2086
+ends 64 plan "$work/e8t2.yaml" --ranks 128 $h100 --like megatron --with pipelin=4 && said 'expected one of tensor, context, pipeline'
+verdict $? "--with a key that does not exist"
+# shellcheck disable=SC2086
+ends 64 plan "$work/e8t2.yaml" --ranks 128 $h100 --like megatron --with pipeline=5 && said '5 does not divide'
+verdict $? "--with a size that does not divide"
+ends 64 plan && said 'no deck given'
+verdict $? "no deck"
+
+# A run and its plan: FLOPs of the run's profile, and bytes that it sent, are those that the plan counts.
+tokens "$work/tokens"
+tiny "experts: 4, top_k: 2" "$work/tokens" > "$work/deck.yaml"
+ends 0 "$COPPICE" train "$work/deck.yaml" --set "run.dir=$work/run" --set run.steps=2
+verdict $? "a run"
+ends 0 plan "$work/run" --legal-ranks --ranks 8 && said '^ *1 2 4$'
+verdict $? "--legal-ranks of a run folder"
+ends 0 plan "$work/run" && said 'fits into' && said 'machine: 2 cores of Zen 3'
+verdict $? "the plan of a run folder, on the default machine"
+finish
