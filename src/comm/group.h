@@ -24,7 +24,7 @@ const char *group_name(const struct group *);   /* "tp", "dp", ... */
 int64_t group_bytes_sent(const struct group *); /* by this rank to others, since opening */
 int64_t group_calls(const struct group *);      /* of its link, of several ranks, since opening */
 int64_t group_scratch_bytes(const struct group *);
-double group_seconds(const struct group *);     /* spent in this group's calls, since opening */
+double group_seconds(const struct group *); /* spent in this group's calls, since opening */
 /** For tests: the number of ranks in a block, which must divide the group's size and be the same on all its
  * ranks. Sums first add the ranks of each block, then the blocks; 1 means no blocks. groups_open chooses 1 up
  * to 16 ranks, else the largest divisor up to the square root. */

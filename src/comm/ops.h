@@ -33,7 +33,8 @@ struct link { /* the first member of each implementation's struct */
 
 enum reduction { SUM, MAX };
 struct comm_ops {
-    /** Make a link among the `size` ranks that pass the same colour, ordered by key. Collective over the world.
+    /** Make a link among the `size` ranks that pass the same colour, ordered by key. Collective over the
+     * world.
      */
     struct link *(*link)(struct comm *, int colour, int key, int size, const char *name);
     void (*barrier)(struct comm *);

@@ -31,8 +31,8 @@ static bool moves(const struct net *net)
     return net->layout.ep * net->layout.etp > 1;
 }
 
-/* Nothing is known of the routing. It is assumed to be balanced; a dry run, which measures memory, assumes the
- * balanced number of rows times the planned imbalance, and no more than there can be. */
+/* Nothing is known of the routing. It is assumed to be balanced; a dry run, which measures memory, assumes
+ * the balanced number of rows times the planned imbalance, and no more than there can be. */
 static void assume_counts(const struct net *net, const struct pass *p, struct exchange *x)
 {
     int64_t ep = net->layout.ep, etp = net->layout.etp, k = net->config->moe.top_k;
