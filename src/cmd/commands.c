@@ -43,7 +43,7 @@ static const struct command commands[] = {
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-/* ---- finding one ---- */
+/* ---- finding a command ---- */
 
 int command_words(const struct command *c)
 {
@@ -67,9 +67,10 @@ const struct command *command_find(int argc, char **argv)
     return NULL;
 }
 
-/* ---- one that does not exist ---- */
+/* ---- commands that do not exist ---- */
 
-/* The command whose n-th word is nearest to `given`, NULL if none is near; with n 1 only those of `first`. */
+/* The command whose n-th word is nearest to `given`; NULL if none is near. For n = 1 only commands that begin
+ * with the word `first` count. */
 static const char *nearest(const char *given, const char *first)
 {
     const char *found = NULL;
@@ -90,7 +91,7 @@ static const char *nearest(const char *given, const char *first)
     return found;
 }
 
-/* Is it the first word of commands of two? */
+/* Is it the first word of commands with two words? */
 static bool is_family(const char *word)
 {
     for (int i = 0; i < COMMANDS; i++)

@@ -27,7 +27,7 @@ static const char new_deck[] =
     "optimizer: {lr: 1.0e-4, warmup: 10}\n"
     "checkpoint: {every: 50, keep: 2}\n";
 
-/* What stands there until it is filled in. */
+/* What a new deck has where the user must fill something in. */
 static const char model_here[] = "path/to/model", data_here[] = "path/to/tokens";
 
 static status print_new(const struct options *o)
@@ -62,7 +62,7 @@ static const char preface[] =
 
 /* ---- the table of keys ---- */
 
-/* Help in lines of at most 100 columns. */
+/* Print a help text in lines of at most 100 columns. */
 static void print_wrapped(const char *text)
 {
     for (int column = 0; *text;) {
@@ -86,7 +86,7 @@ static void print_plain(const struct key *key)
     free(values);
 }
 
-/* `|` ends a cell even in code. */
+/* Print a cell of a table. `|` is escaped, because it ends a cell even in code. */
 static void print_cell(const char *text)
 {
     for (; *text; text++)
@@ -131,7 +131,7 @@ static json_t *key_json(const struct key *key)
     return row;
 }
 
-/* Is a key asked for? By its name, or by any part of it; without a name every key is. */
+/* Is the key to be listed? The argument is any part of its name; without an argument every key is. */
 static bool is_asked(const struct options *o, const struct key *key)
 {
     return o->n_files == 0 || strstr(key->path, o->files[0]);
@@ -169,7 +169,7 @@ static status print_keys(const struct options *o)
 
 /* ---- check, show ---- */
 
-/* The lines of the error record. */
+/* The lines of the error record as a list. */
 static json_t *error_lines(void)
 {
     json_t *lines = json_array();
@@ -188,7 +188,7 @@ static status read_deck(struct deck *d, const struct options *o)
     return deck_read(d, o->n_files, o->files, o->n_set, o->set);
 }
 
-/* Good for which ranks, and what was warned of. */
+/* The verdict on a deck: mistakes, warnings, and the numbers of ranks that fit. */
 static json_t *verdict_json(const struct deck *d, status code)
 {
     json_t *warnings = json_array();
@@ -256,7 +256,7 @@ static status show_deck(const struct options *o)
     return code;
 }
 
-/* One of the deck commands: its options, what it does, its message. */
+/* Run one of the deck commands and print its error. */
 static int deck_command(int argc, char **argv, status (*run)(const struct options *))
 {
     struct options o;

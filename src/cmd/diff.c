@@ -14,10 +14,10 @@ struct side {
 struct distance {
     double error, reference, value, product; /* |a-b|^2, |b|^2, |a|^2, a.b */
     double worst;                            /* max|a-b| */
-    bool bits;                               /* every bit is the same */
+    bool bits;                               /* all bits are equal */
 };
 
-/* One plane of axis 0 at a time: the whole of an expert tensor may be large. */
+/* Measure one plane of axis 0 at a time, because a whole tensor of experts may be large. */
 static status measure(const struct side *a, const struct side *b, int ta, int tb, struct distance *d)
 {
     const int64_t *dim = a->model.tensor[ta].dim;
@@ -37,21 +37,22 @@ static status measure(const struct side *a, const struct side *b, int ta, int tb
             d->reference += q * q;
             d->value += p * p;
             d->product += p * q;
-            d->worst = e <= d->worst ? d->worst : e; /* keeps a NaN */
+            d->worst = e <= d->worst ? d->worst : e; /* a NaN stays */
         }
     }
     free(x);
     return code;
 }
 
-/* *different += 1, with a line, if tensor `ta` is not the same on the other side. */
+/* Compare tensor `ta` with that of the other side. If they differ, print a line and count it in *different.
+ */
 static status compare_tensor(const struct side *a, const struct side *b, int ta, int *different)
 {
     const struct tensor *t = &a->model.tensor[ta];
     struct distance d;
     int tb = model_find(&b->model, t->name);
     if (tb < 0 && !t->trained)
-        return OK; /* state of a routing, not a weight */
+        return OK; /* routing state is not a weight */
     if (tb < 0 || memcmp(t->dim, b->model.tensor[tb].dim, sizeof t->dim) != 0) {
         log_say("%-32s %s", t->name, tb < 0 ? "only in the first" : "of another size");
         ++*different;
@@ -66,7 +67,7 @@ static status compare_tensor(const struct side *a, const struct side *b, int ta,
     return OK;
 }
 
-/* Settings that no tensor shows: equal weights may still be different models. */
+/* Compare settings that no tensor shows; models with equal weights may differ in them. */
 static int compare_settings(const struct side *a, const struct side *b)
 {
     char *changes = config_changes(&a->model.config, &b->model.config);

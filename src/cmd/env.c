@@ -1,4 +1,4 @@
-/* coppice env: what this program is and where it runs. No MPI is started. */
+/* coppice env: this build, the machine, limits and variables. Without MPI. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@
 #include "format/h5.h"
 #include "text/libraries.h"
 
-/* clang's __VERSION__ names it, GCC's is a number. */
+/* clang's __VERSION__ contains the compiler's name, GCC's does not. */
 #ifdef __clang__
 #    define COMPILER "%s"
 #else
@@ -30,9 +30,9 @@
 
 extern char **environ;
 
-/* ---- a fact: a line, or with --json a member ---- */
+/* ---- facts: each is a line, or a member with --json ---- */
 
-static json_t *facts; /* NULL: lines. An object: facts of one name are a list. */
+static json_t *facts; /* NULL: print lines. Else an object, in which facts of the same name are a list. */
 
 PRINTF(2, 3) static void tell(const char *name, const char *format, ...)
 {
@@ -49,7 +49,7 @@ PRINTF(2, 3) static void tell(const char *name, const char *format, ...)
     free(text);
 }
 
-/* "HDF5 1.10.8, jansson 2.14": with --json each library is a member. */
+/* Tell a list such as "HDF5 1.10.8, jansson 2.14". With --json each library is a member. */
 static void tell_libraries(const char *list)
 {
     json_t *each = json_object();
@@ -67,7 +67,7 @@ static void tell_libraries(const char *list)
     json_decref(each);
 }
 
-/* COPPICE_* variables that mean something. */
+/* The COPPICE_* variables that have a meaning. */
 static const char *const known[] = {"COPPICE_FAIL", "COPPICE_SHARED", "COPPICE_MPI", "COPPICE_LEGS",
                                     "COPPICE_TEST_TIMEOUT"};
 

@@ -1,5 +1,5 @@
-/* coppice export RUN|CKPT [--out DIR] [--as FORM] [--dtype float32|bfloat16]: a checkpoint as a Hugging Face
- * directory, by default ./NAME-hf. FORM: auto, or a row of weights/forms.c. No MPI. */
+/* coppice export RUN|CHECKPOINT [--out DIR] [--as FORM] [--dtype float32|bfloat16]: write a checkpoint as a
+ * Hugging Face directory, by default ./NAME-hf. FORM is auto or a row of weights/forms.c. Without MPI. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,7 +35,7 @@ static status export_checkpoint(const char *dir, const char *out, const struct o
     return code;
 }
 
-/* NAME-hf in the current folder. Caller frees. */
+/* The default folder, NAME-hf in the current one. Caller frees. */
 static char *default_out(const char *path)
 {
     size_t end = strlen(path);

@@ -1,6 +1,6 @@
-/* coppice inspect PATH [--all] [--json] [--diff PATH] [--set model.ignore=[KEY]]: whether a Hugging Face
- * directory, a checkpoint or a token set can be trained or continued, and what it is; or what is different in
- * another model. No MPI. */
+/* coppice inspect PATH [--all] [--json] [--diff PATH] [--set model.ignore=[KEY]]: what a Hugging Face
+ * directory, a checkpoint or a token set is, and whether it can be used; or how another model differs.
+ * Without MPI. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +65,7 @@ static void show_directory(const struct subject *s)
         log_say("note        %s", s->hf.notes[i]);
 }
 
-/* Of all arrays, as they are stored. */
+/* The bytes of all arrays in the files. */
 static double stored_bytes(const struct source *s)
 {
     double sum = 0;
@@ -97,13 +97,13 @@ static void show_checkpoint(const struct subject *s)
             (unsigned long long)x->hash[MOMENT1], (unsigned long long)x->hash[MOMENT2]);
 }
 
-/* Is it a checkpoint, or a run folder that has none to use? What is nothing at all counts as a model. */
+/* Is it a checkpoint, or a run folder without a usable one? A path that is neither counts as a model. */
 static bool is_checkpoint(const struct subject *s, status code)
 {
     return (s->checkpoint && s->path) || code == E_NOCKPT;
 }
 
-/* Can it be trained, or continued? */
+/* Print whether it can be trained, or continued. */
 static void show_verdict(const struct subject *s, status code)
 {
     bool checkpoint = is_checkpoint(s, code);
@@ -223,7 +223,7 @@ static status diff(const struct options *o, const struct paths *ignore)
 int cmd_inspect(int argc, char **argv)
 {
     struct options o;
-    struct deck deck; /* of --set: its model.ignore counts */
+    struct deck deck; /* for --set model.ignore=[...] */
     deck_init(&deck);
     log_open(true, false);
     status code = options_parse(&o, argc, argv);

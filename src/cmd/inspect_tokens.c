@@ -1,4 +1,4 @@
-/* coppice inspect of a token set. */
+/* coppice inspect for a token set. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "cmd/inspect.h"
 #include "format/tokens.h"
 
-static const double look_seconds = 10; /* at the ids of a large set */
+static const double look_seconds = 10; /* for looking at the ids of a large set */
 
 struct look {
     struct tokens tokens;
@@ -41,7 +41,7 @@ bool inspect_names_tokens(const char *path)
     return tokens;
 }
 
-/* Ids are whole numbers from 0 that a model's table has a row for. */
+/* E_DATA if no model can use the ids: they must be numbers from 0 up to the largest possible vocabulary. */
 static status judge(const struct look *l)
 {
     const struct tokens *t = &l->tokens;
@@ -67,7 +67,7 @@ static status look(struct look *l, const char *path)
 
 /* ---- for people ---- */
 
-/* "ids 97 to 122 in the 8,192 of 100,000 tokens that were looked at"; caller frees. */
+/* "ids 97 to 122 in the 8,192 of 100,000 tokens that were looked at". Caller frees. */
 static char *ids_text(const struct look *l)
 {
     const struct tokens_survey *s = &l->survey;
@@ -112,7 +112,7 @@ static void show(const struct look *l, status code)
 
 /* ---- for programs ---- */
 
-/* JSON's integers are signed: a larger id is a text. */
+/* An id for JSON. JSON's integers are signed, so a larger id is a text. */
 static json_t *id_json(const struct tokens *t, int64_t id)
 {
     char text[24];

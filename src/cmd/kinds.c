@@ -1,4 +1,4 @@
-/* Arrays by kind: "layers 0-29  self_attn.q_proj.weight  BF16  576 x 576". */
+/* The arrays of a model by kind: "layers 0-29  self_attn.q_proj.weight  BF16  576 x 576". */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,17 +6,17 @@
 #include "base/mem.h"
 #include "cmd/inspect.h"
 
-enum { NUMBERS = 2 }; /* of a name: a layer, an expert */
+enum { NUMBERS = 2 }; /* so many numbers of a name count: the layer and the expert */
 
 struct entry {
-    char *pattern; /* the name, with * for its first numbers */
+    char *pattern; /* the name, with * in the place of these numbers */
     const struct array *array;
     int64_t number[NUMBERS]; /* -1 = none */
 };
 
 /* ---- names ---- */
 
-/* Is what stands between dots at `at`, n characters, a number? */
+/* Are the n characters at `at` a number? */
 static bool is_number(const char *at, size_t n)
 {
     size_t i = 0;
@@ -66,7 +66,8 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* "0-11,13-29": the i-th numbers of n entries; *distinct: how many. Caller frees. */
+/* The i-th numbers of n entries as "0-11,13-29". *distinct: how many different ones there are. Caller frees.
+ */
 static char *ranges(const struct entry *e, int n, int i, int64_t *distinct)
 {
     int64_t *x = mem_new(n, sizeof *x), from = 0;
@@ -89,7 +90,8 @@ static char *ranges(const struct entry *e, int n, int i, int64_t *distinct)
     return text;
 }
 
-/* One kind: n entries. The first number stands in a column of its own, behind the word that it follows. */
+/* Print the line of a kind with n entries. The first number has a column of its own, with the word before it.
+ */
 static void show_kind(const struct entry *e, int n)
 {
     char shape[96], *where = mem_text(""), *name = mem_text(e->pattern), *star = strchr(name, '*');

@@ -14,7 +14,7 @@ static bool asks_help(const char *argument)
     return !strcmp(argument, "--help") || !strcmp(argument, "-h");
 }
 
-/* Does an argument behind the command ask for help about it? */
+/* Does an argument behind the command ask for help? */
 static bool asked_behind(int argc, char **argv)
 {
     for (int i = 2; i < argc; i++)
@@ -23,7 +23,7 @@ static bool asked_behind(int argc, char **argv)
     return false;
 }
 
-/* coppice -h, coppice COMMAND ... --help. Of many ranks the first answers. */
+/* Answer coppice -h and coppice COMMAND ... --help. Of many ranks only the first answers. */
 static int answer_help(const struct command *c, int argc, char **argv)
 {
     static char help[] = "help";
@@ -39,7 +39,7 @@ static int answer_help(const struct command *c, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    signal(SIGXFSZ, SIG_IGN); /* a file-size limit (ulimit -f) then fails the write, which is told */
+    signal(SIGXFSZ, SIG_IGN); /* so that a limit of file sizes (ulimit -f) fails the write, with a message */
     if (argc > 1 && !strcmp(argv[1], "--version")) {
         printf("Coppice %s (%s)\n", PACKAGE_VERSION, COPPICE_REVISION);
         return OK;

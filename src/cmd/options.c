@@ -9,9 +9,9 @@
 #include "cmd/commands.h"
 
 #define AT(member) offsetof(struct options, member)
-static const char everywhere[] = "quiet"; /* main answers --help */
+static const char everywhere[] = "quiet"; /* all commands take it, and --help, which main answers */
 
-/* One row per option: where its value goes, what its value is called, what it does. */
+/* One row for each option: where its value goes, the name of its value, its help. */
 static const struct option {
     const char *name;
     enum { FLAG, TEXT, NUMBER, SET, WITH } type;
@@ -78,7 +78,7 @@ static const struct option *find(const struct command *c, const char *name, size
     return NULL;
 }
 
-/* The command takes no such option. */
+/* The message about an option that the command does not take. */
 static status unknown(const struct command *c, const char *given)
 {
     const char *found = NULL;

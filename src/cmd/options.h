@@ -1,4 +1,4 @@
-/* The command line of a command: decks or paths, then options. Local, no MPI. */
+/* The command line of a command: decks or paths, then options. Local, without MPI. */
 #ifndef CMD_OPTIONS_H
 #define CMD_OPTIONS_H
 #include <stdbool.h>
@@ -7,7 +7,7 @@
 
 struct options {
     int n_files;
-    char **files; /* arguments that are no options, borrowed from argv */
+    char **files; /* arguments that are not options, borrowed from argv */
     int n_set, n_with;
     char **set, **with; /* texts of --set a.b=c and --with a=c, borrowed */
     bool all, json, quiet, fresh, curve, explain, markdown, split_blank, no_eod, special, measure, search,
@@ -17,12 +17,12 @@ struct options {
     int64_t ranks; /* 0 if absent */
 };
 
-/** Parse what stands behind the command's name. The command's row (cmd/commands.c) says which options it
- *  takes; --quiet is taken by all. E_DECK: an unknown option (with the one that was probably meant), a value
- *  that is missing or too much, or files where the command takes none. */
+/** Parse the arguments behind the command's name. The command's row (cmd/commands.c) says which options it
+ * takes. E_DECK: an unknown option (with the one that was probably meant), a value that is missing or not
+ * wanted, or files for a command that takes none. */
 status options_parse(struct options *, int argc, char **argv) MUST_USE;
 void options_free(struct options *);
-/** A line for each of these options ("set json") and for those that all commands take. */
+/** Print a line for each of these options ("set json"), and for those that all commands take. */
 void options_help(const char *names);
 
 #endif

@@ -10,7 +10,7 @@
 
 /* ---- deck, shapes, layout ---- */
 
-/* Rank 0 finds all that is wrong with what the deck names; the others look at the deck alone. */
+/* Read the deck. Rank 0 also checks all that the deck names; the other ranks only read it. */
 static status read_deck(struct session *s, bool trains)
 {
     const struct options *o = &s->options;
@@ -45,7 +45,7 @@ static status make_layout(struct session *s)
     return deck_place(&s->deck, code, "parallel.tensor");
 }
 
-/* Points out the first line that differs. */
+/* E_DECK with the first line that differs between two ranks. */
 static status differs(const struct session *s, const char *what, const char *mine, const char *first)
 {
     size_t n = strcspn(mine, "\n"), m = strcspn(first, "\n");
@@ -59,7 +59,7 @@ static status differs(const struct session *s, const char *what, const char *min
                 (int)n, mine, (int)m, first);
 }
 
-/* Takes `mine`. COLLECTIVE. */
+/* Check that all ranks have the same text. Takes ownership of `mine`. COLLECTIVE. */
 static status same_text(const struct session *s, const char *what, char *mine)
 {
     int64_t bytes = (int64_t)strlen(mine) + 1;
@@ -72,8 +72,8 @@ static status same_text(const struct session *s, const char *what, char *mine)
     return comm_agree(s->comm, code);
 }
 
-/* Nodes may see different files under one name, and a launcher may pass different arguments: both are
- * compared. */
+/* The deck is compared between ranks, because nodes may see different files under one name, and a launcher
+ * may pass different arguments. */
 status session_open_deck(struct session *s, int argc, char **argv, bool trains)
 {
     *s = (struct session){0};
@@ -90,7 +90,7 @@ status session_open_shapes(struct session *s, status shaped)
 {
     TRY(comm_agree(s->comm, shaped));
     struct config model = s->shapes.target;
-    model.carried.folder[0] = '\0'; /* a folder may have another path on each node */
+    model.carried.folder[0] = '\0'; /* each node may have another path for it */
     TRY(same_text(s, "another model", config_to_json(&model)));
     return comm_agree(s->comm, make_layout(s));
 }
@@ -127,7 +127,7 @@ status session_device(struct dev **dev, struct comm *comm, const struct device_s
     return code;
 }
 
-/* What training order and validation depend on. Caller frees. */
+/* The sizes of the data, which ranks compare. Caller frees. */
 static char *data_sizes(const struct data *d)
 {
     char *text = NULL;
@@ -138,7 +138,7 @@ static char *data_sizes(const struct data *d)
     return text;
 }
 
-/* Each rank looks at its share of the ids. */
+/* Open the data. Each rank looks at its share of the ids. */
 static status open_data(struct session *s)
 {
     status code = data_open(&s->data, &s->deck.data, (uint64_t)s->deck.run.seed, s->shapes.target.vocab);
@@ -147,7 +147,7 @@ static status open_data(struct session *s)
     return deck_place(&s->deck, code, NULL);
 }
 
-/* The cores of all ranks are compared: before the device opens for its threads, and after for a warning. */
+/* Compare the cores of all ranks: before the device opens, for its threads; and after that, for a warning. */
 static status open_threads(struct session *s, struct host_cores *all, int *threads)
 {
     int n = comm_size(s->comm), mine;

@@ -19,7 +19,7 @@ void startup_banner(const struct session *s, int64_t leg)
 {
     char when[32];
     time_t now = time(NULL);
-    bool alone = comm_size(s->comm) == 1; /* else mpirun kills within seconds of Ctrl-C */
+    bool alone = comm_size(s->comm) == 1; /* after Ctrl-C mpirun kills its ranks within seconds */
     strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", gmtime(&now));
     log_say("Coppice %s (%s)   leg %lld   %s   stop: %s, or touch stop in the run folder", PACKAGE_VERSION,
             COPPICE_REVISION, (long long)leg, when, alone ? "Ctrl-C" : "USR1 to the launcher (not Ctrl-C)");
@@ -34,7 +34,7 @@ struct place {
     bool crowded;
 };
 
-/* Of all ranks; the caller's. COLLECTIVE. */
+/* The places of all ranks. Caller frees. COLLECTIVE. */
 static struct place *gather_places(const struct session *s)
 {
     struct place mine = {.share = s->cores, .threads = dev_threads(s->dev), .crowded = s->crowded};
@@ -192,7 +192,7 @@ static const char *verdict_of(const struct certificate *c)
     return !c->pass ? "FAIL" : c->theory == THEORY_NONE ? "NOT JUDGED" : "PASS";
 }
 
-/* A figure of all MoE layers. */
+/* A figure over all MoE layers. */
 static json_t *figure_json(const struct gains *g, enum figure figure)
 {
     struct spread s = gains_spread(g, figure);
@@ -206,7 +206,7 @@ static json_t *figure_json(const struct gains *g, enum figure figure)
     return j;
 }
 
-/* What the MoE layers give, where it can be compared; what theory expects, where it does. */
+/* Add the outputs of MoE layers, if they can be compared, and what theory expects of them. */
 static void add_gains(json_t *j, const struct gains *g)
 {
     static const char *const name[FIGURES] = {"gain", "expected_gain", "relative_error", "deviation"};
@@ -239,7 +239,7 @@ static status write_certificate(const struct session *s, const struct folder *f,
     return folder_write_json(f, "certificate.json", j);
 }
 
-/* Growth and router, in words. Caller frees. */
+/* Growth and router in words. Caller frees. */
 static char *how_made(const struct session *s)
 {
     const struct moe *m = &s->shapes.target.moe;
@@ -271,7 +271,7 @@ static char *gains_text(const struct certificate *c)
     return text;
 }
 
-/* "max|dlogit| 2.1e-05 <= 2.3e-04": a bar only where they must be equal. Caller frees. */
+/* "max|dlogit| 2.1e-05 <= 2.3e-04", with the bar only if the logits must be equal. Caller frees. */
 static char *logits_text(const struct certificate *c)
 {
     bool equal = c->max_difference <= c->tolerance;

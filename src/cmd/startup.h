@@ -1,4 +1,4 @@
-/* What a training run says before its first step: machine, layout, model, data, what was read, the
+/* What a training run prints before its first step: machine, layout, model, data, what was read, and the
  * certificate. COLLECTIVE. */
 #ifndef CMD_STARTUP_H
 #define CMD_STARTUP_H
@@ -7,12 +7,12 @@
 #include "start/origin.h"
 
 void startup_banner(const struct session *, int64_t leg);
-/** Machine, layout with its map, warnings, model and data. */
+/** Print machine, layout with its map of ranks, warnings, model and data. */
 status startup_machine(const struct session *, double ceiling) MUST_USE;
-/** Fill the target's store and say what was read. */
+/** Fill the target's store, and print what was read. */
 status startup_fill(struct session *) MUST_USE;
-/** Of an upcycle or growth: the certificate, written to the run folder; E_BUG if it fails where theory
- *  promises something. */
+/** For an upcycle or growth: make the certificate and write it to the run folder. E_BUG if it fails in what
+ * theory promises. */
 status startup_certify(struct session *, const struct folder *, struct origin *) MUST_USE;
 
 #endif

@@ -20,7 +20,7 @@ status subject_weights(const struct subject *s, struct model *m, struct source *
     int64_t bytes = 0;
     status code = plan_same(&plan, m, arrays);
     if (code == OK) {
-        *out = source_open_plan(plan, m); /* takes the plan */
+        *out = source_open_plan(plan, m); /* takes ownership of the plan */
         code = plan_check_heads(&plan, 0, 1, &bytes);
         if (code != OK)
             source_close(*out);
@@ -30,7 +30,7 @@ status subject_weights(const struct subject *s, struct model *m, struct source *
     return code;
 }
 
-/* Do the files hold every tensor that the shape needs, and nothing else? */
+/* Check that the files hold every tensor that the shape needs, and nothing else. */
 static status check_names(const struct subject *s)
 {
     struct model m;
@@ -41,7 +41,7 @@ static status check_names(const struct subject *s)
     return OK;
 }
 
-/* Can each array be read as numbers? Its first element tells. */
+/* Check that each array can be read as numbers, by its first element. */
 static status check_types(struct source *arrays)
 {
     const slab first = {.n = {1, 1, 1}};

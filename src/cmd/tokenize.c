@@ -1,5 +1,5 @@
-/* coppice tokenize --tokenizer PATH INPUT... --out PREFIX: text files to PREFIX.bin and PREFIX.idx, with
- * PREFIX.json, which says what they were made of. No MPI; as many threads as OMP_NUM_THREADS. */
+/* coppice tokenize --tokenizer PATH INPUT... --out PREFIX: make PREFIX.bin and PREFIX.idx from text files,
+ * and PREFIX.json, which says how they were made. Without MPI; OMP_NUM_THREADS sets the number of threads. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 #include "format/tokens.h"
 #include "text/prepare.h"
 
-/* ---- what is asked ---- */
+/* ---- arguments ---- */
 
 static status check_arguments(const struct options *o)
 {
@@ -35,7 +35,7 @@ static status check_arguments(const struct options *o)
     return comm_one_task("coppice tokenize works", "");
 }
 
-/* Nothing that is there is overwritten. */
+/* E_DECK if one of the files exists, so that nothing is overwritten. */
 static status check_out(const char *prefix)
 {
     static const char *const ends[] = {".bin", ".idx", ".json"};
@@ -48,7 +48,7 @@ static status check_out(const char *prefix)
     return OK;
 }
 
-/* --eod: an id, or a token's text; else the tokenizer's own. */
+/* Find the token that ends a document: --eod, an id or a token's text; else the tokenizer's. */
 static status find_eod(const struct options *o, const struct tokenizer *t, int32_t *eod)
 {
     char *end = NULL;
@@ -73,7 +73,7 @@ static status find_eod(const struct options *o, const struct tokenizer *t, int32
 
 /* ---- progress ---- */
 
-/* Bytes of all files; -1 if one has no size. */
+/* The bytes of all files; -1 if one has no size. */
 static int64_t total_bytes(const struct options *o)
 {
     int64_t sum = 0;
@@ -100,7 +100,7 @@ static void show_progress(void *context, const struct prepare *p, double seconds
     fflush(stdout);
 }
 
-/* ---- what came out ---- */
+/* ---- results ---- */
 
 static json_t *counts(const struct prepared *x)
 {

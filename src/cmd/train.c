@@ -1,5 +1,5 @@
-/* coppice train DECK...: from the deck to a trained model. The same command continues where the run
- * folder stands. */
+/* coppice train DECK...: from the deck to a trained model. The same command continues from the newest
+ * checkpoint of the run folder. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,16 +21,16 @@ struct job {
     bool opened_folder;
     struct watchdog *watchdog;
     struct trainer trainer;
-    struct ckpt_index index; /* of the checkpoint that the leg starts from */
-    char *checkpoint;        /* its path, NULL = from the start */
-    char *trunk;             /* --branch: the deck's run folder, whose newest checkpoint begins the branch */
-    bool branches;           /* this leg does begin it */
-    struct origin origin;    /* what the source model's phase left for the certificate */
+    struct ckpt_index index; /* of the checkpoint that this leg begins from */
+    char *checkpoint;        /* its path; NULL: the run begins now */
+    char *trunk;   /* with --branch, the deck's run folder, whose newest checkpoint begins the branch */
+    bool branches; /* this leg begins the branch */
+    struct origin origin; /* what the source model left for the certificate */
 };
 
 /* ---- the run folder ---- */
 
-/* --branch DIR: the run goes on in DIR, from where the deck's run folder stands. */
+/* --branch DIR: the run goes on in DIR, from the newest checkpoint of the deck's run folder. */
 static status take_branch(struct job *j)
 {
     struct deck *deck = &j->s.deck;
@@ -54,8 +54,8 @@ static status open_folder(struct job *j)
     return OK;
 }
 
-/* Checkpoints hold the masters, so a run may go on in the other precision: said, because its losses differ.
- */
+/* Checkpoints hold the masters, so a run may go on in another precision. This is reported, because losses
+ * differ. */
 static void tell_precision(const struct job *j, const struct deck *then)
 {
     dtype was = then->device.precision, is = j->s.deck.device.precision;
@@ -67,8 +67,8 @@ static void tell_precision(const struct job *j, const struct deck *then)
             is == BF16 ? "rounded from them" : "the masters themselves");
 }
 
-/* The shape that trains: of a checkpoint its own, with the deck's keys on top, so that neither model.like nor
- * start.from need be there. Weights go on in their own shape only. */
+/* Set the shape that trains. With a checkpoint it is that of the checkpoint with the deck's keys on top, so
+ * that neither model.like nor start.from need exist. */
 static status take_shape(struct job *j)
 {
     struct session *s = &j->s;
@@ -76,7 +76,7 @@ static status take_shape(struct job *j)
                          : shapes_read(&s->shapes, &s->deck);
 }
 
-/* What a branch changes; once, when it has its folder. */
+/* Print what a branch changes. */
 static void show_branch(const struct job *j, const struct deck *then, const char *diff)
 {
     const char *now = j->s.deck.model.like, *was = then->model.like;
@@ -87,7 +87,7 @@ static void show_branch(const struct job *j, const struct deck *then, const char
         log_warn("model.like: %s is not looked at: a branch keeps the model of %s", now, j->checkpoint);
 }
 
-/* May this deck continue what the checkpoint's deck began? A branch may change every key but the model. */
+/* Check that this deck may continue the checkpoint. A branch may change every key but those of the model. */
 static status check_restart(struct job *j)
 {
     const struct deck *deck = &j->s.deck;
@@ -164,12 +164,12 @@ static void borrow(struct job *j)
     t->start_valid = t->valid = (double)NAN;
 }
 
-/* Load the newest checkpoint; what proves damaged is set aside and the next older one is tried. */
+/* Load the newest checkpoint. A damaged one is set aside, and the next older one is tried. */
 static status load_newest(struct job *j)
 {
     for (;;) {
         status code = ckpt_load(j->s.comm, &j->s.store, j->s.group, &j->index, j->checkpoint);
-        if (code != E_NOCKPT || j->branches) /* a branch changes nothing in its trunk */
+        if (code != E_NOCKPT || j->branches) /* a branch changes nothing in the other run folder */
             return code;
         TRY(comm_agree(j->s.comm, folder_check(&j->folder)));
         TRY(ckpt_set_aside(j->s.comm, j->checkpoint));
@@ -177,7 +177,7 @@ static status load_newest(struct job *j)
     }
 }
 
-/* Steps behind the horizon train at min_lr, whatever optimizer.lr says. */
+/* Warn if the next steps are behind the horizon, where the rate is min_lr, whatever optimizer.lr says. */
 static void warn_horizon(const struct job *j)
 {
     const struct optimizer_section *o = &j->s.deck.optimizer;
@@ -223,8 +223,8 @@ static status begin_run(struct job *j)
     return OK;
 }
 
-/* Step 0 of the validation curve. What the run starts from is the source model's loss where there is one:
- * after growth or upcycling that are not exact the two differ. */
+/* The validation loss at step 0. The reported start is the loss of the source model, if there is one; after
+ * growth or upcycling that is not exact the two differ. */
 static status start_loss(struct job *j)
 {
     struct trainer *t = &j->trainer;
@@ -250,10 +250,10 @@ static status prepare(struct job *j, int argc, char **argv)
 {
     struct session *s = &j->s;
     double began = clock_seconds();
-    TRY(signals_open()); /* before MPI makes threads */
+    TRY(signals_open()); /* before MPI_Init, which makes threads */
     TRY(session_open_deck(s, argc, argv, true));
     TRY(comm_agree(s->comm, take_branch(j)));
-    if (!s->options.fresh) /* a look, for the shape; what counts is found under the lock */
+    if (!s->options.fresh) /* only for the shape; it is looked for again under the lock */
         TRY(find_checkpoint(j));
     TRY(session_open_shapes(s, take_shape(j)));
     j->folder = folder_at(s->deck.run.dir);
@@ -270,7 +270,7 @@ static status prepare(struct job *j, int argc, char **argv)
     return write_resolved(j);
 }
 
-/* A signal before the first step: there is nothing to save. COLLECTIVE. */
+/* E_STOP if a signal asked to stop before the first step, when there is nothing to save. COLLECTIVE. */
 static status given_up(const struct job *j)
 {
     return comm_agree(j->s.comm, signals_check());
@@ -292,7 +292,7 @@ static status run_job(struct job *j, int argc, char **argv)
     borrow(j);
     const struct opened opened = session_opened(s);
     if (!j->checkpoint)
-        TRY(origin_open(&j->origin, &opened)); /* frees the source model before the target is made */
+        TRY(origin_open(&j->origin, &opened)); /* it frees the source model before the target is made */
     TRY(given_up(j));
     TRY(session_open_store(s, true));
     TRY(comm_agree(s->comm, s->rank == 0 ? start_room(&s->deck, &s->model, !j->checkpoint) : OK));
@@ -302,7 +302,7 @@ static status run_job(struct job *j, int argc, char **argv)
     TRY(start_loss(j));
     TRY(given_up(j));
     status code = loop_run(&j->trainer);
-    return code == E_DATA ? deck_place(&s->deck, code, NULL) : code; /* a data set may be at fault */
+    return code == E_DATA ? deck_place(&s->deck, code, NULL) : code; /* the message may be about a data set */
 }
 
 /* A leg that ended before its first step says so in status.json, too. COLLECTIVE. */

@@ -1,7 +1,8 @@
 /* coppice upcycle DECK... --out DIR [--format hf|checkpoint] [--as FORM] [--dtype float32|bfloat16]
- * [--explain]: what training would start from (start, growth, upcycling), written without training. hf: a
- * Hugging Face directory, tensor by tensor, so that the model is never whole in memory; one rank, no MPI.
- * checkpoint: on any ranks, as the run folder of a run at step 0, which train continues. COLLECTIVE. */
+ * [--explain]: write the model that training would start from, after growth and upcycling. Format hf is a
+ * Hugging Face directory, written tensor by tensor, so that the whole model is never in memory; on one rank
+ * without MPI. Format checkpoint is the run folder of a run at step 0, which train continues; on any number
+ * of ranks. COLLECTIVE. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,7 @@ static status run_plan(const struct shapes *s, const struct deck *deck, const st
         if (o->explain)
             plan_explain(&plan, &model);
         int64_t bytes = 0;
-        struct source *source = source_open_plan(plan, &model); /* takes the plan */
+        struct source *source = source_open_plan(plan, &model); /* takes ownership of the plan */
         if (o->out)
             code = plan_check_heads(&plan, 0, 1, &bytes);
         if (o->out && code == OK)
@@ -72,7 +73,7 @@ static status run_upcycle(const struct options *o, struct deck *deck)
 
 /* ---- as a checkpoint ---- */
 
-/* A run folder of its own: nothing is written over another run. */
+/* Make a new run folder, so that nothing is written over another run. */
 static status make_folder(const char *dir, struct lock **lock)
 {
     if (io_mkdir(dir, 0777) == 0)
@@ -99,7 +100,7 @@ static status save(struct session *s, struct lock *lock)
     return code;
 }
 
-/* With the lock of the new folder: nobody trains in it before the checkpoint is there. */
+/* Save under the lock of the new folder, so that no job begins in it before the checkpoint exists. */
 static status save_locked(struct session *s)
 {
     struct lock *lock = NULL;
