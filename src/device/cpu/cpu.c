@@ -167,14 +167,14 @@ static double cpu_ceiling(struct dev *dev, dtype type)
 }
 
 /* The properties of the CPU, with the measurements behind them:
- * - Pitch: rows that lie a multiple of 512 B apart fall into few cache sets, so they get one cache line more.
- * It raises GEMMs for weight gradients from 164 to 184 GFLOP/s on Zen 5 (rows of 12 KiB), and from 67, 116,
- * 103 to 119, 124, 121 of 137 GFLOP/s on Zen 3 (rows of 16, 5.5, 2 KiB).
+ * - Pitch: rows that lie a multiple of 512 B apart fall into few cache sets, so they get one cache line
+ *   more. It raises GEMMs for weight gradients from 164 to 184 GFLOP/s on Zen 5 (rows of 12 KiB), and
+ *   from 67, 116, 103 to 119, 124, 121 of 137 GFLOP/s on Zen 3 (rows of 16, 5.5, 2 KiB).
  * - Head: every chunk of logits reads the head's weights and adds to their gradient. Chunks of 80 rows
- * instead of 256 make the head take a third longer.
- * - Experts: gate|up and activation of a block of rows should be in the last cache when the next op reads
- * them. Smaller blocks pack the weights too often: forward reached 184, 210 and 215 of 230 GFLOP/s with
- * blocks of 512, 1024 and 4096 rows on a Zen 5 core (F = 1536). */
+ *   instead of 256 make the head take a third longer.
+ * - Experts: gate|up and activation of a block of rows should be in the last cache when the next op
+ *   reads them. Smaller blocks pack the weights too often: forward reached 184, 210 and 215 of 230
+ *   GFLOP/s with blocks of 512, 1024 and 4096 rows on a Zen 5 core (F = 1536). */
 const struct dev_ops dev_cpu_ops = {
     .name = "cpu",
     .host_memory = true,
