@@ -47,8 +47,8 @@ while read -r header allowed; do
         "$(wrong_place "$src" "$header" "${allowed:-none}")"
 done <<'TABLE'
 mpi\.h comm/mpi\.c
-hdf5.*\.h format/h5\.c
-yaml\.h deck/[a-z_]*\.c
+hdf5.*\.h format/h5_inside\.h
+yaml\.h deck/(plain\.c|events\.h)
 jansson\.h base/json\.h
 (pcre2|utf8proc)\.h text/[a-z_0-9]*\.c
 (cuda|cublas|cudnn|nccl).*\.h device/cuda/[a-z_]*\.(h|c|cu|cuh)
