@@ -333,7 +333,8 @@ static const char *leading(char out[NEAR_MAX + 1], const char *path, int n)
     return out;
 }
 
-char *key_nearest(const char *path)
+/* The key or section that was probably meant; NULL if none is near. Caller frees. */
+static char *key_nearest(const char *path)
 {
     if (strlen(path) > NEAR_MAX)
         return NULL;

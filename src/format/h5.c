@@ -240,11 +240,6 @@ status h5_write_i64(struct h5 *h, const char *name, const int64_t *x, int64_t ro
     return write_dataset(h, name, H5T_STD_I64LE, 2, dim, x);
 }
 
-status h5_write_f64(struct h5 *h, const char *name, const double *x, int64_t n)
-{
-    return write_dataset(h, name, H5T_IEEE_F64LE, 1, &n, x);
-}
-
 /* Texts are fixed strings rather than bytes, so that h5dump shows them. */
 static hid_t text_type(size_t bytes)
 {

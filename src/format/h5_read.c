@@ -141,17 +141,6 @@ status h5_read_i64(struct h5 *h, const char *name, int64_t **x, int64_t *rows, i
     return OK;
 }
 
-status h5_read_f64(struct h5 *h, const char *name, double **x, int64_t *n)
-{
-    struct dataset d;
-    void *data;
-    TRY(dataset_open(h, name, H5T_IEEE_F64LE, 1, &d));
-    TRY(dataset_read(h, name, &d, 0, &data));
-    *x = data;
-    *n = d.elements;
-    return OK;
-}
-
 status h5_read_text(struct h5 *h, const char *name, char **text)
 {
     struct dataset d;

@@ -13,7 +13,8 @@ static void want(dnnl_status_t got, const char *what)
         bug("oneDNN refuses %s of a BF16 matmul (%d)", what, (int)got);
 }
 
-bool cpu_has_bf16(void)
+/* Is this processor fast at BF16? */
+static bool cpu_has_bf16(void)
 {
     dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
     return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
@@ -158,11 +159,6 @@ bool cpu_gemm_bf16(bool ta, bool tb, view a, view b, bool acc, view c)
     return true;
 }
 #else
-bool cpu_has_bf16(void)
-{
-    return false;
-}
-
 bool cpu_gemm_bf16(bool ta, bool tb, view a, view b, bool acc, view c)
 {
     (void)ta, (void)tb, (void)a, (void)b, (void)acc, (void)c;
