@@ -1,11 +1,12 @@
-/* What h5.c and h5_read.c share. This is the only file that includes hdf5.h. */
+/* What h5.c and h5_read.c share. */
 #ifndef FORMAT_H5_INSIDE_H
 #define FORMAT_H5_INSIDE_H
-#include <hdf5.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include "format/h5.h"
 
 struct h5 {
-    hid_t file;
+    int64_t file; /* an hid_t */
     char *path;
     bool created;
     int64_t size; /* of an opened file; nothing in it may claim to be larger */

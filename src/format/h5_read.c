@@ -1,6 +1,7 @@
 /* Reading HDF5. Everything that a file claims is checked before it is used. */
 #include "format/h5_inside.h"
 
+#include <hdf5.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -47,7 +47,7 @@ while read -r header allowed; do
         "$(wrong_place "$src" "$header" "${allowed:-none}")"
 done <<'TABLE'
 mpi\.h comm/mpi\.c
-hdf5.*\.h format/h5_inside\.h
+hdf5.*\.h format/h5(_read)?\.c
 yaml\.h deck/(plain\.c|events\.h)
 jansson\.h base/json\.h
 (pcre2|utf8proc)\.h text/[a-z_0-9]*\.c
