@@ -12,6 +12,7 @@
     OP(void, copy, (struct dev *, view dst, view src))                                                       \
     OP(void, fill, (struct dev *, view dst, float v))                                                        \
     OP(void, add, (struct dev *, view y, view x))                                                            \
+    OP(void, scale, (struct dev *, view y, float by))                                                        \
     OP(void, gemm, (struct dev *, bool ta, bool tb, view a, view b, bool acc, view c))                       \
     OP(void, add_bias, (struct dev *, view y, view bias))                                                    \
     OP(void, colsum, (struct dev *, view x, bool acc, view y))                                               \

@@ -180,6 +180,8 @@ static status apply_deck(struct config *c, const struct deck *deck)
         c->tied = d->tied;
     if (d->qkv_bias >= 0)
         c->qkv_bias = d->qkv_bias;
+    if (d->qk_norm >= 0)
+        c->qk_norm = d->qk_norm;
     if (c->layers > MAX_LAYERS)
         return config_check(c);
     return apply_moe(c, deck);

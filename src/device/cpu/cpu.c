@@ -195,6 +195,7 @@ const struct dev_ops dev_cpu_ops = {
     .copy = cpu_copy,
     .fill = cpu_fill,
     .add = cpu_add,
+    .scale = cpu_scale,
     .gemm = cpu_gemm,
     .add_bias = cpu_add_bias,
     .colsum = cpu_colsum,
