@@ -81,7 +81,8 @@ int64_t config_active_parameters(const struct config *);
 double config_flops_per_token(const struct config *, int64_t sequence);
 /** Assignments that an expert keeps of a micro-batch of N tokens (D5); INT64_MAX if dropless. */
 int64_t config_capacity(const struct config *, int64_t tokens);
-/** cos|sin [S, head_dim] by which keys turn (rope.c). */
+/** cos_sin [S, head_dim]: the cosines of the rotary angles in the first half of a row, the sines in the
+ * second (rope.c). */
 void config_rope_table(const struct config *, int64_t sequence, float *cos_sin);
 /** What the table of queries is longer by: a model's own attention multiplier over 1/sqrt(head_dim), else 1.
  */

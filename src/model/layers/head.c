@@ -83,8 +83,9 @@ static view head_input(struct net *net, const struct pass *p, view x, view *rstd
 void head_train(struct net *net, struct pass *p, view x, view d_x)
 {
     int64_t mark = arena_mark(&net->arena), step = chunk_rows(net, p->tokens);
-    view rstd, mine = head_input(net, p, x, &rstd);
-    view h = live(p, seq_gather(net, p, mine)), part = seq_partial(net, p, x.n[2]);
+    view rstd, mine = head_input(net, p, x, &rstd); /* [c], [c, H] */
+    view h = live(p, seq_gather(net, p, mine));     /* [N, H] */
+    view part = seq_partial(net, p, x.n[2]);        /* [TP*c, H] */
     int64_t from = 0;
     do { /* once even without tokens, because that writes zero gradients */
         int64_t rows = p->tokens - from < step ? p->tokens - from : step;
@@ -137,7 +138,7 @@ static void chunk_eval(struct net *net, struct pass *p, int64_t from, int64_t ro
 void head_eval(struct net *net, struct pass *p, view x, const struct logits_sink *sink)
 {
     int64_t mark = arena_mark(&net->arena), step = chunk_rows(net, p->tokens);
-    view h = live(p, seq_gather(net, p, head_input(net, p, x, NULL)));
+    view h = live(p, seq_gather(net, p, head_input(net, p, x, NULL))); /* [N, H] */
     for (int64_t from = 0; from < p->tokens; from += step)
         chunk_eval(net, p, from, p->tokens - from < step ? p->tokens - from : step, h, sink);
     arena_release(&net->arena, mark);
