@@ -61,7 +61,7 @@ struct model_section { /* unset is -1 or NULL; keys that are given override `lik
     int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, max_positions;
     double norm_eps, rope_theta;
     int tied, qkv_bias, qk_norm; /* -1 unset */
-    struct paths ignore; /* keys of config.json */
+    struct paths ignore;         /* keys of config.json */
     struct moe_section moe;
 };
 struct start_section {

@@ -40,7 +40,7 @@ static status check_same(const struct config *to, const struct config *from)
     if (to->qk_norm != from->qk_norm)
         return fail(E_DECK, "start.grow: model.qk_norm: growth neither adds nor removes norms of Q and K");
     if (memcmp(to->bare, from->bare, sizeof to->bare) ||
-        (to->layers != from->layers && memchr(from->bare, true, sizeof from->bare)))
+        (to->layers != from->layers && memchr(from->bare, 1, sizeof from->bare)))
         return fail(E_DECK,
                     "start.grow: model.layers: some layers of this model have no rotary positions; its "
                     "depth cannot grow");
