@@ -48,9 +48,9 @@ status log_file(const char *path)
 }
 
 /* If the log cannot be written, the run goes on without it. */
-static void put_file(const char *text)
+static void put_file(const char *prefix, const char *text)
 {
-    if (file_add_line(out.file, text) || out.torn)
+    if (file_add_line(out.file, prefix, text) || out.torn)
         return;
     out.torn = true;
     log_warn("%s: cannot be written: %s; the run goes on", out.path, strerror(errno));
@@ -97,22 +97,22 @@ static void put(FILE *stream, const char *prefix, const char *text)
 {
     if (out.silent)
         return;
-    char *whole = text_mask(mem_format("%s%s", prefix, text)), *shown = wrapped(whole);
+    char *shown = text_mask(mem_text(text));
     if (stream)
-        fprintf(stream, "%s\n", shown);
+        fprintf(stream, "%s%s\n", prefix, shown);
     if (out.path)
-        put_file(shown);
+        put_file(prefix, shown);
     free(shown);
-    free(whole);
 }
 
 void log_say(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    char *text = mem_format_list(format, args);
+    char *text = mem_format_list(format, args), *lines = wrapped(text);
     va_end(args);
-    put(out.quiet ? NULL : stdout, "", text);
+    put(out.quiet ? NULL : stdout, "", lines);
+    free(lines);
     free(text);
 }
 

@@ -10,16 +10,18 @@
 struct field {
     const char *name;
     size_t offset;
-    enum { INTEGER, REAL, FLAG, CHOICE, TEXT } type;
+    enum { INTEGER, REAL, FLAG, CHOICE, TEXT, FIRST_CHOICE } type; /* FIRST_CHOICE: 0 or 1, as a flag */
     int last;     /* of choices 0, 1, ...; of texts: the longest */
     bool is_late; /* older checkpoints lack it: it is zero then */
+    bool is_past; /* only they have it */
 };
 
 /* clang-format off */
-#define CONFIG(type, name) {#name, offsetof(struct config, name), type, 0, false}
-#define CHOOSE(name, last) {#name, offsetof(struct config, name), CHOICE, last, false}
-#define LATE(type, name, last) {#name, offsetof(struct config, name), type, last, true}
-#define STATE(name) {#name, offsetof(struct ckpt_state, name), INTEGER, 0, false}
+#define CONFIG(type, name) {#name, offsetof(struct config, name), type, 0, false, false}
+#define CHOOSE(name, last) {#name, offsetof(struct config, name), CHOICE, last, false, false}
+#define LATE(type, name, last) {#name, offsetof(struct config, name), type, last, true, false}
+#define PAST(type, name, member) {name, offsetof(struct config, member), type, 0, true, true}
+#define STATE(name) {#name, offsetof(struct ckpt_state, name), INTEGER, 0, false, false}
 /* clang-format on */
 static const struct field config_fields[] = {
     CONFIG(INTEGER, hidden),
@@ -31,7 +33,8 @@ static const struct field config_fields[] = {
     CONFIG(INTEGER, vocab),
     CONFIG(REAL, norm_eps),
     CONFIG(REAL, rope.theta),
-    CONFIG(FLAG, rope.llama3),
+    PAST(FIRST_CHOICE, "rope.llama3", rope.scaling),
+    LATE(CHOICE, rope.scaling, ROPE_YARN),
     CONFIG(REAL, rope.factor),
     CONFIG(REAL, rope.low_freq),
     CONFIG(REAL, rope.high_freq),
@@ -55,6 +58,17 @@ static const struct field config_fields[] = {
     CONFIG(REAL, moe.bias_rate),
     CONFIG(INTEGER, moe.shared),
     CONFIG(FLAG, moe.shared_gate),
+    LATE(REAL, rope.attention_factor, 0),
+    LATE(REAL, rope.beta_fast, 0),
+    LATE(REAL, rope.beta_slow, 0),
+    LATE(REAL, rope.mscale, 0),
+    LATE(REAL, rope.mscale_all_dim, 0),
+    LATE(FLAG, rope.exact_bounds, 0),
+    LATE(FLAG, qk_norm, 0),
+    LATE(REAL, multiply.embedding, 0),
+    LATE(REAL, multiply.attention, 0),
+    LATE(REAL, multiply.residual, 0),
+    LATE(REAL, multiply.logits_scaling, 0),
     LATE(INTEGER, carried.window, 0),
     LATE(TEXT, carried.keys, sizeof((struct carried *)0)->keys - 1),
     LATE(TEXT, carried.folder, sizeof((struct carried *)0)->folder - 1),
@@ -63,7 +77,14 @@ static const struct field state_fields[] = {STATE(step), STATE(samples), STATE(t
                                             STATE(leg)};
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
-static const char MOE_LAYERS[] = "moe.layer"; /* a list of the layers that are MoE */
+
+/* Lists of layers: those that are MoE, those without rotary positions. */
+static const struct {
+    const char *name;
+    size_t offset; /* bool [MAX_LAYERS] of struct config */
+    bool is_late;
+} lists[] = {{"moe.layer", offsetof(struct config, moe.layer), false},
+             {"bare", offsetof(struct config, bare), true}};
 
 static json_t *get(const struct field *f, const char *from)
 {
@@ -74,6 +95,7 @@ static json_t *get(const struct field *f, const char *from)
     case FLAG: return json_boolean(*(const bool *)at);
     case CHOICE: return json_integer(*(const int *)at);
     case TEXT: return json_string(at);
+    case FIRST_CHOICE: break;
     }
     return NULL;
 }
@@ -81,8 +103,8 @@ static json_t *get(const struct field *f, const char *from)
 static bool set(const struct field *f, char *to, const json_t *value)
 {
     void *at = to + f->offset;
-    if (f->type == FLAG   ? !json_is_boolean(value)
-        : f->type == REAL ? !json_is_real(value)
+    if (f->type == FLAG || f->type == FIRST_CHOICE ? !json_is_boolean(value)
+        : f->type == REAL                          ? !json_is_real(value)
         : f->type == TEXT ? json_string_length(value) > (size_t)f->last || !json_is_string(value)
                           : !json_is_integer(value))
         return false;
@@ -93,6 +115,7 @@ static bool set(const struct field *f, char *to, const json_t *value)
     case FLAG: *(bool *)at = json_is_true(value); break;
     case CHOICE: *(int *)at = (int)number; return number >= 0 && number <= f->last;
     case TEXT: strcpy(at, json_string_value(value)); break;
+    case FIRST_CHOICE: *(int *)at = json_is_true(value); break;
     }
     return true;
 }
@@ -101,7 +124,8 @@ static json_t *to_json(const struct field *f, size_t n, const void *from)
 {
     json_t *object = json_object();
     for (size_t i = 0; i < n; i++)
-        json_object_set_new(object, f[i].name, get(&f[i], from));
+        if (!f[i].is_past)
+            json_object_set_new(object, f[i].name, get(&f[i], from));
     return object;
 }
 
@@ -125,11 +149,15 @@ static char *to_text(json_t *object)
 
 char *config_to_json(const struct config *c)
 {
-    json_t *object = to_json(config_fields, COUNT(config_fields), c), *list = json_array();
-    for (int l = 0; l < MAX_LAYERS; l++)
-        if (c->moe.layer[l])
-            json_array_append_new(list, json_integer(l));
-    json_object_set_new(object, MOE_LAYERS, list);
+    json_t *object = to_json(config_fields, COUNT(config_fields), c);
+    for (size_t i = 0; i < COUNT(lists); i++) {
+        const bool *in = (const bool *)((const char *)c + lists[i].offset);
+        json_t *list = json_array();
+        for (int l = 0; l < MAX_LAYERS; l++)
+            if (in[l])
+                json_array_append_new(list, json_integer(l));
+        json_object_set_new(object, lists[i].name, list);
+    }
     return to_text(object);
 }
 
@@ -138,15 +166,27 @@ char *state_to_json(const struct ckpt_state *s)
     return to_text(to_json(state_fields, COUNT(state_fields), s));
 }
 
-static status layers_from_json(struct config *c, const char *where, const json_t *list)
+static status layers_from_json(bool *in, const char *where, const char *name, const json_t *list)
 {
     if (!json_is_array(list))
-        return fail(E_DATA, "%s: %s is missing", where, MOE_LAYERS);
+        return fail(E_DATA, "%s: %s is missing", where, name);
     for (size_t i = 0; i < json_array_size(list); i++) {
         json_int_t l = json_integer_value(json_array_get(list, i));
         if (l < 0 || l >= MAX_LAYERS)
-            return fail(E_DATA, "%s: %s: there is no layer %lld", where, MOE_LAYERS, (long long)l);
-        c->moe.layer[l] = true;
+            return fail(E_DATA, "%s: %s: there is no layer %lld", where, name, (long long)l);
+        in[l] = true;
+    }
+    return OK;
+}
+
+/* *there: how many lists the object has. */
+static status lists_from_json(struct config *c, const char *where, const json_t *object, size_t *there)
+{
+    for (size_t i = 0; i < COUNT(lists); i++) {
+        const json_t *list = json_object_get(object, lists[i].name);
+        *there += list != NULL;
+        if (list || !lists[i].is_late)
+            TRY(layers_from_json((bool *)((char *)c + lists[i].offset), where, lists[i].name, list));
     }
     return OK;
 }
@@ -167,10 +207,11 @@ status config_from_json(struct config *c, const char *where, const char *text)
     TRY(json_parse(&object, where, text, (int64_t)strlen(text)));
     *c = (struct config){0};
     status s = from_json(config_fields, COUNT(config_fields), c, where, object);
+    size_t n = 0;
     if (s == OK)
-        s = layers_from_json(c, where, json_object_get(object, MOE_LAYERS));
+        s = lists_from_json(c, where, object, &n);
     if (s == OK)
-        s = exactly(where, object, config_fields, COUNT(config_fields), 1);
+        s = exactly(where, object, config_fields, COUNT(config_fields), n);
     json_decref(object);
     return s;
 }

@@ -19,13 +19,15 @@
 
 static void show_config(const struct config *c)
 {
+    static const char *const rope[] = {"", " (llama3 scaling)", " (linear scaling)", " (dynamic scaling)",
+                                       " (yarn scaling)"};
     char text[96], a[32], b[32];
     log_say("shape       %s", config_text(c, text));
     log_say("parameters  %s, %s active", text_count(a, (double)config_parameters(c)),
             text_count(b, (double)config_active_parameters(c)));
-    log_say("attention   %lld heads of %lld over %lld KV heads, rotary theta %g%s%s", (long long)c->heads,
-            (long long)c->head_dim, (long long)c->kv_heads, c->rope.theta,
-            c->rope.llama3 ? " (llama3 scaling)" : "", c->qkv_bias ? ", biases on Q, K, V" : "");
+    log_say("attention   %lld heads of %lld over %lld KV heads, rotary theta %g%s%s%s", (long long)c->heads,
+            (long long)c->head_dim, (long long)c->kv_heads, c->rope.theta, rope[c->rope.scaling],
+            c->qkv_bias ? ", biases on Q, K, V" : "", c->qk_norm ? ", norms of Q and K" : "");
     log_say("ffn         %lld%s", (long long)c->ffn, c->moe.experts ? " in each expert" : "");
     log_say("vocabulary  %lld, head %s", (long long)c->vocab,
             c->tied ? "tied to the embedding" : "of its own");

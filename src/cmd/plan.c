@@ -168,7 +168,7 @@ static status plan_here(struct planner *p)
     struct plan_page g =
         planner_page(p, "Coppice", &o.plan, plan_own_load(&p->config, &p->layout), o.checkpoint);
     g.layout = layout_text(p);
-    g.class = o.class;
+    g.by_class = o.by_class;
     g.classes = o.classes;
     bool fits = plan_fits(&o.plan, &p->machine);
     if (fits || !p->options->job)

@@ -99,7 +99,7 @@ status planner_megatron(struct planner *p)
     double parameters = (double)config_parameters(&p->config);
     struct plan_page g = planner_page(p, "Megatron-Core", &plan, job.load, 12 * parameters);
     g.layout = job_text(&job);
-    g.class = &all;
+    g.by_class = &all;
     g.classes = 1;
     planner_print(p, &g);
     status code = p->options->json || p->options->job ? OK : beside(p, &job, &plan);

@@ -60,8 +60,8 @@ struct model_section { /* unset is -1 or NULL; keys that are given override `lik
     char *like;        /* absolute path of a Hugging Face directory */
     int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, max_positions;
     double norm_eps, rope_theta;
-    int tied, qkv_bias;  /* -1 unset */
-    struct paths ignore; /* keys of config.json to ignore */
+    int tied, qkv_bias, qk_norm; /* -1 unset */
+    struct paths ignore;         /* keys of config.json */
     struct moe_section moe;
 };
 struct start_section {

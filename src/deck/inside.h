@@ -9,8 +9,6 @@
 int key_find(const char *path);
 /** Is `path` a section, with keys below it? */
 bool key_is_section(const char *path);
-/** The key or section that was probably meant; NULL if none is near. Caller frees. */
-char *key_nearest(const char *path);
 /** What a section holds: "a, b, c". The section "" is the whole deck. Caller frees. */
 char *key_members(const char *section);
 

@@ -76,6 +76,9 @@ static const struct key table[] = {
      NULL, RESTART_NO},
     {"model.qkv_bias", K_MAYBE, AT(model.qkv_bias), 0, 0, NULL, NULL,
      "Biases on Q, K and V (Qwen2). Not given: as `like`, else false.", NULL, RESTART_NO},
+    {"model.qk_norm", K_MAYBE, AT(model.qk_norm), 0, 0, NULL, NULL,
+     "RMSNorm of each head of Q and K before rotary positions (Qwen3). Not given: as `like`, else false.",
+     NULL, RESTART_NO},
     {"model.ignore", K_NAMES, AT(model.ignore), 0, 0, NULL, NULL,
      "Keys of config.json that you know to change nothing, such as [my_tool_version]: they count as "
      "absent, with a line. Other unknown keys are refused; a key that says what the model is cannot be "
@@ -333,7 +336,8 @@ static const char *leading(char out[NEAR_MAX + 1], const char *path, int n)
     return out;
 }
 
-char *key_nearest(const char *path)
+/* The key or section that was probably meant; NULL if none is near. Caller frees. */
+static char *key_nearest(const char *path)
 {
     if (strlen(path) > NEAR_MAX)
         return NULL;

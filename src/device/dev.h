@@ -170,9 +170,9 @@ void region_close(struct region *);
 /* ---- plain ops ---- */
 void dev_copy(struct dev *, view dst, view src); /* equal shapes; converts F32 <-> BF16 (to nearest even) */
 void dev_fill(struct dev *, view dst, float v);
-void dev_add(struct dev *, view y, view x); /* y += x, equal shapes */
-/** c[M,N] (+)= op(a)[M,K] op(b)[K,N]. With ta, a is [K,M]; with tb, b is [N,K]. y = x W^T is gemm(x, W, tb).
- */
+void dev_add(struct dev *, view y, view x);     /* y += x, equal shapes */
+void dev_scale(struct dev *, view y, float by); /* y *= by */
+/** c[M,N] (+)= op(a)[M,K] op(b)[K,N]; ta: a is [K,M]; tb: b is [N,K]. y = x W^T is gemm(x, W, tb). */
 void dev_gemm(struct dev *, bool ta, bool tb, view a, view b, bool acc, view c);
 void dev_add_bias(struct dev *, view y, view bias);      /* y[T,N] += bias[N] */
 void dev_colsum(struct dev *, view x, bool acc, view y); /* y[N] (+)= sum over rows of x[T,N] */
@@ -188,9 +188,11 @@ void dev_embed_fwd(struct dev *, view x, view ids, int64_t v0, view w); /* rows 
 void dev_embed_bwd(struct dev *, view ids, view dx, int64_t v0, bool acc,
                    view dw); /* dw[v - v0] (+)= sum of dx rows, in token order */
 
-/* ---- RMSNorm: y = x * rstd * w, rstd = 1/sqrt(mean(x^2) + eps); x, y [T,H], rstd [T], w [H] ---- */
+/* ---- RMSNorm of each group of N columns, g groups a row: y = x * rstd * w, rstd = 1/sqrt(mean(x^2) + eps);
+ * x, y [T, g*N], rstd [T, g], w [N]. A layer's norm has one group, that of queries one for each head ---- */
 void dev_rmsnorm_fwd(struct dev *, view y, view rstd, view x, view w, float eps);
-/** dx (+)= and dw (+)=, each with a flag of its own for adding. rstd comes from forward. */
+/** dx (+)= ..., dw (+)= ...; the two accumulate flags are separate. rstd comes from forward. Where acc_dx is
+ * false, dx may be dy itself. */
 void dev_rmsnorm_bwd(struct dev *, bool acc_dx, view dx, bool acc_dw, view dw, view dy, view x, view rstd,
                      view w);
 

@@ -26,6 +26,13 @@ void dev_add(struct dev *dev, view y, view x)
     RUN(add, (dev, y, x), 0, BYTES(y, x), y);
 }
 
+void dev_scale(struct dev *dev, view y, float by)
+{
+    NEED(is_float(y));
+    WANT_STACK(y, y.type, y.n[0], y.n[1], y.n[2]);
+    RUN(scale, (dev, y, by), 0, BYTES(y), y);
+}
+
 void dev_gemm(struct dev *dev, bool ta, bool tb, view a, view b, bool acc, view c)
 {
     int64_t m = c.n[1], n = c.n[2], k = ta ? a.n[1] : a.n[2];
@@ -105,23 +112,26 @@ void dev_embed_bwd(struct dev *dev, view ids, view dx, int64_t v0, bool acc, vie
 /* ---- norm and positions ---- */
 void dev_rmsnorm_fwd(struct dev *dev, view y, view rstd, view x, view w, float eps)
 {
-    WANT_FLOAT(x, x.n[1], x.n[2]);
-    WANT_FLOAT(y, x.n[1], x.n[2]);
-    WANT_VECTOR(rstd, F32, x.n[1]);
-    WANT_VECTOR(w, F32, x.n[2]);
+    int64_t tokens = x.n[1], width = view_size(w);
+    NEED(width > 0 && x.n[2] % width == 0);
+    WANT_FLOAT(x, tokens, x.n[2]);
+    WANT_FLOAT(y, tokens, x.n[2]);
+    WANT_VECTOR(rstd, F32, tokens * (x.n[2] / width));
+    WANT_VECTOR(w, F32, width);
     RUN(rmsnorm_fwd, (dev, y, rstd, x, w, eps), 0, BYTES(x, w), y, rstd);
 }
 
 void dev_rmsnorm_bwd(struct dev *dev, bool acc_dx, view dx, bool acc_dw, view dw, view dy, view x, view rstd,
                      view w)
 {
-    int64_t tokens = x.n[1], hidden = x.n[2];
-    WANT_FLOAT(x, tokens, hidden);
-    WANT_FLOAT(dx, tokens, hidden);
-    WANT_FLOAT(dy, tokens, hidden);
-    WANT_VECTOR(rstd, F32, tokens);
-    WANT_VECTOR(w, F32, hidden);
-    WANT_VECTOR(dw, F32, hidden);
+    int64_t tokens = x.n[1], columns = x.n[2], width = view_size(w);
+    NEED(width > 0 && columns % width == 0);
+    WANT_FLOAT(x, tokens, columns);
+    WANT_FLOAT(dx, tokens, columns);
+    WANT_FLOAT(dy, tokens, columns);
+    WANT_VECTOR(rstd, F32, tokens * (columns / width));
+    WANT_VECTOR(w, F32, width);
+    WANT_VECTOR(dw, F32, width);
     RUN(rmsnorm_bwd, (dev, acc_dx, dx, acc_dw, dw, dy, x, rstd, w), 0, BYTES(dy, x, rstd, w), dx, dw);
 }
 

@@ -12,6 +12,7 @@
     OP(void, copy, (struct dev *, view dst, view src))                                                       \
     OP(void, fill, (struct dev *, view dst, float v))                                                        \
     OP(void, add, (struct dev *, view y, view x))                                                            \
+    OP(void, scale, (struct dev *, view y, float by))                                                        \
     OP(void, gemm, (struct dev *, bool ta, bool tb, view a, view b, bool acc, view c))                       \
     OP(void, add_bias, (struct dev *, view y, view bias))                                                    \
     OP(void, colsum, (struct dev *, view x, bool acc, view y))                                               \
@@ -87,9 +88,6 @@ struct dev_ops {
         int64_t bytes, least, most; /* a chunk of logits: about `bytes` at most, but `least` to `most` rows */
     } head;
     int64_t expert_rows; /* rows of a block, where expert_ffn is composed */
-    /* Kernels that are called on a dry device too: they reserve the scratch that they will need, and return.
-     */
-    bool reserves[OP_COUNT];
     status (*alloc)(struct dev *, void **, int64_t bytes, enum dev_fresh);
     void (*free)(struct dev *, void *, int64_t bytes);
     void (*upload)(struct dev *, void *dst, const void *src, int64_t bytes);

@@ -25,12 +25,10 @@ status h5_layout_f32(struct h5 *, const char *name, int64_t n, int64_t *offset) 
 status h5_write_i64(struct h5 *, const char *name, const int64_t *x, int64_t rows, int64_t columns) MUST_USE;
 status h5_write_text(struct h5 *, const char *name, const char *text) MUST_USE;
 status h5_write_lines(struct h5 *, const char *name, char *const lines[], int64_t n) MUST_USE;
-status h5_write_f64(struct h5 *, const char *name, const double *x, int64_t n) MUST_USE;
 /** Read small datasets whole. Caller frees *x; of lines, each one and then the array. */
 status h5_read_i64(struct h5 *, const char *name, int64_t **x, int64_t *rows, int64_t *columns) MUST_USE;
 status h5_read_text(struct h5 *, const char *name, char **text) MUST_USE;
 status h5_read_lines(struct h5 *, const char *name, char ***lines, int64_t *n) MUST_USE;
-status h5_read_f64(struct h5 *, const char *name, double **x, int64_t *n) MUST_USE;
 /** Offset and length of a float dataset, after checking that it is contiguous fp32 in this file. */
 status h5_find_f32(struct h5 *, const char *name, int64_t *n, int64_t *offset) MUST_USE;
 const char *h5_version(void);

@@ -15,14 +15,40 @@ enum { FILE_LIMIT = 16 << 20, KEY_LIMIT = 100 };
 static const struct family {
     const char *name;
     int bit;
-    long long kv_heads; /* 0 = as many as heads */
-    long long max_positions, sliding_window, experts, top_k;
-    double norm_eps, rope_theta;
+    struct hf_config silent;
 } families[] = {
-    {"llama", LLAMA, 0, 2048, 0, 0, 0, 1e-6, 1e4},
-    {"mistral", MISTRAL, 8, 131072, 4096, 0, 0, 1e-6, 1e4},
-    {"qwen2", QWEN2, 32, 32768, 0, 0, 0, 1e-6, 1e4},
-    {"mixtral", MIXTRAL, 8, 131072, 0, 8, 2, 1e-5, 1e6},
+    {"llama", LLAMA, {.max_positions = 2048, .norm_eps = 1e-6, .rope.theta = 1e4}},
+    {"mistral",
+     MISTRAL,
+     {.kv_heads = 8, .max_positions = 131072, .sliding_window = 4096, .norm_eps = 1e-6, .rope.theta = 1e4}},
+    {"qwen2",
+     QWEN2,
+     {.kv_heads = 32, .max_positions = 32768, .norm_eps = 1e-6, .rope.theta = 1e4, .qkv_bias = true}},
+    {"qwen3",
+     QWEN3,
+     {.kv_heads = 32,
+      .head_dim = 128,
+      .max_positions = 32768,
+      .norm_eps = 1e-6,
+      .rope.theta = 1e4,
+      .qk_norm = true}},
+    {"seed_oss",
+     SEED_OSS,
+     {.kv_heads = 8,
+      .head_dim = 128,
+      .max_positions = 524288,
+      .norm_eps = 1e-6,
+      .rope.theta = 1e4,
+      .qkv_bias = true}},
+    {"smollm3",
+     SMOLLM3,
+     {.kv_heads = 4, .max_positions = 32768, .norm_eps = 1e-6, .rope.theta = 2e6, .tied = true}},
+    {"granite",
+     GRANITE,
+     {.max_positions = 2048, .norm_eps = 1e-6, .rope.theta = 1e4, .attention_multiplier = 1}},
+    {"mixtral",
+     MIXTRAL,
+     {.kv_heads = 8, .max_positions = 131072, .experts = 8, .top_k = 2, .norm_eps = 1e-5, .rope.theta = 1e6}},
 };
 
 static const struct family *find_family(const char *name)
@@ -35,7 +61,7 @@ static const struct family *find_family(const char *name)
 
 /* ---- tables of keys, which are read in this order ---- */
 
-static use_key use_rope, use_rope_type;
+static use_key use_rope, use_rope_type, use_truncate;
 
 #define AT(name) offsetof(struct hf_config, name)
 
@@ -56,24 +82,34 @@ static const struct key keys[] = {
     {"num_experts", MIXTRAL, use_count, AT(experts), 1 << 12, NULL},
     {"num_experts_per_tok", MIXTRAL, use_count, AT(top_k), 1 << 12, NULL},
     {"coppice_moe_layers", MIXTRAL, use_moe_layers, 0, 0, NULL},
-    {"rope_theta", ALL, use_number, AT(rope_theta), 0, NULL},
+    {"embedding_multiplier", GRANITE, use_number, AT(embedding_multiplier), 0, NULL},
+    {"attention_multiplier", GRANITE, use_number, AT(attention_multiplier), 0, NULL},
+    {"residual_multiplier", GRANITE, use_number, AT(residual_multiplier), 0, NULL},
+    {"logits_scaling", GRANITE, use_number, AT(logits_scaling), 0, NULL},
+    {"attention_bias", SEED_OSS, use_flag, AT(qkv_bias), 0, NULL},
+    {"no_rope_layer_interval", SMOLLM3, use_no_rope_interval, 0, 1 << 10, NULL},
+    {"no_rope_layers", SMOLLM3, use_no_rope_layers, 0, 0, NULL},
+    {"rope_theta", ALL, use_number, AT(rope.theta), 0, NULL},
     {"rope_scaling", ALL, use_rope, 0, 0, NULL},
     {"rope_parameters", ALL, use_rope, 0, 0, NULL},
     {"sliding_window", ALL, use_window, AT(sliding_window), 1LL << 31, NULL},
     {"layer_types", ALL, use_layer_types, 0, 0, NULL},
 
     {"hidden_act", ALL, only_text, 0, 0, "silu|swish"},
-    {"attention_dropout", ALL, only_number, 0, 0, NULL},
+    {"attention_dropout", ALL & ~SEED_OSS, only_number, 0, 0, NULL},
+    {"attention_dropout", SEED_OSS, ignored, 0, 0, "nothing is dropped at random here"},
     {"hidden_dropout", ALL, only_number, 0, 0, NULL},
     {"resid_pdrop", ALL, only_number, 0, 0, NULL},
     {"embd_pdrop", ALL, only_number, 0, 0, NULL},
     {"attn_pdrop", ALL, only_number, 0, 0, NULL},
     {"partial_rotary_factor", ALL, only_number, 0, 1, NULL},
-    {"attention_bias", ALL, only_off, 0, 0, "a bias on the attention's output is not supported"},
+    {"attention_bias", ALL & ~SEED_OSS, only_off, 0, 0, "a bias on the attention's output is not supported"},
+    {"attention_out_bias", SEED_OSS, only_off, 0, 0, "a bias on the attention's output is not supported"},
+    {"residual_dropout", SEED_OSS, ignored, 0, 0, "nothing is dropped at random here"},
     {"mlp_bias", ALL, only_off, 0, 0, "biases in the feed-forward layers are not supported"},
     {"bias", ALL, only_off, 0, 0, "biases beyond those of the model type are not supported"},
     {"use_bias", ALL, only_off, 0, 0, "biases beyond those of the model type are not supported"},
-    {"qkv_bias", LLAMA | MISTRAL | MIXTRAL, only_off, 0, 0, "only qwen2 has biases on Q, K and V"},
+    {"qkv_bias", ALL & ~QWEN2, only_off, 0, 0, "this family has no such biases"},
     {"qk_norm", ALL, only_off, 0, 0, "normalised queries and keys are not supported"},
     {"use_qk_norm", ALL, only_off, 0, 0, "normalised queries and keys are not supported"},
     {"use_sliding_window", ALL, only_off, 0, 0, "sliding-window attention is not supported"},
@@ -100,26 +136,37 @@ static const struct key keys[] = {
 static const struct key rope_keys[] = {
     {"rope_type", ALL, use_rope_type, 0, 0, NULL},
     {"type", ALL, use_rope_type, 0, 0, NULL},
-    {"rope_theta", ALL, use_number, AT(rope_theta), 0, NULL},
-    {"factor", ALL, use_number, AT(rope_factor), 0, NULL},
-    {"low_freq_factor", ALL, use_number, AT(rope_low), 0, NULL},
-    {"high_freq_factor", ALL, use_number, AT(rope_high), 0, NULL},
-    {"original_max_position_embeddings", ALL, use_number, AT(rope_original), 0, NULL},
+    {"rope_theta", ALL, use_number, AT(rope.theta), 0, NULL},
+    {"factor", ALL, use_number_or_null, AT(rope.factor), 0, NULL},
+    {"low_freq_factor", ALL, use_number, AT(rope.low_freq), 0, NULL},
+    {"high_freq_factor", ALL, use_number, AT(rope.high_freq), 0, NULL},
+    {"original_max_position_embeddings", ALL, use_number, AT(rope.original_positions), 0, NULL},
+    {"attention_factor", ALL, use_number_or_null, AT(rope.attention_factor), 0, NULL},
+    {"beta_fast", ALL, use_number_or_null, AT(rope.beta_fast), 0, NULL},
+    {"beta_slow", ALL, use_number_or_null, AT(rope.beta_slow), 0, NULL},
+    {"mscale", ALL, use_number_or_null, AT(rope.mscale), 0, NULL},
+    {"mscale_all_dim", ALL, use_number_or_null, AT(rope.mscale_all_dim), 0, NULL},
+    {"truncate", ALL, use_truncate, 0, 0, NULL},
     {"partial_rotary_factor", ALL, only_number, 0, 1, NULL},
     {NULL, 0, NULL, 0, 0, NULL},
 };
 
-static const struct key *find_key(const struct key *table, const char *name)
+/* The row of that name for this family, else one of another family. */
+static const struct key *find_key(const struct key *table, const char *name, int family)
 {
+    const struct key *other = NULL;
     for (const struct key *k = table; k->name; k++)
-        if (strcmp(k->name, name) == 0)
-            return k;
-    return NULL;
+        if (strcmp(k->name, name) == 0) {
+            if (k->families & family)
+                return k;
+            other = k;
+        }
+    return other;
 }
 
-static status check_key(const struct reader *r, const struct key *table, int family, const char *name)
+static status check_key(const struct reader *r, const struct key *table, const char *name)
 {
-    const struct key *k = find_key(table, name);
+    const struct key *k = find_key(table, name, r->family);
     if (!file_name_ok(name, KEY_LIMIT))
         return fail(E_DATA, "%s: a key is empty, longer than %d bytes or has control bytes", r->path,
                     KEY_LIMIT);
@@ -128,18 +175,18 @@ static status check_key(const struct reader *r, const struct key *table, int fam
                       "unknown, so it is refused: it may change what the model computes (if you know that it "
                       "does not, say so in the deck: model.ignore: [%s%s])",
                       r->inside, name);
-    if (k && !(k->families & family))
+    if (k && !(k->families & r->family))
         return refuse(r, name, "%s models have no such key", r->config->model_type);
     return OK;
 }
 
-/* Refuse keys of the file that are not in the table, or that the family does not have. */
-static status check_known(const struct reader *r, const struct key *table, int family, json_t *object)
+/* Every key of the file must be one that this table and family know. */
+static status check_known(const struct reader *r, const struct key *table, json_t *object)
 {
     const char *name;
     json_t *value;
     json_object_foreach(object, name, value)
-        TRY(check_key(r, table, family, name));
+        TRY(check_key(r, table, name));
     return OK;
 }
 
@@ -147,7 +194,7 @@ static status use_keys(struct reader *r, const struct key *table, json_t *object
 {
     for (const struct key *k = table; k->name; k++) {
         json_t *value = json_object_get(object, k->name);
-        if (value)
+        if (value && (k->families & r->family))
             TRY(k->use(r, k, value));
     }
     return OK;
@@ -155,44 +202,73 @@ static status use_keys(struct reader *r, const struct key *table, json_t *object
 
 /* ---- rotary embeddings ---- */
 
+/* What each type says by keys of its own. */
+static const struct rope_type {
+    const char *name;
+    enum rope_scaling scaling;
+    bool factor, bands, original, yarn;
+} rope_types[] = {
+    {"default", ROPE_DEFAULT, false, false, false, false}, {"linear", ROPE_LINEAR, true, false, false, false},
+    {"dynamic", ROPE_DYNAMIC, true, false, false, false},  {"llama3", ROPE_LLAMA3, true, true, true, false},
+    {"yarn", ROPE_YARN, true, false, true, true},
+};
+enum { ROPE_TYPES = sizeof rope_types / sizeof *rope_types };
+
 static status use_rope_type(struct reader *r, const struct key *k, json_t *value)
 {
-    static const char *const types[] = {"default", "linear", "llama3"};
     const char *type = json_string_value(value);
     if (!type)
         return refuse(r, k->name, "must be text");
-    for (int i = 0; i < 3; i++)
-        if (strcmp(type, types[i]) == 0) {
-            r->rope_type = (enum rope_type)i;
-            return agree(r, k->name, &r->rope_type, i);
+    for (int i = 0; i < ROPE_TYPES; i++)
+        if (strcmp(type, rope_types[i].name) == 0) {
+            r->config->rope.scaling = rope_types[i].scaling;
+            return agree(r, k->name, &r->config->rope.scaling, i);
         }
-    return refuse(r, k->name, "only default and llama3 are supported, not %.40s", type);
+    return refuse(r, k->name, "only default, linear, dynamic, llama3 and yarn are supported, not %.40s",
+                  type);
 }
 
-static status check_llama3(const struct reader *r)
+static status use_truncate(struct reader *r, const struct key *k, json_t *value)
 {
-    struct hf_config *c = r->config;
-    if (c->rope_original == 0)
-        c->rope_original = (double)c->max_positions;
-    if (c->rope_factor == 0 || c->rope_low == 0 || c->rope_high == 0)
-        return refuse(r, "rope_type", "llama3 needs factor, low_freq_factor and high_freq_factor");
-    if (c->rope_factor < 1 || c->rope_low >= c->rope_high)
-        return refuse(r, "rope_type", "llama3 needs factor >= 1 and low_freq_factor < high_freq_factor");
+    if (!json_is_boolean(value))
+        return refuse(r, k->name, "must be true or false");
+    r->config->rope.exact_bounds = json_is_false(value);
+    return OK;
+}
+
+/* Numbers that another type has would be lost. */
+static status check_rope_members(const struct reader *r, const struct rope_type *t)
+{
+    const struct rope *p = &r->config->rope;
+    bool yarn = p->attention_factor != 0 || p->beta_fast != 0 || p->beta_slow != 0 || p->mscale != 0 ||
+                p->mscale_all_dim != 0 || p->exact_bounds;
+    if (t->factor && p->factor == 0)
+        return refuse(r, "rope_type", "%s needs factor", t->name);
+    if (t->factor && p->factor < 1)
+        return refuse(r, "rope_type", "%s needs factor >= 1", t->name);
+    if (t->bands && (p->low_freq == 0 || p->low_freq >= p->high_freq))
+        return refuse(r, "rope_type", "%s needs low_freq_factor < high_freq_factor", t->name);
+    if ((!t->factor && p->factor != 0) || (!t->bands && (p->low_freq != 0 || p->high_freq != 0)) ||
+        (!t->original && p->original_positions != 0) || (!t->yarn && yarn))
+        return refuse(r, "rope_type", "scaling factors that %s does not have", t->name);
     return OK;
 }
 
 static status check_rope(const struct reader *r)
 {
-    struct hf_config *c = r->config;
-    c->rope_llama3 = r->rope_type == ROPE_LLAMA3;
-    if (c->rope_llama3)
-        return check_llama3(r);
-    if (r->rope_type == ROPE_LINEAR && c->rope_factor != 1)
-        return refuse(r, "rope_type", "only default and llama3 are supported, not linear with a factor");
-    if (c->rope_factor == 1) /* linear scaling by 1 changes nothing */
-        c->rope_factor = 0;
-    if (c->rope_factor != 0 || c->rope_low != 0 || c->rope_high != 0 || c->rope_original != 0)
-        return refuse(r, "rope_type", "scaling factors without rope_type llama3");
+    struct rope *p = &r->config->rope;
+    const struct rope_type *t = rope_types;
+    while (t->scaling != p->scaling)
+        t++;
+    if (p->scaling == ROPE_DEFAULT && p->factor == 1) /* what it divides by */
+        p->factor = 0;
+    if (t->original && p->original_positions == 0)
+        p->original_positions = (double)r->config->max_positions;
+    if (p->scaling == ROPE_YARN && p->factor == 0)
+        p->factor = (double)r->config->max_positions / p->original_positions;
+    TRY(check_rope_members(r, t));
+    if (p->scaling == ROPE_LINEAR && p->factor == 1)
+        p->scaling = ROPE_DEFAULT, p->factor = 0;
     return OK;
 }
 
@@ -207,7 +283,7 @@ static status use_rope(struct reader *r, const struct key *k, json_t *value)
     if (new_form && json_is_object(old_form) && !json_equal(old_form, value))
         return refuse(r, k->name, "contradicts \"rope_scaling\"; which one counts? Take the wrong one out");
     r->inside = new_form ? "rope_parameters." : "rope_scaling.";
-    TRY(check_known(r, rope_keys, ALL, value));
+    TRY(check_known(r, rope_keys, value));
     TRY(use_keys(r, rope_keys, value));
     TRY(check_rope(r));
     r->inside = "";
@@ -216,13 +292,13 @@ static status use_rope(struct reader *r, const struct key *k, json_t *value)
 
 /* ---- model.ignore: keys that the user knows to change nothing ---- */
 
-/* A key that says what the model is cannot be ignored. */
-static bool may_be_ignored(const char *name)
+/* One that says what the model is cannot be left out. */
+static bool may_be_ignored(const struct reader *r, const char *name)
 {
     const char *inner = strncmp(name, "rope_scaling.", 13) == 0      ? name + 13
                         : strncmp(name, "rope_parameters.", 16) == 0 ? name + 16
                                                                      : NULL;
-    const struct key *k = inner ? find_key(rope_keys, inner) : find_key(keys, name);
+    const struct key *k = inner ? find_key(rope_keys, inner, r->family) : find_key(keys, name, r->family);
     return !k || k->use == only_text || k->use == only_off || k->use == only_number || k->use == ignored;
 }
 
@@ -241,7 +317,7 @@ static bool take_out(json_t *root, const char *name)
 static status drop_ignored(struct reader *r, char *const *ignore, int n)
 {
     for (int i = 0; i < n; i++) {
-        if (!may_be_ignored(ignore[i]))
+        if (!may_be_ignored(r, ignore[i]))
             return fail(E_DECK, "model.ignore: %s says what the model is; it cannot be ignored", ignore[i]);
         if (take_out(r->root, ignore[i]))
             note(r->config, mem_format("%s: key \"%s\" is ignored: model.ignore", r->path, ignore[i]));
@@ -251,18 +327,42 @@ static status drop_ignored(struct reader *r, char *const *ignore, int n)
 
 /* ---- the whole file ---- */
 
-static status check_present(const struct reader *r, int family)
+static status check_present(const struct reader *r)
 {
     for (const struct key *k = keys; k->name; k++)
-        if (k->use == use_count && (k->families & family) && *(long long *)((char *)r->config + k->at) == 0)
+        if (k->use == use_count && (k->families & r->family) &&
+            *(long long *)((char *)r->config + k->at) == 0)
             return refuse(r, k->name, "missing");
     return OK;
 }
 
-/* Set what follows from other keys, and check what must fit together. */
+/* SmolLM3: where no list stands, every so many layers are without rotary positions. */
+static void list_bare_layers(const struct reader *r)
+{
+    struct hf_config *c = r->config;
+    if (r->family != SMOLLM3 || r->bare_given)
+        return;
+    c->bare_layers = mem_new(c->layers, sizeof *c->bare_layers);
+    for (int l = 0; l < c->layers; l++)
+        if ((l + 1) % r->no_rope == 0)
+            c->bare_layers[c->n_bare_layers++] = l;
+}
+
+/* A multiplier of 1 is none. */
+static void drop_ones(struct hf_config *c)
+{
+    double *const all[] = {&c->embedding_multiplier, &c->residual_multiplier, &c->logits_scaling};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (*all[i] == 1)
+            *all[i] = 0;
+}
+
+/* Fill what follows from other keys; check what must fit together. */
 static status complete(const struct reader *r)
 {
     struct hf_config *c = r->config;
+    list_bare_layers(r);
+    drop_ones(c);
     if (c->kv_heads == 0)
         c->kv_heads = c->heads;
     if (c->heads % c->kv_heads)
@@ -282,22 +382,6 @@ static status complete(const struct reader *r)
     return OK;
 }
 
-static void set_defaults(struct hf_config *c, const struct family *f)
-{
-    *c = (struct hf_config){
-        .kv_heads = f->kv_heads,
-        .max_positions = f->max_positions,
-        .sliding_window = f->sliding_window,
-        .norm_eps = f->norm_eps,
-        .rope_theta = f->rope_theta,
-        .qkv_bias = f->bit == QWEN2,
-        .experts = f->experts,
-        .top_k = f->top_k,
-        .n_moe_layers = -1,
-    };
-    strcpy(c->model_type, f->name);
-}
-
 static status read_config(struct reader *r, char *const *ignore, int n)
 {
     const char *type = json_string_value(json_object_get(r->root, "model_type"));
@@ -305,13 +389,19 @@ static status read_config(struct reader *r, char *const *ignore, int n)
     if (!json_is_object(r->root))
         return fail(E_DATA, "%s: not a JSON object", r->path);
     if (!f)
-        return refuse(r, "model_type", "only llama, mistral, qwen2 and mixtral are supported, not %.40s",
-                      type && file_name_ok(type, KEY_LIMIT) ? type : "this");
-    set_defaults(r->config, f);
+        return refuse(
+            r, "model_type",
+            "only llama, mistral, qwen2, qwen3, seed_oss, smollm3, granite and mixtral are supported, "
+            "not %.40s",
+            type && file_name_ok(type, KEY_LIMIT) ? type : "this");
+    *r->config = f->silent;
+    r->config->n_moe_layers = -1;
+    strcpy(r->config->model_type, f->name);
+    r->family = f->bit;
     TRY(drop_ignored(r, ignore, n));
-    TRY(check_known(r, keys, f->bit, r->root));
+    TRY(check_known(r, keys, r->root));
     TRY(use_keys(r, keys, r->root));
-    TRY(check_present(r, f->bit));
+    TRY(check_present(r));
     r->config->carried = carried_keys(r->root);
     return complete(r);
 }
@@ -319,7 +409,7 @@ static status read_config(struct reader *r, char *const *ignore, int n)
 status hf_config_read(struct hf_config *c, const char *dir, char *const *ignore, int n)
 {
     char *path = mem_format("%s/config.json", dir);
-    struct reader r = {.path = path, .inside = "", .config = c};
+    struct reader r = {.path = path, .inside = "", .config = c, .no_rope = 4};
     *c = (struct hf_config){.n_moe_layers = -1};
     status s = file_explain(json_read_file(&r.root, path, FILE_LIMIT), path);
     if (s == OK)
@@ -337,6 +427,7 @@ void hf_config_free(struct hf_config *c)
         free(c->notes[i]);
     free(c->notes);
     free(c->moe_layers);
+    free(c->bare_layers);
     free(c->carried);
     *c = (struct hf_config){.n_moe_layers = -1};
 }

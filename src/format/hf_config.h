@@ -4,21 +4,24 @@
 #define FORMAT_HF_CONFIG_H
 #include <stdbool.h>
 #include "base/status.h"
+#include "format/rope.h"
 
 /* What the file says. */
 struct hf_config {
-    char model_type[32]; /* llama, mistral, qwen2 or mixtral; qwen2_moe can only be written */
+    char model_type[32]; /* a family of hf_config.c, or one that is only written (hf_config_write.c) */
     long long hidden, intermediate, layers, heads, kv_heads, head_dim, vocab, max_positions;
-    double norm_eps, rope_theta;
-    bool rope_llama3;
-    double rope_factor, rope_low, rope_high, rope_original;
-    bool tied, qkv_bias;
-    long long sliding_window;             /* 0 = none; else the caller must refuse longer sequences */
-    long long experts, top_k;             /* mixtral and qwen2_moe; else 0 */
+    double norm_eps;
+    struct rope rope;
+    bool tied, qkv_bias, qk_norm;
+    double embedding_multiplier, attention_multiplier, residual_multiplier, logits_scaling; /* 0: none */
+    long long sliding_window;             /* 0 = none; else longer sequences must be refused by the caller */
+    long long experts, top_k;             /* mixtral and qwen2_moe; 0 otherwise */
     long long expert_width, shared_width; /* qwen2_moe */
     bool renormalise;                     /* qwen2_moe: norm_topk_prob */
     int n_moe_layers;                     /* mlp_only_layers, coppice_moe_layers; -1 = all or none */
     int *moe_layers;                      /* ascending; owned */
+    int n_bare_layers;                    /* layers without rotary positions: no_rope_layers */
+    int *bare_layers;                     /* ascending; owned */
     char *carried; /* a JSON object: the file's token ids and initializer_range; owned, NULL = none */
     char **notes;  /* lines for the user about ignored keys */
     int n_notes;

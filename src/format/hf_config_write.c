@@ -12,16 +12,31 @@ static void put(json_t *object, const char *key, json_t *value)
         bug("config.json: %s has no value: is a text not UTF-8, or a number not finite?", key);
 }
 
-static json_t *rope_scaling_json(const struct hf_config *c)
+static void put_number(json_t *object, const char *key, double value)
 {
-    if (!c->rope_llama3)
+    if (value != 0)
+        put(object, key, json_real(value));
+}
+
+static json_t *rope_scaling_json(const struct rope *r)
+{
+    static const char *const type[] = {NULL, "llama3", "linear", "dynamic", "yarn"};
+    if (r->scaling == ROPE_DEFAULT)
         return json_null();
     json_t *rope = json_object();
-    put(rope, "rope_type", json_string("llama3"));
-    put(rope, "factor", json_real(c->rope_factor));
-    put(rope, "low_freq_factor", json_real(c->rope_low));
-    put(rope, "high_freq_factor", json_real(c->rope_high));
-    put(rope, "original_max_position_embeddings", json_integer((json_int_t)c->rope_original));
+    put(rope, "rope_type", json_string(type[r->scaling]));
+    put_number(rope, "factor", r->factor);
+    put_number(rope, "low_freq_factor", r->low_freq);
+    put_number(rope, "high_freq_factor", r->high_freq);
+    if (r->original_positions != 0)
+        put(rope, "original_max_position_embeddings", json_integer((json_int_t)r->original_positions));
+    put_number(rope, "attention_factor", r->attention_factor);
+    put_number(rope, "beta_fast", r->beta_fast);
+    put_number(rope, "beta_slow", r->beta_slow);
+    put_number(rope, "mscale", r->mscale);
+    put_number(rope, "mscale_all_dim", r->mscale_all_dim);
+    if (r->exact_bounds)
+        put(rope, "truncate", json_false());
     return rope;
 }
 
@@ -41,8 +56,8 @@ static json_t *shape_json(const struct hf_config *c, const char *architecture, c
     put(root, "max_position_embeddings", json_integer(c->max_positions));
     put(root, "hidden_act", json_string("silu"));
     put(root, "rms_norm_eps", json_real(c->norm_eps));
-    put(root, "rope_theta", json_real(c->rope_theta));
-    put(root, "rope_scaling", rope_scaling_json(c));
+    put(root, "rope_theta", json_real(c->rope.theta));
+    put(root, "rope_scaling", rope_scaling_json(&c->rope));
     put(root, "tie_word_embeddings", json_boolean(c->tied));
     return root;
 }
@@ -112,7 +127,59 @@ static void add_qwen2_moe(json_t *root, const struct hf_config *c)
     put(root, "mlp_only_layers", dense_layers_json(c));
 }
 
-/* What the config.json of each family can describe. */
+static void add_qwen3(json_t *root, const struct hf_config *c)
+{
+    add_window(root, c, 0);
+    put(root, "attention_bias", json_false());
+}
+
+static void add_qwen3_moe(json_t *root, const struct hf_config *c)
+{
+    add_window(root, c, c->layers);
+    put(root, "attention_bias", json_false());
+    put(root, "num_experts", json_integer(c->experts));
+    put(root, "num_experts_per_tok", json_integer(c->top_k));
+    put(root, "moe_intermediate_size", json_integer(c->expert_width));
+    put(root, "norm_topk_prob", json_boolean(c->renormalise));
+    put(root, "decoder_sparse_step", json_integer(1));
+    put(root, "mlp_only_layers", dense_layers_json(c));
+}
+
+static void add_smollm3(json_t *root, const struct hf_config *c)
+{
+    json_t *list = json_array();
+    for (int l = 0, i = 0; l < c->layers; l++) {
+        bool bare = i < c->n_bare_layers && c->bare_layers[i] == l;
+        i += bare;
+        json_array_append_new(list, json_integer(!bare));
+    }
+    put(root, "no_rope_layers", list);
+    put(root, "attention_bias", json_false());
+    put(root, "use_sliding_window", json_false());
+}
+
+static json_t *multiplier_json(double value)
+{
+    return json_real(value != 0 ? value : 1);
+}
+
+static void add_granite(json_t *root, const struct hf_config *c)
+{
+    put(root, "attention_bias", json_false());
+    put(root, "embedding_multiplier", multiplier_json(c->embedding_multiplier));
+    put(root, "attention_multiplier", json_real(c->attention_multiplier));
+    put(root, "residual_multiplier", multiplier_json(c->residual_multiplier));
+    put(root, "logits_scaling", multiplier_json(c->logits_scaling));
+}
+
+static void add_granitemoe(json_t *root, const struct hf_config *c)
+{
+    add_granite(root, c);
+    put(root, "num_local_experts", json_integer(c->experts));
+    put(root, "num_experts_per_tok", json_integer(c->top_k));
+}
+
+/* What each family can say. */
 static const struct family {
     const char *name, *architecture;
     bool moe, qkv_bias, window;
@@ -121,8 +188,13 @@ static const struct family {
     {"llama", "LlamaForCausalLM", false, false, false, NULL},
     {"mistral", "MistralForCausalLM", false, false, true, add_mistral},
     {"qwen2", "Qwen2ForCausalLM", false, true, true, add_qwen2},
+    {"qwen3", "Qwen3ForCausalLM", false, false, true, add_qwen3},
+    {"smollm3", "SmolLM3ForCausalLM", false, false, false, add_smollm3},
+    {"granite", "GraniteForCausalLM", false, false, false, add_granite},
     {"mixtral", "MixtralForCausalLM", true, false, true, add_mixtral},
     {"qwen2_moe", "Qwen2MoeForCausalLM", true, true, true, add_qwen2_moe},
+    {"qwen3_moe", "Qwen3MoeForCausalLM", true, false, true, add_qwen3_moe},
+    {"granitemoe", "GraniteMoeForCausalLM", true, false, false, add_granitemoe},
 };
 
 static const struct family *find_family(const char *name)

@@ -66,6 +66,11 @@ status use_number(struct reader *r, const struct key *k, json_t *value)
     return agree(r, k->name, member(r, k), json_number_value(value));
 }
 
+status use_number_or_null(struct reader *r, const struct key *k, json_t *value)
+{
+    return json_is_null(value) ? OK : use_number(r, k, value);
+}
+
 status use_flag(struct reader *r, const struct key *k, json_t *value)
 {
     if (!json_is_boolean(value))
@@ -133,8 +138,8 @@ status use_window(struct reader *r, const struct key *k, json_t *value)
 {
     struct hf_config *c = r->config;
     TRY(use_count_or_null(r, k, value));
-    if (strcmp(c->model_type, "qwen2") == 0)
-        c->sliding_window = 0; /* it has no effect without use_sliding_window, which is refused */
+    if (r->family & (QWEN2 | QWEN3 | SMOLLM3))
+        c->sliding_window = 0; /* counts only with use_sliding_window, which is refused */
     return OK;
 }
 
@@ -167,6 +172,34 @@ status use_moe_layers(struct reader *r, const struct key *k, json_t *value)
             return refuse(r, k->name, "must list layers from 0 to %lld, ascending", c->layers - 1);
         last = json_integer_value(layer);
         c->moe_layers[i] = (int)last;
+    }
+    return OK;
+}
+
+status use_no_rope_interval(struct reader *r, const struct key *k, json_t *value)
+{
+    r->no_rope = json_integer_value(value);
+    return json_is_integer(value) && r->no_rope >= 1 ? OK : refuse(r, k->name, "must be a positive integer");
+}
+
+/* A 1 for each layer that has rotary positions. */
+status use_no_rope_layers(struct reader *r, const struct key *k, json_t *value)
+{
+    struct hf_config *c = r->config;
+    size_t i;
+    json_t *has;
+    if (json_is_null(value))
+        return OK;
+    if (!json_is_array(value) || (long long)json_array_size(value) != c->layers)
+        return refuse(r, k->name, "must be a list of %lld numbers, 0 or 1", c->layers);
+    r->bare_given = true;
+    c->bare_layers = mem_new(c->layers, sizeof *c->bare_layers);
+    json_array_foreach(value, i, has) {
+        json_int_t n = json_integer_value(has);
+        if (!json_is_integer(has) || n < 0 || n > 1)
+            return refuse(r, k->name, "layer %zu: must be 0 or 1", i);
+        if (n == 0)
+            c->bare_layers[c->n_bare_layers++] = (int)i;
     }
     return OK;
 }

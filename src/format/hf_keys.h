@@ -2,18 +2,31 @@
 #ifndef FORMAT_HF_KEYS_H
 #define FORMAT_HF_KEYS_H
 #include <stddef.h>
+#include <stdbool.h>
 #include "base/json.h"
 #include "format/hf_config.h"
 
-enum { LLAMA = 1, MISTRAL = 2, QWEN2 = 4, MIXTRAL = 8, ALL = 15 };
+enum {
+    LLAMA = 1,
+    MISTRAL = 2,
+    QWEN2 = 4,
+    MIXTRAL = 8,
+    QWEN3 = 16,
+    SEED_OSS = 32,
+    SMOLLM3 = 64,
+    GRANITE = 128,
+    ALL = 255
+};
 enum { GIVEN_MOST = 64 };
 
 struct reader {
     const char *path, *inside; /* inside: "rope_scaling." while its members are read; else "" */
     struct hf_config *config;
     json_t *root;
-    enum rope_type { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3 } rope_type;
-    struct given { /* the members of the config that keys have set so far */
+    int family;        /* its bit */
+    long long no_rope; /* every so many layers have no rotary positions */
+    bool bare_given;   /* no_rope_layers stands in the file */
+    struct given {     /* members that keys of the file have set so far */
         const void *member;
         const char *inside, *name;
         double value;
@@ -44,9 +57,9 @@ char *carried_keys(json_t *root);
 
 /* What is done with a key, for the tables of hf_config.c. E_DATA for a value that is not supported. */
 typedef status use_key(struct reader *, const struct key *, json_t *value);
-use_key use_count, use_count_or_null, use_number, use_flag, use_nothing, use_length, use_window,
-    use_layer_types, use_moe_layers;
-use_key ignored;                          /* adds a note */
-use_key only_text, only_off, only_number; /* allow only values that change nothing */
+use_key use_count, use_count_or_null, use_number, use_number_or_null, use_flag, use_nothing, use_length,
+    use_window, use_layer_types, use_moe_layers, use_no_rope_layers, use_no_rope_interval;
+use_key ignored;                          /* with a note */
+use_key only_text, only_off, only_number; /* harmless at these values */
 
 #endif

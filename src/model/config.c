@@ -118,7 +118,7 @@ bool config_same_trunk(const struct config *a, const struct config *b)
 {
     return a->hidden == b->hidden && a->ffn == b->ffn && a->layers == b->layers && a->heads == b->heads &&
            a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->vocab == b->vocab &&
-           a->tied == b->tied && a->qkv_bias == b->qkv_bias;
+           a->tied == b->tied && a->qkv_bias == b->qkv_bias && a->qk_norm == b->qk_norm;
 }
 
 /* A word or a number on both sides. */
@@ -139,14 +139,18 @@ static void add_number(char **text, const char *key, double there, double here)
 
 static void add_rope_changes(char **text, const struct rope *a, const struct rope *b)
 {
+    static const char *const type[] = {"default", "llama3", "linear", "dynamic", "yarn"};
     add_number(text, "rope_theta", a->theta, b->theta);
-    add_change(text, "rope_type", a->llama3 ? "llama3" : "default", b->llama3 ? "llama3" : "default");
-    if (!a->llama3 || !b->llama3)
+    add_change(text, "rope_type", type[a->scaling], type[b->scaling]);
+    if (a->scaling != b->scaling)
         return;
     add_number(text, "rope factor", a->factor, b->factor);
     add_number(text, "rope low_freq_factor", a->low_freq, b->low_freq);
     add_number(text, "rope high_freq_factor", a->high_freq, b->high_freq);
     add_number(text, "rope original_max_position_embeddings", a->original_positions, b->original_positions);
+    add_number(text, "rope attention_factor", a->attention_factor, b->attention_factor);
+    add_number(text, "rope beta_fast", a->beta_fast, b->beta_fast);
+    add_number(text, "rope beta_slow", a->beta_slow, b->beta_slow);
 }
 
 static void add_moe_changes(char **text, const struct moe *a, const struct moe *b)
@@ -170,6 +174,10 @@ char *config_changes(const struct config *there, const struct config *here)
     char *text = NULL;
     add_number(&text, "rms_norm_eps", there->norm_eps, here->norm_eps);
     add_rope_changes(&text, &there->rope, &here->rope);
+    add_number(&text, "embedding_multiplier", there->multiply.embedding, here->multiply.embedding);
+    add_number(&text, "attention_multiplier", there->multiply.attention, here->multiply.attention);
+    add_number(&text, "residual_multiplier", there->multiply.residual, here->multiply.residual);
+    add_number(&text, "logits_scaling", there->multiply.logits_scaling, here->multiply.logits_scaling);
     if (there->moe.experts > 0 && here->moe.experts > 0)
         add_moe_changes(&text, &there->moe, &here->moe);
     return text;
@@ -201,7 +209,8 @@ static int64_t parameters(const struct config *c, bool active)
     int64_t n = c->vocab * h * (c->tied ? 1 : 2) + h;
     for (int64_t l = 0; l < c->layers; l++) {
         int64_t x = config_experts(c, l);
-        n += 2 * h + h * (q + 2 * kv) + q * h + (c->qkv_bias ? q + 2 * kv : 0);
+        n += 2 * h + h * (q + 2 * kv) + q * h + (c->qkv_bias ? q + 2 * kv : 0) +
+             (c->qk_norm ? 2 * c->head_dim : 0);
         int64_t experts = (active ? c->moe.top_k : x) + c->moe.shared;
         n += x ? x * h + 3 * experts * h * config_expert_ffn(c) + (c->moe.shared_gate ? h : 0)
                : 3 * h * c->ffn;
@@ -243,29 +252,7 @@ int64_t config_capacity(const struct config *c, int64_t tokens)
     return (int64_t)((top + bottom - 1) / bottom);
 }
 
-/* Llama 3 scales frequencies in three bands: high ones stay, low ones are divided by the factor, and those
- * between change over smoothly. */
-static double llama3_frequency(const struct rope *r, double f)
+double config_query_scale(const struct config *c)
 {
-    double wave = 2 * 3.14159265358979323846 / f;
-    if (wave < r->original_positions / r->high_freq)
-        return f;
-    if (wave > r->original_positions / r->low_freq)
-        return f / r->factor;
-    double smooth = (r->original_positions / wave - r->low_freq) / (r->high_freq - r->low_freq);
-    return (1 - smooth) * f / r->factor + smooth * f;
-}
-
-void config_rope_table(const struct config *c, int64_t sequence, float *cos_sin)
-{
-    int64_t half = c->head_dim / 2;
-    for (int64_t i = 0; i < half; i++) {
-        double f = pow(c->rope.theta, -2.0 * (double)i / (double)c->head_dim);
-        if (c->rope.llama3)
-            f = llama3_frequency(&c->rope, f);
-        for (int64_t s = 0; s < sequence; s++) {
-            cos_sin[s * c->head_dim + i] = (float)cos((double)s * f);
-            cos_sin[s * c->head_dim + half + i] = (float)sin((double)s * f);
-        }
-    }
+    return c->multiply.attention != 0 ? c->multiply.attention * sqrt((double)c->head_dim) : 1;
 }

@@ -6,15 +6,10 @@
 #include <stdint.h>
 #include "base/status.h"
 #include "deck/choices.h"
+#include "format/rope.h"
 #include "layout/layout.h"
 
 enum { MAX_LAYERS = 1024, MAX_EXPERTS = 4096 };
-
-struct rope {
-    double theta;
-    bool llama3; /* rope_type llama3: three bands */
-    double factor, low_freq, high_freq, original_positions;
-};
 
 struct moe {
     int64_t experts; /* X, the total; 0 = the model is dense */
@@ -46,6 +41,13 @@ struct config {
     double norm_eps;
     struct rope rope;
     bool tied, qkv_bias;
+    struct multipliers {
+        double embedding, residual;
+        double attention;      /* of scores, instead of 1/sqrt(head_dim) */
+        double logits_scaling; /* divides the logits */
+    } multiply;                /* Granite; 0: none */
+    bool bare[MAX_LAYERS];     /* layers without rotary positions (SmolLM3) */
+    bool qk_norm; /* RMSNorm of each head of Q and K, with a weight [head_dim], before rotary positions */
     int64_t max_positions;
     struct moe moe;
     struct carried carried;
@@ -80,7 +82,10 @@ double config_flops_per_token(const struct config *, int64_t sequence);
 /** Assignments that an expert keeps of a micro-batch of N tokens (D5); INT64_MAX if dropless. */
 int64_t config_capacity(const struct config *, int64_t tokens);
 /** cos_sin [S, head_dim]: the cosines of the rotary angles in the first half of a row, the sines in the
- * second. */
+ * second (rope.c). */
 void config_rope_table(const struct config *, int64_t sequence, float *cos_sin);
+/** What the table of queries is longer by: a model's own attention multiplier over 1/sqrt(head_dim), else 1.
+ */
+double config_query_scale(const struct config *);
 
 #endif

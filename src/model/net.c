@@ -70,12 +70,51 @@ static void give_stream(struct net *net, struct pass *p, int layer, view x, cons
     free(host);
 }
 
+/* ---- blocks: two sublayers, each of which adds to the residual stream ---- */
+
+typedef void forward(struct net *, struct pass *, int layer, struct saved *, view x_out);
+typedef void backward(struct net *, struct pass *, int layer, struct saved *, view d_x);
+
+/* x_out = x + m f(x). Without a multiplier m the sublayer adds by itself. */
+static void sublayer_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x, view x_out,
+                         forward *f)
+{
+    double m = net->config->multiply.residual;
+    bool alone = p->alone;
+    p->alone = alone || m != 0;
+    f(net, p, layer, s, x_out);
+    p->alone = alone;
+    times(net, x_out, m);
+    if (m != 0 && !alone)
+        dev_add(net->dev, x_out, x);
+}
+
+/* d_x becomes d_x + m f'(d_x). The sublayer's own backward gives m d_x + f'(m d_x). */
+static void sublayer_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_x, backward *f)
+{
+    double m = net->config->multiply.residual;
+    int64_t mark = arena_mark(&net->arena);
+    view d = m == 0 ? d_x : arena_scratch(&net->arena, d_x.type, 1, p->rows, d_x.n[2]);
+    if (m != 0) {
+        dev_copy(net->dev, d, d_x);
+        times(net, d, m);
+    }
+    f(net, p, layer, s, d);
+    if (m != 0) {
+        dev_scale(net->dev, d_x, (float)(1 - m));
+        dev_add(net->dev, d_x, d);
+    }
+    arena_release(&net->arena, mark);
+}
+
+static bool is_moe(const struct net *net, int layer)
+{
+    return net->model->layer[layer].type == MOE_BLOCK;
+}
+
 static void feed_forward(struct net *net, struct pass *p, int layer, struct saved *s, view x_out)
 {
-    if (net->model->layer[layer].type == MOE_BLOCK)
-        moe_fwd(net, p, layer, s, x_out);
-    else
-        ffn_fwd(net, p, layer, s, x_out);
+    sublayer_fwd(net, p, layer, s, s->x2, x_out, is_moe(net, layer) ? moe_fwd : ffn_fwd);
 }
 
 static void block_fwd(struct net *net, struct pass *p, int layer, view x, view x_out,
@@ -85,7 +124,7 @@ static void block_fwd(struct net *net, struct pass *p, int layer, view x, view x
     progress_part("forward", layer - 1);
     s->x = x;
     s->x2 = stream_save(net, p);
-    attention_fwd(net, p, layer, s, s->x2);
+    sublayer_fwd(net, p, layer, s, x, s->x2, attention_fwd);
     give_stream(net, p, layer, s->x2, sink);
     feed_forward(net, p, layer, s, x_out);
 }
@@ -93,12 +132,8 @@ static void block_fwd(struct net *net, struct pass *p, int layer, view x, view x
 static void block_bwd(struct net *net, struct pass *p, int layer, view d_x)
 {
     struct saved *s = saved_of(net, p, layer);
-    progress_part("backward", layer - 1);
-    if (net->model->layer[layer].type == MOE_BLOCK)
-        moe_bwd(net, p, layer, s, d_x);
-    else
-        ffn_bwd(net, p, layer, s, d_x);
-    attention_bwd(net, p, layer, s, d_x);
+    sublayer_bwd(net, p, layer, s, d_x, is_moe(net, layer) ? moe_bwd : ffn_bwd);
+    sublayer_bwd(net, p, layer, s, d_x, attention_bwd);
 }
 
 /* Forward without backward. Two buffers for the residual stream take turns, and what a layer saves is dropped
@@ -246,17 +281,20 @@ static status open_tally(struct net *net)
 
 static status open_rope(struct net *net)
 {
-    int64_t n = mem_mul(net->shape.sequence, net->config->head_dim);
-    float *host = mem_new(n, sizeof *host);
-    if (!dev_is_blind(net->dev))
-        config_rope_table(net->config, net->shape.sequence, host);
-    status s = dev_alloc(net->dev, "the rotary table", (void **)&net->cos_sin_base, mem_mul(n, sizeof *host),
-                         FRESH_ANY);
-    net->cos_sin = view_of(net->cos_sin_base, F32, 1, net->shape.sequence, net->config->head_dim);
-    if (s == OK)
+    int64_t s = net->shape.sequence, hd = net->config->head_dim;
+    double scale = config_query_scale(net->config);
+    int64_t tables = scale != 1 ? 2 : 1, n = mem_mul(s, hd);
+    float *host = mem_new(mem_mul(tables, n), sizeof *host);
+    config_rope_table(net->config, s, host);
+    for (int64_t i = 0; tables > 1 && i < n; i++)
+        host[n + i] = (float)(scale * (double)host[i]);
+    status code = dev_alloc(net->dev, "the rotary table", (void **)&net->cos_sin_base,
+                            mem_mul(mem_mul(tables, n), sizeof *host), FRESH_ANY);
+    net->cos_sin = view_of(net->cos_sin_base, F32, tables, s, hd);
+    if (code == OK)
         dev_upload(net->dev, net->cos_sin, host);
     free(host);
-    return s;
+    return code;
 }
 
 /* A dry pass through every path finds out how large the arena must be and what groups and regions need. */

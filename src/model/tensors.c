@@ -30,6 +30,8 @@ static const struct spec block_specs[] = {
     {T_V_BIAS, "v_bias", {WHOLE, WHOLE, BY_KV}, false, false, 0},
     {T_O, "o", {WHOLE, WHOLE, BY_TP}, true, false, -1},
     {T_FFN_NORM, "ffn_norm", {WHOLE, WHOLE, WHOLE}, false, true, 0},
+    {T_Q_NORM, "q_norm", {WHOLE, WHOLE, WHOLE}, false, true, 0},
+    {T_K_NORM, "k_norm", {WHOLE, WHOLE, WHOLE}, false, true, 0},
 };
 static const struct spec dense_specs[] = {
     {T_GATE_UP, "gate_up", {WHOLE, BY_TP, WHOLE}, true, false, 1},
@@ -70,6 +72,8 @@ static bool size_of(const struct config *c, enum slot slot, int64_t x, int64_t d
         [T_V_BIAS] = {bias, 1, kv},
         [T_O] = {1, h, q},
         [T_FFN_NORM] = {1, 1, h},
+        [T_Q_NORM] = {c->qk_norm, 1, c->head_dim},
+        [T_K_NORM] = {c->qk_norm, 1, c->head_dim},
         [T_GATE_UP] = {2 * e, f, h},
         [T_DOWN] = {e, h, f},
         [T_ROUTER] = {x ? 1 : 0, x, h},

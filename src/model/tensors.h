@@ -29,6 +29,7 @@ struct tensor {
 enum slot {
     T_EMBED, T_HEAD, T_NORM,                       /* HEAD: final norm, head (tied: the embedding) */
     T_ATTN_NORM, T_Q, T_K, T_V, T_Q_BIAS, T_K_BIAS, T_V_BIAS, T_O,
+    T_Q_NORM, T_K_NORM,                            /* of each head */
     T_FFN_NORM, T_GATE_UP, T_DOWN, T_ROUTER,       /* gate_up and down: dense FFN or experts */
     T_SHARED_GATE_UP, T_SHARED_DOWN, T_SHARED_GATE, /* shared experts, as one FFN */
     T_ROUTER_BIAS,                                 /* of loss-free balancing, added for the choice */

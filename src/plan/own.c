@@ -199,12 +199,12 @@ static double sum_of(const double memory[MEMORY_KINDS])
 static void fullest_first(struct own_plan *o)
 {
     for (int i = 1; i < o->classes; i++)
-        if (sum_of(o->class[i].memory) > sum_of(o->class[0].memory)) {
-            struct rank_class other = o->class[0];
-            o->class[0] = o->class[i];
-            o->class[i] = other;
+        if (sum_of(o->by_class[i].memory) > sum_of(o->by_class[0].memory)) {
+            struct rank_class other = o->by_class[0];
+            o->by_class[0] = o->by_class[i];
+            o->by_class[i] = other;
         }
-    memcpy(o->plan.memory, o->class[0].memory, sizeof o->plan.memory);
+    memcpy(o->plan.memory, o->by_class[0].memory, sizeof o->plan.memory);
 }
 
 /* Ops and messages of rank 0 by the closed form. */
@@ -237,10 +237,10 @@ static status plan_classes(struct own_plan *o, const struct machine *c, const st
     double imbalance = l->ep > 1 ? d->model.moe.imbalance : 1;
     for (int i = 0; i < o->classes; i++) {
         struct rehearsal r;
-        status code = count_rank(&r, d, config, l, o->class[i].first, way);
+        status code = count_rank(&r, d, config, l, o->by_class[i].first, way);
         if (code == OK)
-            set_memory(o->class[i].memory, c, &r, imbalance);
-        if (code == OK && o->class[i].first == 0) /* it has as many tokens as any */
+            set_memory(o->by_class[i].memory, c, &r, imbalance);
+        if (code == OK && o->by_class[i].first == 0) /* it has as many tokens as any */
             add_time(o, c, &r, d, config, l);
         rehearsal_free(&r);
         TRY(code);
@@ -255,7 +255,7 @@ status plan_own(struct own_plan *o, const struct machine *c, const struct deck *
     struct model m;
     *o = (struct own_plan){0};
     model_open_stored(&m, config, l, d->device.precision);
-    o->classes = find_classes(o->class, &m, l, d->batch.micro * d->data.sequence);
+    o->classes = find_classes(o->by_class, &m, l, d->batch.micro * d->data.sequence);
     o->checkpoint = (double)ckpt_bytes(&m);
     model_close(&m);
     return plan_classes(o, c, d, config, l, way);

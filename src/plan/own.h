@@ -17,7 +17,7 @@ struct own_plan {
     struct plan plan;     /* memory of the fullest rank, time of the slowest */
     double phase[PHASES]; /* seconds of a step as training reports them */
     int classes;          /* the fullest first; ranks of further classes count in the last */
-    struct rank_class class[OWN_CLASSES];
+    struct rank_class by_class[OWN_CLASSES];
     double checkpoint; /* bytes, all files together */
 };
 

@@ -27,7 +27,7 @@ static void memory_row(const struct plan_page *g, const char *name, int kind)
 {
     char *line = NULL, text[32];
     for (int i = 0; i < g->classes; i++) {
-        double bytes = kind < MEMORY_KINDS ? g->class[i].memory[kind] : sum_of(g->class[i].memory);
+        double bytes = kind < MEMORY_KINDS ? g->by_class[i].memory[kind] : sum_of(g->by_class[i].memory);
         mem_append(&line, " %16s", text_bytes(text, bytes));
     }
     log_say("          %-24s%s", name, line);
@@ -38,7 +38,7 @@ static void show_memory(const struct plan_page *g)
 {
     char *line = NULL, need[32], have[32];
     for (int i = 0; i < g->classes; i++) {
-        char *who = mem_format("%d like rank %d", g->class[i].ranks, g->class[i].first);
+        char *who = mem_format("%d like rank %d", g->by_class[i].ranks, g->by_class[i].first);
         mem_append(&line, " %16s", who);
         free(who);
     }
@@ -146,9 +146,9 @@ static json_t *memory_json(const struct plan_page *g)
         json_t *kinds = json_object();
         for (int k = 0; k < MEMORY_KINDS; k++)
             json_object_set_new(kinds, plan_memory_name((enum plan_memory_kind)k),
-                                json_real(g->class[i].memory[k]));
-        json_array_append_new(classes, json_pack("{sisisfso}", "first_rank", g->class[i].first, "ranks",
-                                                 g->class[i].ranks, "bytes", sum_of(g->class[i].memory),
+                                json_real(g->by_class[i].memory[k]));
+        json_array_append_new(classes, json_pack("{sisisfso}", "first_rank", g->by_class[i].first, "ranks",
+                                                 g->by_class[i].ranks, "bytes", sum_of(g->by_class[i].memory),
                                                  "kinds", kinds));
     }
     return classes;

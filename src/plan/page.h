@@ -11,7 +11,7 @@ struct plan_page {
     const struct machine *machine;
     double ranks, load;
     const struct plan *plan;
-    const struct rank_class *class; /* NULL: the plan's own memory stands for all ranks */
+    const struct rank_class *by_class; /* NULL: the plan's own memory stands for all ranks */
     int classes;
     struct outlook outlook;
 };

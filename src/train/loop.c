@@ -259,25 +259,25 @@ static status tell_failure(struct trainer *t, struct report *r, status code)
     return code;
 }
 
-/* Peak memory of this rank, said before the first step: what it has now (program, libraries and their
- * kernels, store, net, scratch, heap), rows at the experts to come, a checkpoint's buffer, and what HDF5
- * takes when it is first used: up to 3.3 MB (measured), but little where a checkpoint was read. */
+/* Peak memory of this rank, said before the first step: what it has now (program, libraries, store, net,
+ * heap), rows at the experts to come, a checkpoint's buffer, and what libraries take when they first compute,
+ * exchange and write. */
 static int64_t predicted_peak(const struct trainer *t)
 {
-    const int64_t hdf5 = t->state.leg > 1 ? 2 << 20 : 4 << 20;
+    enum { LIBRARIES = 4 << 20 };
     int64_t now = mem_rss(), before = mem_peak_rss();
-    int64_t peak = now + net_pending(t->net) + ckpt_buffer_bytes(t->store) + hdf5;
+    int64_t peak = now + net_pending(t->net) + ckpt_buffer_bytes(t->store) + LIBRARIES + now / 100;
     return peak > before ? peak : before;
 }
 
 status loop_run(struct trainer *t)
 {
     struct report r = {.started = clock_seconds(), .first_step = t->state.step};
+    r.predicted = predicted_peak(t);
     profile_open(&r.profile, t->run->profile, t->store->model->weights);
     status code = stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
     batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro,
                t->sequence);
-    r.predicted = predicted_peak(t);
     if (code == OK)
         code = run_steps(t, &r);
     if (code != OK && code != E_STOP && code != E_ASKED && folder_check(t->folder) == OK)

@@ -10,16 +10,26 @@ const double certificate_deviation = 1e-4;
 
 static bool same_rope(const struct rope *a, const struct rope *b)
 {
-    bool scaled = a->factor == b->factor && a->low_freq == b->low_freq && a->high_freq == b->high_freq &&
-                  a->original_positions == b->original_positions;
-    return a->theta == b->theta && a->llama3 == b->llama3 && (!a->llama3 || scaled);
+    bool bands = a->low_freq == b->low_freq && a->high_freq == b->high_freq;
+    bool yarn = a->attention_factor == b->attention_factor && a->beta_fast == b->beta_fast &&
+                a->beta_slow == b->beta_slow && a->mscale == b->mscale &&
+                a->mscale_all_dim == b->mscale_all_dim && a->exact_bounds == b->exact_bounds;
+    return a->theta == b->theta && a->scaling == b->scaling && a->factor == b->factor &&
+           a->original_positions == b->original_positions && bands && yarn;
+}
+
+static bool same_multipliers(const struct multipliers *a, const struct multipliers *b)
+{
+    return a->embedding == b->embedding && a->attention == b->attention && a->residual == b->residual &&
+           a->logits_scaling == b->logits_scaling;
 }
 
 bool plan_is_exact(const struct config *target, const struct config *source, const struct grow *grow,
                    const struct upcycle *u)
 {
     return target->norm_eps == source->norm_eps && same_rope(&target->rope, &source->rope) &&
-           grow_is_exact(target, source, grow) && upcycle_is_exact(target, source, u);
+           same_multipliers(&target->multiply, &source->multiply) && grow_is_exact(target, source, grow) &&
+           upcycle_is_exact(target, source, u);
 }
 
 void certificate_open(struct certificate *c, const struct comm *comm, int64_t tokens, int64_t sequence,

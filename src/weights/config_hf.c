@@ -46,28 +46,30 @@ status config_from_hf(struct config *c, const struct hf_config *h)
         .head_dim = h->head_dim,
         .vocab = h->vocab,
         .norm_eps = h->norm_eps,
-        .rope = {.theta = h->rope_theta,
-                 .llama3 = h->rope_llama3,
-                 .factor = h->rope_factor,
-                 .low_freq = h->rope_low,
-                 .high_freq = h->rope_high,
-                 .original_positions = h->rope_original},
+        .rope = h->rope,
         .tied = h->tied,
         .qkv_bias = h->qkv_bias,
+        .qk_norm = h->qk_norm,
+        .multiply = {.embedding = h->embedding_multiplier,
+                     .residual = h->residual_multiplier,
+                     .attention = h->attention_multiplier,
+                     .logits_scaling = h->logits_scaling},
         .max_positions = h->max_positions,
     };
+    for (int i = 0; i < h->n_bare_layers; i++)
+        c->bare[h->bare_layers[i]] = true;
     TRY(carried_from_hf(&c->carried, h));
     return h->experts > 0 ? moe_from_hf(&c->moe, h) : OK;
 }
 
-static void moe_to_hf(struct hf_config *h, const struct config *c)
+static void moe_to_hf(struct hf_config *h, const struct config *c, const struct form *form)
 {
     h->experts = c->moe.experts;
     h->top_k = c->moe.top_k;
     h->expert_width = config_expert_ffn(c);
     h->shared_width = c->moe.shared > 0 ? c->moe.shared * h->expert_width : NO_SHARED_WIDTH;
     h->renormalise = c->moe.order == TOPK_SOFTMAX || c->moe.renormalise;
-    if (!strcmp(h->model_type, "mixtral"))
+    if (form->one_width)
         h->intermediate = h->expert_width;
     if (config_moe_layers(c) == c->layers)
         return;
@@ -76,6 +78,14 @@ static void moe_to_hf(struct hf_config *h, const struct config *c)
     for (int l = 0; l < c->layers; l++)
         if (config_experts(c, l))
             h->moe_layers[h->n_moe_layers++] = l;
+}
+
+static void list_bare(struct hf_config *h, const struct config *c)
+{
+    h->bare_layers = mem_new(c->layers, sizeof *h->bare_layers);
+    for (int l = 0; l < c->layers; l++)
+        if (c->bare[l])
+            h->bare_layers[h->n_bare_layers++] = l;
 }
 
 void config_to_hf(struct hf_config *h, const struct config *c, const struct form *form)
@@ -90,19 +100,21 @@ void config_to_hf(struct hf_config *h, const struct config *c, const struct form
         .vocab = c->vocab,
         .max_positions = c->max_positions,
         .norm_eps = c->norm_eps,
-        .rope_theta = c->rope.theta,
-        .rope_llama3 = c->rope.llama3,
-        .rope_factor = c->rope.factor,
-        .rope_low = c->rope.low_freq,
-        .rope_high = c->rope.high_freq,
-        .rope_original = c->rope.original_positions,
+        .rope = c->rope,
         .tied = c->tied,
         .qkv_bias = form->naming == HF_QWEN2 || form->naming == HF_QWEN2_MOE,
+        .qk_norm = c->qk_norm,
+        .embedding_multiplier = c->multiply.embedding,
+        .residual_multiplier = c->multiply.residual,
+        .attention_multiplier = c->multiply.attention,
+        .logits_scaling = c->multiply.logits_scaling,
         .sliding_window = c->carried.window,
         .carried = *c->carried.keys ? mem_text(c->carried.keys) : NULL,
         .n_moe_layers = -1,
     };
     snprintf(h->model_type, sizeof h->model_type, "%s", form->type);
+    if (form->says & SAYS_BARE)
+        list_bare(h, c);
     if (form->moe)
-        moe_to_hf(h, c);
+        moe_to_hf(h, c, form);
 }

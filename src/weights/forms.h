@@ -6,18 +6,32 @@
 #define WEIGHTS_FORMS_H
 #include "weights/names.h"
 
+/* What a model may have that not every form can say. */
+enum says {
+    SAYS_WINDOW = 1,       /* attention has a sliding window */
+    SAYS_BIASES = 2,       /* on Q, K and V */
+    SAYS_NORMS = 4,        /* of Q and K */
+    SAYS_BARE = 8,         /* layers without rotary positions */
+    SAYS_MULTIPLIERS = 16, /* of embedding, attention, residual stream and logits */
+    SAYS_SOME = 32,        /* only some layers have experts */
+    SAYS_WEIGHTS = 64,     /* a token's expert weights need not sum to 1 */
+    SAYS_SHARED = 128,     /* shared experts */
+    SAYS_BALANCING = 256   /* a bias on the choice */
+};
+
 struct form {
     const char *type; /* model_type in config.json */
     bool moe;
+    bool one_width; /* intermediate_size is the width of an expert */
     enum naming naming;
-    /** Why this form cannot describe the model: a static text that names the deck key; NULL if it can. */
-    const char *(*refusal)(const struct config *);
+    int says;  /* SAYS_... that it can say ... */
+    int needs; /* ... and that it always says */
 };
 
-/** The form for an export of this model. `wanted` is llama, mistral, qwen2, mixtral or qwen2_moe; with "auto"
- * or NULL it is the first form that can describe the model. Exported in such a form, the model has the same
- * logits in Hugging Face transformers. E_DATA with the reason if the form (auto: every form) cannot describe
- * the model; E_DECK if there is no such form. */
+/** The form for an export of this model. `wanted`: "auto" (or NULL: the first row of the table that can say
+ *  the model) or a row's type. A form that can say the model gives the same logits in Hugging Face
+ *  transformers. E_DATA with the reason if it cannot say the model (auto: the reasons of the form that comes
+ *  nearest); E_DECK if there is no such form. */
 status export_form(const struct form **, const struct config *, const char *wanted) MUST_USE;
 
 #endif

@@ -37,6 +37,13 @@ static status check_same(const struct config *to, const struct config *from)
                     (long long)to->vocab, (long long)from->vocab);
     if (to->qkv_bias != from->qkv_bias)
         return fail(E_DECK, "start.grow: model.qkv_bias: growth neither adds nor removes biases");
+    if (to->qk_norm != from->qk_norm)
+        return fail(E_DECK, "start.grow: model.qk_norm: growth neither adds nor removes norms of Q and K");
+    if (memcmp(to->bare, from->bare, sizeof to->bare) ||
+        (to->layers != from->layers && memchr(from->bare, 1, sizeof from->bare)))
+        return fail(E_DECK,
+                    "start.grow: model.layers: some layers of this model have no rotary positions; its "
+                    "depth cannot grow");
     if (to->tied && !from->tied)
         return fail(E_DECK,
                     "start.grow: model.tied: embedding and head of this model differ and cannot become one");
@@ -75,7 +82,7 @@ static status refuse_growth(const struct config *to, const struct config *from)
         i++;
     char *what = i < SIZES ? mem_format("model.%s is %lld, its is %lld", size_name[i], (long long)now[i],
                                         (long long)was[i])
-                           : mem_text("head_dim, vocab, tied or qkv_bias");
+                           : mem_text("head_dim, vocab, tied, qkv_bias or qk_norm");
     status code =
         fail(E_DECK,
              "its shape differs from the model's (%s): set start.grow.method (fpi, aki or aki-pro) to "
@@ -192,6 +199,8 @@ static const struct rule {
     [T_Q_BIAS] = {FIXED, QUERY, false, UNITS},
     [T_K_BIAS] = {FIXED, KEY_VALUE, false, UNITS},
     [T_V_BIAS] = {FIXED, KEY_VALUE, false, UNITS},
+    [T_Q_NORM] = {FIXED, FIXED, false, NEVER},
+    [T_K_NORM] = {FIXED, FIXED, false, NEVER},
     [T_O] = {HIDDEN, QUERY, true, STREAM},
     [T_GATE_UP] = {NEURONS, HIDDEN, true, UNITS},
     [T_DOWN] = {HIDDEN, NEURONS, true, STREAM},

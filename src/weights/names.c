@@ -8,9 +8,8 @@
 #include "base/mem.h"
 #include "weights/foreign.h"
 
-/* Where an array occurs: in every layer that has the slot (ANY), in dense layers, or in one naming of
- * experts. */
-enum where { ANY, DENSE, OLD, OLD_EXPERT, FUSED, QWEN, QWEN_EXPERT };
+/* Where an array occurs: in any model or layer that has the slot, or only in layers of one kind. */
+enum where { ANY, DENSE, OLD, OLD_EXPERT, FUSED, QWEN, QWEN_EXPERT, GRANITE };
 
 static const struct row {
     enum slot slot;
@@ -29,6 +28,8 @@ static const struct row {
     {T_Q_BIAS, ANY, 1, 0, 0, "self_attn.q_proj.bias"},
     {T_K_BIAS, ANY, 1, 0, 0, "self_attn.k_proj.bias"},
     {T_V_BIAS, ANY, 1, 0, 0, "self_attn.v_proj.bias"},
+    {T_Q_NORM, ANY, 1, 0, 0, "self_attn.q_norm.weight"},
+    {T_K_NORM, ANY, 1, 0, 0, "self_attn.k_norm.weight"},
     {T_O, ANY, 2, 0, 0, "self_attn.o_proj.weight"},
     {T_FFN_NORM, ANY, 1, 0, 0, "post_attention_layernorm.weight"},
     {T_GATE_UP, DENSE, 2, 0, 1, "mlp.gate_proj.weight"},
@@ -49,6 +50,9 @@ static const struct row {
     {T_GATE_UP, QWEN_EXPERT, 2, 0, 2, "gate_proj.weight"},
     {T_GATE_UP, QWEN_EXPERT, 2, 1, 2, "up_proj.weight"},
     {T_DOWN, QWEN_EXPERT, 2, 0, 1, "down_proj.weight"},
+    {T_ROUTER, GRANITE, 2, 0, 0, "block_sparse_moe.router.layer.weight"},
+    {T_GATE_UP, GRANITE, 3, 0, 0, "block_sparse_moe.input_linear.weight"},
+    {T_DOWN, GRANITE, 3, 0, 0, "block_sparse_moe.output_linear.weight"},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -76,7 +80,8 @@ static bool is_zeros(enum slot slot, const struct layer *l, enum naming naming)
     switch (slot) {
     case T_Q_BIAS:
     case T_K_BIAS:
-    case T_V_BIAS: return naming >= HF_QWEN2 && (l->type == BLOCK || l->type == MOE_BLOCK);
+    case T_V_BIAS:
+        return (naming == HF_QWEN2 || naming == HF_QWEN2_MOE) && (l->type == BLOCK || l->type == MOE_BLOCK);
     case T_SHARED_GATE_UP:
     case T_SHARED_DOWN:
     case T_SHARED_GATE: return naming == HF_QWEN2_MOE && l->type == MOE_BLOCK;
@@ -112,7 +117,8 @@ static bool occurs(const struct row *r, const struct model *m, int layer, enum n
     case OLD_EXPERT: return l->type == MOE_BLOCK && naming == HF_OLD;
     case FUSED: return l->type == MOE_BLOCK && naming == HF_FUSED;
     case QWEN:
-    case QWEN_EXPERT: return l->type == MOE_BLOCK && naming == HF_QWEN2_MOE;
+    case QWEN_EXPERT: return l->type == MOE_BLOCK && (naming == HF_QWEN2_MOE || naming == HF_QWEN3_MOE);
+    case GRANITE: return l->type == MOE_BLOCK && naming == HF_GRANITE_MOE;
     case ANY: break;
     }
     return true;

@@ -5,12 +5,12 @@
 #include "model/tensors.h"
 #include "weights/map.h"
 
-/* HF_OLD: Mixtral's block_sparse_moe.experts.E.w1. HF_FUSED: its mlp.experts.gate_up_proj. HF_QWEN2: with
- * biases on Q, K and V, which are zeros if the model has none. HF_QWEN2_MOE: with these biases,
- * mlp.experts.E.gate_proj, and a shared expert with a gate in every MoE layer. The last two are only for
- * export. */
-enum naming { HF_OLD, HF_FUSED, HF_QWEN2, HF_QWEN2_MOE };
-/* Width of the shared expert of zeros that Qwen2-MoE needs if the model has none. Any usual number of
+/* Mixtral: block_sparse_moe.experts.E.w1 | mlp.experts.gate_up_proj. Qwen2: biases on Q, K and V, which are
+ * zeros where the model has none. Qwen2-MoE: these, mlp.experts.E.gate_proj, and a shared expert with a gate
+ * in every MoE layer. Qwen3-MoE: mlp.experts.E.gate_proj alone. GraniteMoe: all experts' input_linear,
+ * output_linear. All from HF_QWEN2 on are for export. */
+enum naming { HF_OLD, HF_FUSED, HF_QWEN2, HF_QWEN2_MOE, HF_QWEN3_MOE, HF_GRANITE_MOE };
+/* Width of the shared expert of zeros that Qwen2-MoE needs where the model has none: any usual number of
  * tensor-parallel ranks divides it. */
 enum { NO_SHARED_WIDTH = 64 };
 

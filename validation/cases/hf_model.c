@@ -95,7 +95,7 @@ static void list_arrays(struct maker *m, bool tied)
                            .head_dim = 8,
                            .vocab = 128,
                            .norm_eps = 1e-5,
-                           .rope_theta = 1e4,
+                           .rope.theta = 1e4,
                            .tied = tied,
                            .max_positions = 64,
                            .n_moe_layers = -1};

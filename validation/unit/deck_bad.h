@@ -118,7 +118,7 @@ static const struct bad bad_decks[] = {
     {"model: {top_k: 2}", "t.yaml:1:9: model.top_k: unknown key; did you mean model.moe.top_k?"},
     {"model: {xyzzy: 2}",
      "t.yaml:1:9: model.xyzzy: unknown key; model holds like, hidden, ffn, layers, heads, kv_heads, "
-     "head_dim, vocab, max_positions, norm_eps, rope_theta, tied, qkv_bias, ignore, moe"},
+     "head_dim, vocab, max_positions, norm_eps, rope_theta, tied, qkv_bias, qk_norm, ignore, moe"},
     {"xyzzy: 2",
      "t.yaml:1:1: xyzzy: unknown key; a deck holds run, model, start, parallel, device, data, batch, "
      "optimizer, checkpoint, eval, log"},

@@ -5,17 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* RMSNorm: n = T, H */
+/* RMSNorm: n = T, N, further groups of N columns */
 static void norm_shapes(const int64_t *n, int64_t (*in)[2], int64_t (*out)[2])
 {
-    memcpy(in, (int64_t[2][2]){{n[0], n[1]}, {1, n[1]}}, 4 * sizeof(int64_t));
-    memcpy(out, n, 2 * sizeof *n);
+    int64_t columns = n[1] * (1 + n[2]);
+    memcpy(in, (int64_t[2][2]){{n[0], columns}, {1, n[1]}}, 4 * sizeof(int64_t));
+    memcpy(out, (int64_t[2]){n[0], columns}, 2 * sizeof *n);
 }
 
 static void norm_ref(const struct run *r, double *const *in, double *const *out)
 {
     int64_t h = r->n[1];
-    for (int64_t t = 0; t < r->n[0]; t++) {
+    for (int64_t t = 0; t < r->n[0] * (1 + r->n[2]); t++) {
         double sum = 0;
         for (int64_t i = 0; i < h; i++)
             sum += in[0][t * h + i] * in[0][t * h + i];
@@ -26,7 +27,7 @@ static void norm_ref(const struct run *r, double *const *in, double *const *out)
 
 static void norm_setup(struct run *r)
 {
-    r->saved = vector(F32, r->n[0]);
+    r->saved = vector(F32, r->n[0] * (1 + r->n[2]));
 }
 
 static void norm_fwd(struct run *r)
@@ -42,7 +43,8 @@ static void norm_bwd(struct run *r)
 
 static int64_t norm_terms(const int64_t *n)
 {
-    return n[0] > n[1] ? n[0] : n[1];
+    int64_t groups = n[0] * (1 + n[2]);
+    return groups > n[1] ? groups : n[1];
 }
 
 const struct op op_norm = {

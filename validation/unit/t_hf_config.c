@@ -49,14 +49,14 @@ static void test_new_form(void)
            c.head_dim == 16 && c.vocab == 100 && c.max_positions == 2048 && c.norm_eps == 1e-6 && !c.tied &&
            !c.qkv_bias && c.experts == 0 && c.n_moe_layers == -1 && c.sliding_window == 0 && c.n_notes == 0,
        "its shape");
-    ok(c.rope_llama3 && c.rope_theta == 5e5 && c.rope_factor == 8 && c.rope_low == 1 && c.rope_high == 4 &&
-           c.rope_original == 64,
+    ok(c.rope.scaling == ROPE_LLAMA3 && c.rope.theta == 5e5 && c.rope.factor == 8 && c.rope.low_freq == 1 &&
+           c.rope.high_freq == 4 && c.rope.original_positions == 64,
        "its rotary embeddings");
     hf_config_free(&c);
-    ok(read_text(&c, new_qwen2) == OK && c.qkv_bias && c.head_dim == 128 && c.rope_theta == 1e4,
+    ok(read_text(&c, new_qwen2) == OK && c.qkv_bias && c.head_dim == 128 && c.rope.theta == 1e4,
        "qwen2, new form");
     hf_config_free(&c);
-    ok(read_text(&c, new_mixtral) == OK && c.experts == 8 && c.top_k == 2 && c.rope_theta == 1e6 &&
+    ok(read_text(&c, new_mixtral) == OK && c.experts == 8 && c.top_k == 2 && c.rope.theta == 1e6 &&
            c.head_dim == 128 && c.norm_eps == 1e-5,
        "mixtral, new form");
     ok(c.n_notes == 2 && strstr(c.notes[0], "router_aux_loss_coef") &&
@@ -108,9 +108,9 @@ static void test_defaults(void)
         bool good = read_changed(&c, "num_key_value_heads", with) == OK;
         ok(good && c.kv_heads == cases[i].kv_heads && c.head_dim == 2 &&
                c.max_positions == cases[i].max_positions && c.sliding_window == cases[i].window &&
-               c.norm_eps == cases[i].eps && c.rope_theta == cases[i].theta &&
+               c.norm_eps == cases[i].eps && c.rope.theta == cases[i].theta &&
                c.experts == cases[i].experts && c.top_k == cases[i].top_k && !c.tied &&
-               c.n_moe_layers == -1 && !c.rope_llama3,
+               c.n_moe_layers == -1 && c.rope.scaling == ROPE_DEFAULT,
            "transformers' defaults: %s", cases[i].with);
         ok(c.n_notes == (cases[i].window > 0), "a sliding window has a line");
         free(with);
@@ -164,6 +164,10 @@ static const struct change {
      "{\"tokenizer_class\":\"x\",\"model_max_length\":7,\"temperature\":0.6,\"top_p\":0.9,\"max_length\":"
      "4096,\"bad_words_ids\":null,\"return_dict\":true,\"id2label\":{\"0\":\"a\"},\"top_k\":50}",
      NULL},
+    {NULL, "{\"model_type\":\"qwen3\",\"attention_bias\":false,\"use_sliding_window\":false}", NULL},
+    {NULL, "{\"model_type\":\"seed_oss\",\"attention_dropout\":0.1,\"attention_out_bias\":false}", NULL},
+    {NULL, "{\"model_type\":\"smollm3\",\"no_rope_layers\":null,\"no_rope_layer_interval\":3}", NULL},
+    {NULL, "{\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,\"attention_factor\":null}}", NULL},
     /* refused by name */
     {NULL, "{\"use_mrope\":true}", "key \"use_mrope\": multimodal"},
     {NULL, "{\"bias\":true}", "key \"bias\": biases"},
@@ -233,10 +237,27 @@ static const struct change {
     {NULL, "{\"model_type\":\"mixtral\",\"coppice_moe_layers\":3}", "must be a list of layers"},
     {NULL, "{\"rope_theta\":-1}", "key \"rope_theta\""},
     {NULL, "{\"rope_theta\":null}", "key \"rope_theta\""},
-    {NULL, "{\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}}",
-     "key \"rope_scaling.rope_type\": only default and llama3"},
-    {NULL, "{\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}}", "not linear with a factor"},
+    {NULL, "{\"rope_scaling\":{\"rope_type\":\"longrope\",\"factor\":4}}",
+     "key \"rope_scaling.rope_type\": only default, linear, dynamic, llama3 and yarn"},
+    {NULL, "{\"rope_scaling\":{\"type\":\"linear\"}}", "linear needs factor"},
+    {NULL, "{\"rope_scaling\":{\"type\":\"linear\",\"factor\":0.5}}", "linear needs factor >= 1"},
+    {NULL, "{\"rope_scaling\":{\"type\":\"linear\",\"factor\":2,\"low_freq_factor\":1}}",
+     "factors that linear does not have"},
     {NULL, "{\"rope_parameters\":{\"rope_type\":\"dynamic\"}}", "key \"rope_parameters.rope_type\""},
+    {NULL, "{\"rope_parameters\":{\"rope_type\":\"dynamic\",\"factor\":2,\"beta_slow\":1}}",
+     "factors that dynamic does not have"},
+    {NULL, "{\"rope_parameters\":{\"rope_type\":\"yarn\",\"factor\":2,\"truncate\":1}}",
+     "key \"rope_parameters.truncate\": must be true or false"},
+    {NULL, "{\"model_type\":\"qwen3\",\"attention_bias\":true}", "output is not supported"},
+    {NULL, "{\"model_type\":\"seed_oss\",\"attention_out_bias\":true}", "output is not supported"},
+    {NULL, "{\"model_type\":\"seed_oss\",\"attention_bias\":1}", "must be true or false"},
+    {NULL, "{\"model_type\":\"qwen2\",\"no_rope_layers\":[1,1,1,1]}", "qwen2 models have no such key"},
+    {NULL, "{\"model_type\":\"smollm3\",\"no_rope_layers\":[1,1,1]}", "must be a list of 4 numbers"},
+    {NULL, "{\"model_type\":\"smollm3\",\"no_rope_layers\":[1,1,1,2]}", "layer 3: must be 0 or 1"},
+    {NULL, "{\"model_type\":\"smollm3\",\"no_rope_layers\":[1,1,true,0]}", "layer 2: must be 0 or 1"},
+    {NULL, "{\"model_type\":\"smollm3\",\"no_rope_layer_interval\":0}", "must be a positive integer"},
+    {NULL, "{\"model_type\":\"granite\",\"logits_scaling\":0}", "must be a positive number"},
+    {NULL, "{\"model_type\":\"llama\",\"residual_multiplier\":0.2}", "llama models have no such key"},
     {NULL, "{\"rope_scaling\":{\"rope_type\":\"llama3\"}}", "llama3 needs factor"},
     {NULL,
      "{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":4}"
@@ -246,9 +267,9 @@ static const struct change {
      "{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":0.5,\"low_freq_factor\":1,\"high_freq_factor\":"
      "4}}",
      "factor >= 1"},
-    {NULL, "{\"rope_scaling\":{\"factor\":8}}", "without rope_type llama3"},
+    {NULL, "{\"rope_scaling\":{\"factor\":8}}", "factors that default does not have"},
     {NULL, "{\"rope_scaling\":{\"rope_type\":\"default\",\"beta_fast\":32}}",
-     "key \"rope_scaling.beta_fast\": unknown"},
+     "factors that default does not have"},
     {NULL, "{\"rope_scaling\":4}", "must be an object"},
     {NULL, "{\"rope_parameters\":{\"full_attention\":{\"rope_theta\":1e4}}}",
      "key \"rope_parameters.full_attention\": unknown"},
@@ -288,8 +309,8 @@ static void test_ignore(void)
     static const char text[] =
         "{\"model_type\":\"llama\",\"hidden_size\":64,\"intermediate_size\":96,\"num_hidden_layers\":4,"
         "\"num_attention_heads\":4,\"vocab_size\":100,\"my.tool\":3,\"quantization_config\":{\"a\":1},"
-        "\"rope_scaling\":{\"rope_type\":\"default\",\"beta_fast\":32}}";
-    static char tool[] = "my.tool", quantised[] = "quantization_config", inner[] = "rope_scaling.beta_fast",
+        "\"rope_scaling\":{\"rope_type\":\"default\",\"mrope_rows\":32}}";
+    static char tool[] = "my.tool", quantised[] = "quantization_config", inner[] = "rope_scaling.mrope_rows",
                 absent[] = "absent";
     char *const all[] = {tool, quantised, inner, absent};
     static const char *const used[] = {"hidden_size",         "rope_scaling", "rope_scaling.factor",
@@ -297,7 +318,7 @@ static void test_ignore(void)
                                        "coppice_moe_layers"};
     struct hf_config c;
     scratch_write("config.json", text, strlen(text));
-    ok(hf_config_read(&c, scratch(""), all, 2) == E_DATA && says("model.ignore: [rope_scaling.beta_fast]"),
+    ok(hf_config_read(&c, scratch(""), all, 2) == E_DATA && says("model.ignore: [rope_scaling.mrope_rows]"),
        "one unknown key more than are ignored");
     ok(hf_config_read(&c, scratch(""), all, 4) == OK && c.n_notes == 3 && strstr(c.notes[0], "my.tool") &&
            strstr(c.notes[2], "model.ignore"),
@@ -367,9 +388,9 @@ static void test_reference_files(void)
                c.intermediate == cases[i].intermediate && c.layers == cases[i].layers &&
                c.heads == cases[i].heads && c.kv_heads == cases[i].kv_heads &&
                c.head_dim == cases[i].head_dim && c.vocab == cases[i].vocab &&
-               c.experts == cases[i].experts && c.top_k == cases[i].top_k && c.rope_theta == cases[i].theta &&
+               c.experts == cases[i].experts && c.top_k == cases[i].top_k && c.rope.theta == cases[i].theta &&
                c.norm_eps == cases[i].eps && c.tied == cases[i].tied && c.qkv_bias == cases[i].bias &&
-               c.rope_llama3 == cases[i].llama3 && c.n_moe_layers == cases[i].moe_layers,
+               (c.rope.scaling == ROPE_LLAMA3) == cases[i].llama3 && c.n_moe_layers == cases[i].moe_layers,
            "%s", cases[i].folder);
         if (c.n_moe_layers == 2)
             ok(c.moe_layers[0] == 1 && c.moe_layers[1] == 3, "its MoE layers");
@@ -379,21 +400,37 @@ static void test_reference_files(void)
 
 /* ---- writing ---- */
 
+static bool same_rope(const struct rope *a, const struct rope *b)
+{
+    return a->theta == b->theta && a->scaling == b->scaling && a->factor == b->factor &&
+           a->low_freq == b->low_freq && a->high_freq == b->high_freq &&
+           a->original_positions == b->original_positions && a->attention_factor == b->attention_factor &&
+           a->beta_fast == b->beta_fast && a->beta_slow == b->beta_slow && a->mscale == b->mscale &&
+           a->mscale_all_dim == b->mscale_all_dim && a->exact_bounds == b->exact_bounds;
+}
+
+static bool same_list(int n, const int *a, int m, const int *b)
+{
+    return n == m && (n <= 0 || memcmp(a, b, sizeof *a * (size_t)n) == 0);
+}
+
 static bool same(const struct hf_config *a, const struct hf_config *b)
 {
     return strcmp(a->model_type, b->model_type) == 0 && a->hidden == b->hidden &&
            a->intermediate == b->intermediate && a->layers == b->layers && a->heads == b->heads &&
            a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->vocab == b->vocab &&
            a->max_positions == b->max_positions && a->norm_eps == b->norm_eps &&
-           a->rope_theta == b->rope_theta && a->rope_llama3 == b->rope_llama3 &&
-           a->rope_factor == b->rope_factor && a->rope_low == b->rope_low && a->rope_high == b->rope_high &&
-           a->rope_original == b->rope_original && a->tied == b->tied && a->qkv_bias == b->qkv_bias &&
+           same_rope(&a->rope, &b->rope) && a->tied == b->tied && a->qkv_bias == b->qkv_bias &&
+           a->qk_norm == b->qk_norm && a->embedding_multiplier == b->embedding_multiplier &&
+           a->attention_multiplier == b->attention_multiplier &&
+           a->residual_multiplier == b->residual_multiplier && a->logits_scaling == b->logits_scaling &&
            a->sliding_window == b->sliding_window && a->experts == b->experts && a->top_k == b->top_k &&
-           a->n_moe_layers == b->n_moe_layers && !a->carried == !b->carried &&
-           (!a->carried || strcmp(a->carried, b->carried) == 0) &&
-           (a->n_moe_layers <= 0 ||
-            memcmp(a->moe_layers, b->moe_layers, sizeof(int) * (size_t)a->n_moe_layers) == 0);
+           !a->carried == !b->carried && (!a->carried || strcmp(a->carried, b->carried) == 0) &&
+           same_list(a->n_moe_layers, a->moe_layers, b->n_moe_layers, b->moe_layers) &&
+           same_list(a->n_bare_layers, a->bare_layers, b->n_bare_layers, b->bare_layers);
 }
+
+static int bare[] = {0, 2};
 
 static struct hf_config example(const char *model_type)
 {
@@ -406,11 +443,17 @@ static struct hf_config example(const char *model_type)
                           .vocab = 100,
                           .max_positions = 512,
                           .norm_eps = 1e-5,
-                          .rope_theta = 5e5,
+                          .rope.theta = 5e5,
                           .tied = true,
                           .n_moe_layers = -1};
     strcpy(c.model_type, model_type);
     c.qkv_bias = strcmp(model_type, "qwen2") == 0;
+    c.qk_norm = strcmp(model_type, "qwen3") == 0;
+    if (strcmp(model_type, "smollm3") == 0)
+        c.n_bare_layers = 2, c.bare_layers = bare;
+    if (strcmp(model_type, "granite") == 0)
+        c.embedding_multiplier = 12, c.attention_multiplier = 0.25, c.residual_multiplier = 0.22,
+        c.logits_scaling = 8;
     if (strcmp(model_type, "mixtral") == 0)
         c.experts = 8, c.top_k = 2;
     return c;
@@ -430,15 +473,23 @@ static void round_trip(struct hf_config c, const char *what)
 
 static void test_write(void)
 {
-    static const char *const types[] = {"llama", "mistral", "qwen2", "mixtral"};
+    static const char *const types[] = {"llama",   "mistral", "qwen2",  "qwen3",
+                                        "smollm3", "granite", "mixtral"};
     int layers[2] = {1, 3};
     char ids[] =
         "{\"bos_token_id\":1,\"eos_token_id\":[2,3],\"pad_token_id\":null,\"initializer_range\":0.02}";
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 7; i++)
         round_trip(example(types[i]), "a plain one");
     struct hf_config c = example("llama");
-    c.rope_llama3 = true, c.rope_factor = 8, c.rope_low = 1, c.rope_high = 4, c.rope_original = 64;
+    c.rope.scaling = ROPE_LLAMA3, c.rope.factor = 8, c.rope.low_freq = 1, c.rope.high_freq = 4,
+    c.rope.original_positions = 64;
     round_trip(c, "llama3 rotary embeddings");
+    c.rope = (struct rope){.theta = 5e5, .scaling = ROPE_LINEAR, .factor = 2.5};
+    round_trip(c, "linear rotary embeddings");
+    c.rope.scaling = ROPE_DYNAMIC;
+    round_trip(c, "dynamic rotary embeddings");
+    c.rope = (struct rope){5e5, ROPE_YARN, 4, 0, 0, 64, 1.25, 24, 2, 0.7, 1.3, true};
+    round_trip(c, "yarn rotary embeddings");
     c = example("llama");
     c.carried = ids;
     round_trip(c, "token ids");

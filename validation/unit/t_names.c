@@ -93,7 +93,7 @@ static bool shape_returns(const struct config *c, const struct hf_config *h)
     config_to_hf(&again, c, form);
     bool good = config_from_hf(&twice, &again) == OK && !memcmp(&twice.moe, &c->moe, sizeof c->moe) &&
                 config_same_trunk(&twice, c) && !strcmp(again.model_type, h->model_type) &&
-                again.intermediate == h->intermediate && again.rope_llama3 == h->rope_llama3;
+                again.intermediate == h->intermediate && again.rope.scaling == h->rope.scaling;
     hf_config_free(&again);
     return good;
 }

@@ -20,6 +20,8 @@ static const struct {
     {&op_norm, {1, 1}},
     {&op_norm, {3, 17}},
     {&op_norm, {101, 576}},
+    {&op_norm, {13, 24, 4}},
+    {&op_norm, {5, 7, 2}},
     {&op_rope, {0, 2, 4, 3}},
     {&op_rope, {1, 1, 2, 1}},
     {&op_rope, {9, 3, 10, 3}},
@@ -489,7 +491,7 @@ static int bench_all(void)
     for (size_t i = 0; i < sizeof attention / sizeof *attention; i++)
         bench_attention(attention[i]);
     bench(&op_router_logits, (int64_t[]){T, X, H}, 2.0 * T * X * H, 0, "GFLOP/s");
-    bench(&op_norm, (int64_t[]){T, H}, 2 * f * T * H, 3 * f * T * H, "GB/s");
+    bench(&op_norm, (int64_t[]){T, H, 0}, 2 * f * T * H, 3 * f * T * H, "GB/s");
     bench(&op_rope, (int64_t[]){T, HEADS, HD, S}, 4 * f * T * H, 4 * f * T * H, "GB/s, with a copy");
     bench(&op_swiglu, (int64_t[]){2 * T, F}, 3 * f * 2 * T * F, 10 * f * 2 * T * F,
           "GB/s, backward with a copy");

@@ -117,7 +117,12 @@ static void test_copy(int64_t rows, int64_t columns)
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j++)
             good &= at(y, i, j) == (at(x, i, j) + at(x, i, j)) + dense[j];
-    ok(good && gaps_untouched(y), "copy, add, add_bias [%ld, %ld]", (long)rows, (long)columns);
+    dev_copy(dev, y, x);
+    dev_scale(dev, y, 0.22f);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            good &= at(y, i, j) == 0.22f * at(x, i, j);
+    ok(good && gaps_untouched(y), "copy, add, add_bias, scale [%ld, %ld]", (long)rows, (long)columns);
     free(x.data), free(y.data), free(dense);
 }
 

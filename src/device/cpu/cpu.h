@@ -30,10 +30,8 @@ DEV_OPS(DECLARE_KERNEL)
 void cpu_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                int64_t ldb, float beta, float *c, int64_t ldc);
 /** c (+)= op(a) op(b) of BF16 operands by the library; c is F32 or BF16 and rounded once. False, and nothing
- * is done, if this processor is not fast at it or the types are others. On a dry device nothing is done. */
-bool cpu_gemm_bf16(struct dev *, bool ta, bool tb, view a, view b, bool acc, view c);
-/** Is this processor fast at BF16? */
-bool cpu_has_bf16(void);
+ * is done, if this processor is not fast at it or the types are others. */
+bool cpu_gemm_bf16(bool ta, bool tb, view a, view b, bool acc, view c);
 
 /** Memory for the call in progress, such as buffers of threads and partial sums: aligned to 64 bytes,
  * undefined, owned by the device, valid until the next call. It only grows. Not for parallel regions. */

@@ -106,8 +106,7 @@ static void gemm_f32(bool ta, bool tb, view a, view b, bool acc, view c)
               acc || done > 0, (float *)c.data + from, c.ld);
 }
 
-/* Any other mixture of types: c is computed block by block in fp32, and rounded once if it is BF16. No block
- * is larger than the first. */
+/* Any other mixture of types: c is computed block by block in fp32, and rounded once if it is BF16. */
 static void gemm_wide(struct dev *dev, bool ta, bool tb, view a, view b, bool acc, view c)
 {
     enum { ROWS = 1024, COLUMNS = 2048 };
@@ -117,20 +116,17 @@ static void gemm_wide(struct dev *dev, bool ta, bool tb, view a, view b, bool ac
         for (int64_t i = 0; i < c.n[1]; i += ROWS) {
             int64_t rows = c.n[1] - i < ROWS ? c.n[1] - i : ROWS;
             view part = view_cols(view_rows(c, i, rows), j, columns), wc = wide_view(dev, 1, part, acc);
-            view wa = wide_view(dev, 2, ta ? view_cols(a, i, rows) : view_rows(a, i, rows), true);
-            if (dev->dry)
-                return;
-            gemm_f32(ta, tb, wa, wb, acc, wc);
-            wide_view_store(dev, part, wc);
+            gemm_f32(ta, tb, wide_view(dev, 2, ta ? view_cols(a, i, rows) : view_rows(a, i, rows), true), wb,
+                     acc, wc);
+            wide_view_store(part, wc);
         }
     }
 }
 
 void cpu_gemm(struct dev *dev, bool ta, bool tb, view a, view b, bool acc, view c)
 {
-    bool all_f32 = a.type == F32 && b.type == F32 && c.type == F32;
-    if (all_f32 && !dev->dry)
+    if (a.type == F32 && b.type == F32 && c.type == F32)
         gemm_f32(ta, tb, a, b, acc, c);
-    else if (!all_f32 && !cpu_gemm_bf16(dev, ta, tb, a, b, acc, c))
+    else if (!cpu_gemm_bf16(ta, tb, a, b, acc, c))
         gemm_wide(dev, ta, tb, a, b, acc, c);
 }

@@ -1,5 +1,5 @@
-/* RMSNorm: y = x * rstd * w with rstd = 1/sqrt(mean(x^2) + eps). Only dw is a sum over rows: in each thread,
- * then in the order of threads. */
+/* RMSNorm: y = x * rstd * w, rstd = 1/sqrt(mean(x^2) + eps). Groups of columns are independent; only dw sums
+ * over rows: per thread, then in thread order. */
 #include "device/cpu/wide.h"
 #include <math.h>
 #include <omp.h>
@@ -39,33 +39,38 @@ KERNEL static void bwd_row(bool acc, float *dx, float *dw, const float *dy, cons
 void cpu_rmsnorm_fwd(struct dev *dev, view y, view rstd, view x, view w, float eps)
 {
     (void)dev;
+    int64_t n = view_size(w), groups = x.n[2] / n;
     float *r = rstd.data;
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < x.n[1]; t++) {
-        float *row = wide_room(y, t, 0);
-        r[t] = fwd_row(row, wide_row(x, t, 1), w.data, x.n[2], eps);
-        wide_store(y, t, row);
+        float *to = wide_room(y, t, 0);
+        const float *from = wide_row(x, t, 1);
+        for (int64_t g = 0; g < groups; g++)
+            r[t * groups + g] = fwd_row(to + g * n, from + g * n, w.data, n, eps);
+        wide_store(y, t, to);
     }
 }
 
 void cpu_rmsnorm_bwd(struct dev *dev, bool acc_dx, view dx, bool acc_dw, view dw, view dy, view x, view rstd,
                      view w)
 {
-    int64_t h = x.n[2], threads = omp_get_max_threads();
-    float *partial = cpu_scratch(dev, threads * h * (int64_t)sizeof(float)), *sum = dw.data;
+    int64_t n = view_size(w), groups = x.n[2] / n, threads = omp_get_max_threads();
+    float *partial = cpu_scratch(dev, threads * n * (int64_t)sizeof(float)), *sum = dw.data;
     const float *r = rstd.data;
-    memset(partial, 0, (size_t)(threads * h) * sizeof *partial);
+    memset(partial, 0, (size_t)(threads * n) * sizeof *partial);
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < x.n[1]; t++) {
-        float *row = acc_dx ? wide_row(dx, t, 0) : wide_room(dx, t, 0);
-        bwd_row(acc_dx, row, partial + omp_get_thread_num() * h, wide_row(dy, t, 1), wide_row(x, t, 2), r[t],
-                w.data, h);
-        wide_store(dx, t, row);
+        float *to = acc_dx ? wide_row(dx, t, 0) : wide_room(dx, t, 0),
+              *mine = partial + omp_get_thread_num() * n;
+        const float *d = wide_row(dy, t, 1), *from = wide_row(x, t, 2);
+        for (int64_t g = 0; g < groups; g++)
+            bwd_row(acc_dx, to + g * n, mine, d + g * n, from + g * n, r[t * groups + g], w.data, n);
+        wide_store(dx, t, to);
     }
-    for (int64_t i = 0; i < h; i++) {
+    for (int64_t i = 0; i < n; i++) {
         float s = acc_dw ? sum[i] : 0;
         for (int64_t p = 0; p < threads; p++)
-            s += partial[p * h + i];
+            s += partial[p * n + i];
         sum[i] = s;
     }
 }

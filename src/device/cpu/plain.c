@@ -87,6 +87,20 @@ KERNEL void cpu_add(struct dev *dev, view y, view x)
     }
 }
 
+KERNEL void cpu_scale(struct dev *dev, view y, float by)
+{
+    (void)dev;
+    struct runs r = cut(&y, &y);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < r.count; i++) {
+        int64_t n = run_length(r, i);
+        float *to = wide_part(y, i, n, 0);
+        for (int64_t j = 0; j < n; j++)
+            to[j] *= by;
+        wide_store_part(y, i, n, to);
+    }
+}
+
 KERNEL void cpu_add_bias(struct dev *dev, view y, view bias)
 {
     (void)dev;

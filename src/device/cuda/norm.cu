@@ -1,13 +1,22 @@
-/* RMSNorm: y = x * rstd * w, rstd = 1/sqrt(mean(x^2) + eps); x, y, dx, dy [T,H] stored; rstd [T], w, dw [H]
- * fp32. Forward moves x and y (a row is read again from the first cache); backward dy, x, dx, dx too where it
- * adds, and 2 * 256 rows of partial sums of dw. */
+/* RMSNorm of groups of N columns: y = x * rstd * w, rstd = 1/sqrt(mean(x^2) + eps); x, y, dx, dy [T, g*N]
+ * stored; rstd [T, g], w, dw [N] fp32. Forward moves x and y (a row is read again from the first cache);
+ * backward dy, x, dx, dx too where it adds, and 2 * 256 rows of partial sums of dw. */
 #include "device/cuda/sums.cuh"
 
-/* A block a row. */
-template <class A>
-static __global__ void __launch_bounds__(BLOCK) norm_fwd(rows y, float *rstd, rows x, rows w, float eps)
+/* The g-th group of x.n columns. */
+static __device__ __forceinline__ rows group_of(rows x, int64_t g)
 {
-    int64_t t = blockIdx.x;
+    x.at += g * x.n * (int64_t)(x.half ? sizeof(bf16) : sizeof(float));
+    return x;
+}
+
+/* A block a group. */
+template <class A>
+static __global__ void __launch_bounds__(BLOCK)
+    norm_fwd(rows all_y, float *rstd, rows all_x, rows w, float eps, int64_t groups)
+{
+    int64_t t = blockIdx.x / groups, g = blockIdx.x % groups;
+    rows x = group_of(all_x, g), y = group_of(all_y, g);
     float sum = 0;
     for (int64_t i = first_column(); i < x.n; i += column_step()) {
         pack a = A::load(x, t, i);
@@ -17,7 +26,7 @@ static __global__ void __launch_bounds__(BLOCK) norm_fwd(rows y, float *rstd, ro
     }
     float r = 1.f / sqrtf(block_sum(sum) / (float)x.n + eps);
     if (threadIdx.x == 0)
-        rstd[t] = r;
+        rstd[blockIdx.x] = r;
     for (int64_t i = first_column(); i < x.n; i += column_step()) {
         pack a = A::load(x, t, i), b = A::f32::load(w, 0, i);
 #pragma unroll
@@ -30,18 +39,21 @@ static __global__ void __launch_bounds__(BLOCK) norm_fwd(rows y, float *rstd, ro
 void cuda_rmsnorm_fwd(struct dev *dev, view yv, view rstd, view xv, view wv, float eps)
 {
     rows y = rows_of(yv), x = rows_of(xv), w = row_of(wv);
+    int64_t groups = x.n / w.n;
+    x.n = y.n = w.n;
     if (xv.n[1] > 0)
         with_access({y, x}, {w}, [&](auto how) {
-            LAUNCH(norm_fwd<decltype(how)>, (unsigned)xv.n[1], row_threads(x.n), 0, cuda_stream(dev), y,
-                   (float *)rstd.data, x, w, eps);
+            LAUNCH(norm_fwd<decltype(how)>, (unsigned)(xv.n[1] * groups), row_threads(x.n), 0,
+                   cuda_stream(dev), y, (float *)rstd.data, x, w, eps, groups);
         });
 }
 
-/* With u = x * rstd: dx (+)= rstd * (dy w - u * mean(dy w u)), dw += dy u. A block takes rows in turn and
+/* With u = x * rstd: dx (+)= rstd * (dy w - u * mean(dy w u)), dw += dy u. A block takes groups in turn and
  * keeps its sum of dw in shared memory: element j of the pack p at [j, p], which no other thread touches. */
 template <class A>
 static __global__ void __launch_bounds__(BLOCK)
-    norm_bwd(rows dx, bool acc, rows part, rows dy, rows x, const float *rstd, rows w, int64_t tokens)
+    norm_bwd(rows all_dx, bool acc, rows part, rows all_dy, rows all_x, const float *rstd, rows w,
+             int64_t tokens, int64_t groups)
 {
     SHARED_DYNAMIC(float, sum);
     int64_t packs = part.n / PACK;
@@ -49,8 +61,10 @@ static __global__ void __launch_bounds__(BLOCK)
 #pragma unroll
         for (int j = 0; j < PACK; j++)
             sum[j * packs + p] = 0;
-    for (int64_t t = blockIdx.x; t < tokens; t += gridDim.x) {
-        float r = rstd[t], dot = 0;
+    for (int64_t q = blockIdx.x; q < tokens * groups; q += gridDim.x) {
+        int64_t t = q / groups, g = q % groups;
+        rows x = group_of(all_x, g), dy = group_of(all_dy, g), dx = group_of(all_dx, g);
+        float r = rstd[q], dot = 0;
         for (int64_t i = first_column(); i < x.n; i += column_step()) {
             pack a = A::load(x, t, i), d = A::load(dy, t, i), b = A::f32::load(w, 0, i);
 #pragma unroll
@@ -84,7 +98,9 @@ void cuda_rmsnorm_bwd(struct dev *dev, bool acc_dx, view dxv, bool acc_dw, view 
                       view rstd, view wv)
 {
     rows dx = rows_of(dxv), dy = rows_of(dyv), x = rows_of(xv), w = row_of(wv);
-    int64_t tokens = xv.n[1], blocks = tokens < SUM_ROWS ? tokens : SUM_ROWS;
+    int64_t tokens = xv.n[1], groups = x.n / w.n, each = tokens * groups;
+    int64_t blocks = each < SUM_ROWS ? each : SUM_ROWS;
+    dx.n = dy.n = x.n = w.n;
     int64_t whole = divide_up(x.n, PACK) * PACK, part_bytes = blocks * whole * (int64_t)sizeof(float);
     int bytes = (int)(whole * (int64_t)sizeof(float));
     char *room = (char *)cuda_scratch(dev, part_bytes + sum_rows_room(blocks, x.n));
@@ -94,7 +110,7 @@ void cuda_rmsnorm_bwd(struct dev *dev, bool acc_dx, view dxv, bool acc_dw, view 
             auto *kernel = norm_bwd<decltype(how)>;
             cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
             LAUNCH(kernel, (unsigned)blocks, row_threads(x.n), bytes, cuda_stream(dev), dx, acc_dx, part, dy,
-                   x, (const float *)rstd.data, w, tokens);
+                   x, (const float *)rstd.data, w, tokens, groups);
         });
     part.n = x.n;
     sum_rows(cuda_stream(dev), (float *)dw.data, part, blocks, acc_dw, (double *)room);

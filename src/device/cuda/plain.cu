@@ -107,7 +107,7 @@ void cuda_copy(struct dev *dev, view dst, view src)
     });
 }
 
-/* ---- fill, add ---- */
+/* ---- fill, add, scale ---- */
 
 template <class A> static __global__ void __launch_bounds__(BLOCK) fill(rows y, float value, cut c)
 {
@@ -166,6 +166,35 @@ void cuda_add(struct dev *dev, view yv, view xv)
     rows y = cut_rows(yv, flat), x = cut_rows(xv, flat);
     if (c.total > 0)
         with_access({y, x}, {}, [&](auto how) { launch_add<decltype(how)>(dev, y, x, c); });
+}
+
+/* y *= by. Reads and writes y once. */
+template <class Y> static __global__ void __launch_bounds__(BLOCK) scale(rows y, float by, cut c)
+{
+    int64_t r = plane_row();
+    if (r >= c.count)
+        return;
+    y.n = length(c, r);
+    for (int64_t i = first_column(); i < y.n; i += column_step()) {
+        pack a = Y::load(y, r, i);
+#pragma unroll
+        for (int j = 0; j < PACK; j++)
+            a.v[j] *= by;
+        Y::store(y, r, i, a);
+    }
+}
+
+void cuda_scale(struct dev *dev, view yv, float by)
+{
+    bool flat = together(yv);
+    cut c = cut_of(yv, flat);
+    rows y = cut_rows(yv, flat);
+    plane p = plane_of(c.count, c.n);
+    if (c.total == 0)
+        return;
+    with_access({y}, {}, [&](auto how) {
+        LAUNCH(scale<decltype(how)>, p.grid, p.block, 0, cuda_stream(dev), y, by, c);
+    });
 }
 
 template <class A> static void launch_add_bias(struct dev *dev, const rows &y, const rows &x, const cut &c)

@@ -49,12 +49,13 @@ static struct fused fused_views(const struct net *net, int layer, enum kind kind
 #undef ADJACENT
 }
 
-static void rotate(struct net *net, view qkv, float sign)
+static void rotate(struct net *net, int layer, struct columns c, float sign)
 {
     struct attn_shape s = shape_of(net);
-    struct columns c = columns_of(net, qkv);
-    dev_rope(net->dev, c.q, s.heads, s.seq, net->cos_sin, sign);
-    dev_rope(net->dev, c.k, s.kv_heads, s.seq, net->cos_sin, sign);
+    if (net->config->bare[layer - 1])
+        return;
+    dev_rope(net->dev, c.q, s.heads, s.seq, view_at(net->cos_sin, net->cos_sin.n[0] - 1), sign);
+    dev_rope(net->dev, c.k, s.kv_heads, s.seq, view_at(net->cos_sin, 0), sign);
 }
 
 static void project_fwd(struct net *net, int layer, view qkv, view h)
@@ -85,7 +86,51 @@ static void project_bwd(struct net *net, const struct pass *p, int layer, view d
         dev_colsum(net->dev, view_cols(d_qkv, b.part[i].at, b.part[i].n), p->acc, b.part[i].w);
 }
 
-/* x_out [c, H] += the projection of o [N, heads hd]. With one TP rank the GEMM adds to x_out directly. */
+/* ---- norms of the heads of Q and K (Qwen3), between projection and rotary positions ---- */
+
+static const enum slot head_norm[2] = {T_Q_NORM, T_K_NORM};
+
+/* The heads of Q and K as the norms leave them; rstd [N, heads] of each. All scratch. */
+static struct columns head_norms_fwd(struct net *net, int layer, struct columns raw, view rstd[2])
+{
+    struct attn_shape s = shape_of(net);
+    int64_t tokens = raw.q.n[1], nq = raw.q.n[2], nk = raw.k.n[2];
+    const int64_t heads[2] = {s.heads, s.kv_heads};
+    view qk = arena_scratch_pitched(&net->arena, net->shape.activation, tokens, nq + nk);
+    struct columns c = {view_cols(qk, 0, nq), view_cols(qk, nq, nk), raw.v};
+    const view to[2] = {c.q, c.k}, from[2] = {raw.q, raw.k};
+    for (int i = 0; i < 2; i++) {
+        rstd[i] = arena_scratch(&net->arena, F32, 1, tokens, heads[i]);
+        dev_rmsnorm_fwd(net->dev, to[i], rstd[i], from[i], weight(net, layer, head_norm[i]),
+                        (float)net->config->norm_eps);
+    }
+    return c;
+}
+
+/* d: the gradient by the norms' output becomes that by their input. */
+static void head_norms_bwd(struct net *net, const struct pass *p, int layer, struct columns d,
+                           struct columns raw, const view rstd[2])
+{
+    const view d_x[2] = {d.q, d.k}, x[2] = {raw.q, raw.k};
+    for (int i = 0; i < 2; i++)
+        dev_rmsnorm_bwd(net->dev, false, d_x[i], p->acc, gradient(net, layer, head_norm[i]), d_x[i], x[i],
+                        rstd[i], weight(net, layer, head_norm[i]));
+}
+
+/* What attention reads. Without norms of heads, Q and K are saved with their rotary positions: forward turns
+ * them where they lie. With norms the bare projection is saved, and backward computes this again. */
+static struct columns attention_inputs(struct net *net, int layer, view qkv, bool forward, view rstd[2])
+{
+    struct columns c = columns_of(net, qkv);
+    bool norms = net->config->qk_norm;
+    if (norms)
+        c = head_norms_fwd(net, layer, c, rstd);
+    if (norms || forward)
+        rotate(net, layer, c, 1);
+    return c;
+}
+
+/* x_out (+)= attention output; where nothing is reduced the GEMM adds into the residual itself. */
 static void output_fwd(struct net *net, struct pass *p, int layer, view x_out, view o)
 {
     view wo = weight(net, layer, T_O); /* [H, heads hd] */
@@ -109,10 +154,10 @@ void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, 
     int64_t mark = arena_mark(&net->arena);
     view h = live(p, seq_gather(net, p, norm_fwd(net, p, layer, T_ATTN_NORM, s->x, NULL))); /* [N, H] */
     project_fwd(net, layer, s->qkv, h);
-    rotate(net, s->qkv, 1);
-    struct columns c = columns_of(net, s->qkv);
+    view rstd[2];
+    struct columns c = attention_inputs(net, layer, s->qkv, true, rstd);
     dev_attn_fwd(net->dev, a, s->o, s->lse, c.q, c.k, c.v);
-    dev_copy(net->dev, x_out, s->x);
+    residual(net, p, x_out, s->x);
     output_fwd(net, p, layer, x_out, s->o);
     arena_release(&net->arena, mark);
 }
@@ -127,9 +172,12 @@ void attention_bwd(struct net *net, struct pass *p, int layer, struct saved *s, 
     view d_o = arena_scratch(&net->arena, net->shape.activation, 1, p->tokens, s->o.n[2]); /* [N, heads hd] */
     dev_gemm(net->dev, false, false, d_y, weight(net, layer, T_O), false, d_o);
     dev_gemm(net->dev, true, false, d_y, s->o, p->acc, gradient(net, layer, T_O));
-    struct columns c = columns_of(net, s->qkv), d = columns_of(net, d_qkv);
+    view norm_rstd[2];
+    struct columns c = attention_inputs(net, layer, s->qkv, false, norm_rstd), d = columns_of(net, d_qkv);
     dev_attn_bwd(net->dev, shape_of(net), d.q, d.k, d.v, d_o, s->o, s->lse, c.q, c.k, c.v);
-    rotate(net, d_qkv, -1);
+    rotate(net, layer, d, -1);
+    if (net->config->qk_norm)
+        head_norms_bwd(net, p, layer, d, columns_of(net, s->qkv), norm_rstd);
     arena_release(&net->arena, inner);
 
     view rstd, h = norm_fwd(net, p, layer, T_ATTN_NORM, s->x, &rstd); /* [c], [c, H] */

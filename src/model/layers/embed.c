@@ -14,14 +14,17 @@ void embed_fwd(struct net *net, struct pass *p, view x_out)
     dev_embed_fwd(net->dev, live(p, part), p->ids, first_row(net), weight(net, 0, T_EMBED));
     if (net->layout.tp > 1)
         seq_reduce(net, p, x_out, part, false);
+    times(net, x_out, net->config->multiply.embedding);
     arena_release(&net->arena, mark);
 }
 
+/* Nobody reads d_x afterwards. */
 void embed_bwd(struct net *net, struct pass *p, view d_x)
 {
     int64_t mark = arena_mark(&net->arena);
-    view all = seq_gather(net, p, d_x);     /* [TP*c, H] */
-    bool acc = p->acc || net->config->tied; /* a tied head has already written this gradient */
+    times(net, d_x, net->config->multiply.embedding);
+    view all = seq_gather(net, p, d_x);
+    bool acc = p->acc || net->config->tied; /* a tied head has written its gradient already */
     dev_embed_bwd(net->dev, p->ids, live(p, all), first_row(net), acc, gradient(net, 0, T_EMBED));
     arena_release(&net->arena, mark);
 }

@@ -65,12 +65,27 @@ static void chunk_train(struct net *net, struct pass *p, int64_t from, int64_t r
     arena_release(&net->arena, mark);
 }
 
+/* What the model divides its logits by divides the head's input instead, which is smaller, and its gradient.
+ */
+static void divide(struct net *net, view x)
+{
+    double by = net->config->multiply.logits_scaling;
+    times(net, x, by != 0 ? 1 / by : 0);
+}
+
+static view head_input(struct net *net, const struct pass *p, view x, view *rstd)
+{
+    view h = norm_fwd(net, p, head_layer(net), T_NORM, x, rstd);
+    divide(net, h);
+    return h;
+}
+
 void head_train(struct net *net, struct pass *p, view x, view d_x)
 {
     int64_t mark = arena_mark(&net->arena), step = chunk_rows(net, p->tokens);
-    view rstd, mine = norm_fwd(net, p, head_layer(net), T_NORM, x, &rstd); /* [c], [c, H] */
-    view h = live(p, seq_gather(net, p, mine));                            /* [N, H] */
-    view part = seq_partial(net, p, x.n[2]);                               /* [TP*c, H] */
+    view rstd, mine = head_input(net, p, x, &rstd); /* [c], [c, H] */
+    view h = live(p, seq_gather(net, p, mine));     /* [N, H] */
+    view part = seq_partial(net, p, x.n[2]);        /* [TP*c, H] */
     int64_t from = 0;
     do { /* once even without tokens, because that writes zero gradients */
         int64_t rows = p->tokens - from < step ? p->tokens - from : step;
@@ -80,6 +95,7 @@ void head_train(struct net *net, struct pass *p, view x, view d_x)
     view d_h = part; /* [c, H] */
     if (net->layout.tp > 1)
         seq_reduce(net, p, d_h = arena_scratch(&net->arena, F32, 1, p->rows, x.n[2]), part, false);
+    divide(net, d_h);
     norm_bwd(net, p, head_layer(net), T_NORM, false, d_x, d_h, x, rstd);
     arena_release(&net->arena, mark);
 }
@@ -122,7 +138,7 @@ static void chunk_eval(struct net *net, struct pass *p, int64_t from, int64_t ro
 void head_eval(struct net *net, struct pass *p, view x, const struct logits_sink *sink)
 {
     int64_t mark = arena_mark(&net->arena), step = chunk_rows(net, p->tokens);
-    view h = live(p, seq_gather(net, p, norm_fwd(net, p, head_layer(net), T_NORM, x, NULL))); /* [N, H] */
+    view h = live(p, seq_gather(net, p, head_input(net, p, x, NULL))); /* [N, H] */
     for (int64_t from = 0; from < p->tokens; from += step)
         chunk_eval(net, p, from, p->tokens - from < step ? p->tokens - from : step, h, sink);
     arena_release(&net->arena, mark);

@@ -24,7 +24,8 @@ struct exchange {
 /* What forward keeps of a layer for backward. Embedding and head use x alone. */
 struct saved {
     view x;                    /* [c, H] input of the layer */
-    view qkv, o, lse;          /* [N, (heads + 2 kv) hd], [N, heads hd], [N, heads], local heads */
+    view qkv, o, lse;          /* [N, (heads + 2 kv) hd], [N, heads hd], [N, heads], local heads; see
+                                  attention_inputs */
     view x2;                   /* [c, H] between attention and FFN */
     view gate_up;              /* [N, 2F] dense or shared */
     view shared_gate;          /* [N] weight of the shared experts; none without a gate */
@@ -52,7 +53,7 @@ struct net {
     struct saved *saved; /* [layers of the table]; without a backward all blocks use saved[1] */
     struct region tmp[TEMPORARIES];
     float *cos_sin_base;
-    view cos_sin;         /* [S, hd] */
+    view cos_sin;         /* [1 or 2, S, hd]: of keys, and of queries if the model scales its scores */
     int32_t *host_counts; /* [X + ETP * X]: see exchange_counts */
     view tally;           /* F64 [TALLY_LOADS + MoE layers * X]: the report on the device */
     int32_t *host_ids;    /* pinned [2 N]: ids and targets while they are uploaded */
@@ -109,6 +110,9 @@ view norm_fwd(struct net *, const struct pass *, int layer, enum slot, view x, v
  *  (p->acc). rstd is what norm_fwd gave. */
 void norm_bwd(struct net *, const struct pass *, int layer, enum slot, bool acc_dx, view d_x, view d_h,
               view x, view rstd);
+
+/** x *= by, a multiplier of the config (0: none). */
+void times(struct net *, view x, double by);
 
 /* ---- ffn.c: a SwiGLU FFN cut over TP, of all tokens; COLLECTIVE over TP ---- */
 /** Names the two tensors of one FFN in a layer. */

@@ -51,6 +51,12 @@ void residual(struct net *net, const struct pass *p, view x_out, view x)
         dev_copy(net->dev, x_out, x);
 }
 
+void times(struct net *net, view x, double by)
+{
+    if (by != 0)
+        dev_scale(net->dev, x, (float)by);
+}
+
 dtype partial_type(const struct net *net, int ranks)
 {
     return ranks > 1 ? F32 : net->shape.activation;
