@@ -20,6 +20,10 @@ cudaStream_t cuda_stream(struct dev *);
  * for what is put on the stream until the next call. It only grows. */
 void *cuda_scratch(struct dev *, int64_t bytes);
 
+/** Opens cuDNN, if it is there, for the current device; returns what to say about attention: a text that
+ * stays. */
+const char *cuda_sdpa_open(void);
+void cuda_sdpa_close(void);
 /** Attention by cuDNN (sdpa.c): true if it took the work, false where it is not there or does not take such.
  */
 bool cuda_sdpa_fwd(struct dev *, struct attn_shape, view o, view lse, view q, view k, view v);
