@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/progress.h"
@@ -267,6 +268,45 @@ bool io_write_all(int fd, const void *from, int64_t n, int64_t at)
         done += put > 0 ? put : 0;
     }
     return true;
+}
+
+void io_write_soon(int fd, int64_t at, int64_t n)
+{
+#ifdef SYNC_FILE_RANGE_WRITE
+    sync_file_range(fd, at, n, SYNC_FILE_RANGE_WRITE);
+#else
+    (void)fd, (void)at, (void)n;
+#endif
+}
+
+void io_forget(int fd, int64_t at, int64_t n)
+{
+    posix_fadvise(fd, at, n, POSIX_FADV_DONTNEED);
+}
+
+bool io_reserve(int fd, int64_t at, int64_t n)
+{
+#ifdef __linux__
+    int tries = 0, result;
+    do
+        result = fallocate(fd, 0, at, n);
+    while (result < 0 && again(false, &tries));
+    return result == 0 || errno == EOPNOTSUPP || errno == ENOSYS;
+#else
+    (void)fd, (void)at, (void)n;
+    return true;
+#endif
+}
+
+bool io_exchange(const char *a, const char *b)
+{
+#ifdef RENAME_EXCHANGE
+    return !io_fails(IO_rename, a) && renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
+#else
+    (void)a, (void)b;
+    errno = ENOSYS;
+    return false;
+#endif
 }
 
 bool io_sync_folder(const char *path)

@@ -49,6 +49,16 @@ int64_t io_read_all(int fd, void *to, int64_t n, int64_t at);
 /** Write n bytes at offset `at` (-1: at the file's position, or at its end with O_APPEND). False if it
  * failed. */
 bool io_write_all(int fd, const void *from, int64_t n, int64_t at);
+/** Begin to write to disk what was written there; only a hint. */
+void io_write_soon(int fd, int64_t at, int64_t n);
+/** What is read there comes from the disk, as far as the system obeys; what was written must be synced. */
+void io_forget(int fd, int64_t at, int64_t n);
+/** Reserve room, so that writing there does not run out of space or quota later. True where the file system
+ *  knows no such call. */
+bool io_reserve(int fd, int64_t at, int64_t n);
+/** Let two names of one folder change places at once: false with errno, EINVAL or ENOSYS where that is
+ *  unknown. */
+bool io_exchange(const char *a, const char *b);
 /** Make the names in a folder durable. A file system that cannot sync folders counts as success. */
 bool io_sync_folder(const char *path);
 /** The path if it exists, else the nearest folder above it that does. Caller frees. */

@@ -1,12 +1,12 @@
 /* Sharded checkpoints: the table x {MASTER, MOMENT1, MOMENT2} + attributes + the resolved deck.
  *   RUN/ckpt/step_00000100/{index.h5, shard_0000.h5, ...};  RUN/ckpt/latest is only a hint.
  * Writer groups (default: the ranks of a node) write one HDF5 file each: the group's first rank lays
- * it out (one dataset per bucket and kind), then every rank writes its own pieces with pwrite and a
- * digest (XXH3-64) taken from memory. index.h5 lists every extent with its global position, file,
- * offset and digest, and has a digest of its own; the loader trusts only that, so any layout can
- * read. The folder is written as step_N.tmp and renamed when all ranks agreed.
+ * it out (one dataset), then every rank writes its own region with pwrite and digests (XXH3-64) taken
+ * from memory. index.h5 lists every extent with its global position, file, offset and digest, and has a
+ * digest of its own; the loader trusts only that, so any layout can read. The folder is written as
+ * step_N.tmp and renamed when all ranks agreed; before that everything in it is on disk.
  * E_SPACE: cannot write; E_NOCKPT: damaged; E_IO: cannot be read now, and may be good; E_DECK: of another
- * model. (Crash-proof commit comes later.) */
+ * model. */
 #ifndef CKPT_CKPT_H
 #define CKPT_CKPT_H
 #include "ckpt/lock.h"
@@ -14,14 +14,18 @@
 #include "format/source.h"
 #include "model/store.h"
 
+enum { RUN_ID = 33 }; /* 32 hexadecimal digits and the end */
+
 struct ckpt_state { /* everything that is state beside the table */
     int64_t step, samples, tokens, horizon, leg;
-    char *deck; /* resolved deck, text; owned by the holder */
+    char run[RUN_ID]; /* of the run that it belongs to; "": of an older version */
+    char *deck;       /* resolved deck, text; owned by the holder */
     char *data; /* data_identity of what it was trained on; NULL: of an older version. Owned by the holder */
 };
 
 struct extent {
     struct shard shard; /* bucket and at are not kept */
+    dtype type;         /* stored as F32 or BF16 */
     int file;
     int64_t offset; /* bytes */
     uint64_t digest;
@@ -35,20 +39,61 @@ struct ckpt_index {
     struct extent *extent; /* sorted by (tensor, kind); shard.tensor indexes tensor[] */
     char **file;           /* names inside the folder */
     uint64_t hash[KINDS];  /* of MASTER and both moments (0 where absent) */
+    char *about;           /* JSON: program, libraries and layout that wrote it; NULL: of an older version */
+    uint64_t digest;       /* of all this */
 };
 
 /** Bytes that a checkpoint of a model takes on disk, all files together. Pure. */
 int64_t ckpt_bytes(const struct model *);
-/** Host memory that a rank's save touches: what it writes at once. Pure. */
-int64_t ckpt_buffer_bytes(const struct store *);
+/** Host memory for copies of all that a rank saves. Pure. */
+int64_t ckpt_copy_bytes(const struct store *);
 /** Local: is there room for `n` more of `bytes` each under run_dir? OK if nobody can tell; E_SPACE. */
 status ckpt_room(const char *run_dir, int64_t bytes, int64_t n) MUST_USE;
-/** COLLECTIVE: save a training store. `writers` ranks write one file together; 0 stands for those of a node.
- *  *bytes is what all ranks wrote of tensors. A checkpoint of the same step is replaced; after a failure
- * older ones are untouched. `lock` is rank 0's on run_dir: it is looked at before the folder is begun and
- * before it is committed. NULL means that nobody else knows run_dir. */
-status ckpt_save(struct comm *, const struct store *, const struct ckpt_state *, const char *run_dir,
-                 struct lock *lock, int64_t writers, int64_t *bytes) MUST_USE;
+/* Saving. A saver holds what all saves of a run share. A save goes from phase to phase; all ranks are in the
+ * same one. One save at a time. */
+enum saver_phase {
+    SAVER_IDLE,
+    SAVER_WRITING,   /* begun: threads write, or have written */
+    SAVER_COMMITTED, /* it has its name */
+    SAVER_VERIFYING  /* a thread reads it back */
+};
+struct saver;
+struct saver_how {
+    const char *run_dir; /* borrowed */
+    struct lock *lock; /* rank 0's on run_dir: looked at before a folder is begun and before it is committed.
+                          NULL: nobody else knows run_dir */
+    int64_t writers;   /* ranks that write one file together; 0: those of a node */
+    int threads;       /* of this rank, while it waits for a save */
+    bool async;        /* write copies beside the steps, by one thread a rank */
+};
+struct saved {
+    int64_t step, bytes; /* of tensors, of all ranks */
+    double seconds;      /* from its begin to its name */
+};
+/** COLLECTIVE. The store must outlive it. */
+void saver_open(struct saver **, struct comm *, const struct store *, const struct saver_how *);
+/** COLLECTIVE. What is not committed is left to ckpt_sweep. NULL is fine. */
+void saver_close(struct saver *);
+enum saver_phase saver_phase(const struct saver *);
+bool saver_is_async(const struct saver *);
+/** Local: is a thread at work? The next two wait for it. */
+bool saver_busy(const struct saver *);
+/** COLLECTIVE, IDLE -> WRITING: begin to save; when it returns the store may change (the texts of the state
+ * must stay). After a failure nothing is begun. E_SPACE. */
+status saver_begin(struct saver *, const struct ckpt_state *) MUST_USE;
+/** COLLECTIVE, WRITING -> COMMITTED: wait until all is on disk, then publish. A checkpoint of the same step
+ * is replaced. After a failure (-> IDLE) older ones are untouched, and nothing of this one is left. E_SPACE;
+ * E_NAN: a value is not finite, told with its tensor. */
+status saver_commit(struct saver *, struct saved *) MUST_USE;
+/** COLLECTIVE, COMMITTED -> VERIFYING: begin to read back from the disk what this rank wrote. */
+void saver_verify(struct saver *);
+/** COLLECTIVE, -> IDLE: wait for that. Until it has succeeded no older checkpoint should go. E_NOCKPT: the
+ * disk gives back something else; E_IO: it cannot be read now. */
+status saver_verified(struct saver *) MUST_USE;
+/** COLLECTIVE: a save by itself: begin, commit. *bytes as in struct saved. */
+status ckpt_save(struct comm *, const struct store *, const struct ckpt_state *, const struct saver_how *,
+                 int64_t *bytes) MUST_USE;
+
 /** COLLECTIVE: newest usable checkpoint under run_dir/ckpt (index good, files there and long enough; digests
  *  are verified by loading); others are warned of. *path caller frees; NULL and OK if there is none at all,
  *  E_NOCKPT if there are some, set aside or not, but none is usable; E_IO if a newer one cannot be read now.
@@ -56,9 +101,10 @@ status ckpt_save(struct comm *, const struct store *, const struct ckpt_state *,
 status ckpt_find(struct comm *, const char *run_dir, char **path) MUST_USE;
 /** Local: what ckpt_find looks for; NULL and OK if there is no checkpoint. */
 status ckpt_newest(const char *run_dir, char **path) MUST_USE;
-/** COLLECTIVE: a checkpoint that loading found damaged becomes step_N.bad, with a warning that repeats the
- *  error record; ckpt_find then gives the next older one. E_SPACE. */
-status ckpt_set_aside(struct comm *, const char *dir) MUST_USE;
+/** COLLECTIVE: note in RUN/ckpt/damaged.jsonl that loading found a checkpoint damaged, with a warning that
+ * repeats the error record. As long as its files stay as they are ckpt_find passes over it. A note that
+ * cannot be written is a warning too. */
+void ckpt_note_damaged(struct comm *, const char *dir);
 /** Local: a checkpoint's folder from its own path or that of a run folder (its newest usable one).
  *  E_NOCKPT. *dir caller frees. */
 status ckpt_resolve(const char *path, char **dir) MUST_USE;
@@ -78,9 +124,13 @@ status ckpt_load(struct comm *, struct store *, struct group *const group[GROUPS
                  const char *dir) MUST_USE;
 /** Local: MASTER of a checkpoint as a source (arrays named as tensors), for export and inspect. */
 status ckpt_source(struct source **, const char *dir) MUST_USE;
-/** Delete all but `keep` (>= 1) usable checkpoints, the newest and that of step `made`, which was just saved,
- * and what broken saves left. Rank 0 only, best effort. */
-void ckpt_prune(const char *run_dir, int64_t keep, int64_t made);
+struct ckpt_keep {
+    int64_t newest; /* usable ones, that of step `made` among them; >= 1 */
+    int64_t every;  /* those of steps that it divides stay too; 0: none */
+};
+/** Delete older checkpoints than that of step `made`, which is known to be good, and what broken saves left.
+ * Those of higher steps and of other runs are not touched. Rank 0 only, best effort. */
+void ckpt_prune(const char *run_dir, const struct ckpt_keep *, int64_t made);
 /** Remove what broken saves left. Rank 0 only, under the lock; best effort. */
 void ckpt_sweep(const char *run_dir);
 

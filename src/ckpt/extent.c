@@ -21,9 +21,28 @@ const char *kind_name(enum kind kind)
     return name[kind];
 }
 
-uint64_t extent_digest(const float *x, int64_t n)
+/* Read in blocks that the processor's cache holds until they are digested. */
+status extent_read(int fd, const char *path, const struct extent *e, float *out, uint64_t *digest)
 {
-    return XXH3_64bits(x, (size_t)n * sizeof *x);
+    enum { READ_ONCE = 1 << 18 };
+    int64_t n = e->shard.part.n;
+    float *room = out ? NULL : mem_new(n < READ_ONCE ? n : READ_ONCE, sizeof *room);
+    XXH3_state_t *state = XXH3_createState();
+    status s = OK;
+    XXH3_64bits_reset(state);
+    for (int64_t lo = 0; lo < n && s == OK; lo += READ_ONCE) {
+        int64_t bytes = (n - lo < READ_ONCE ? n - lo : READ_ONCE) * (int64_t)sizeof *out;
+        float *to = out ? out + lo : room;
+        s = file_read(fd, path, e->offset + lo * (int64_t)sizeof *out, bytes, to);
+        if (s == OK)
+            XXH3_64bits_update(state, to, (size_t)bytes);
+    }
+    int error = errno;
+    *digest = XXH3_64bits_digest(state);
+    XXH3_freeState(state);
+    free(room);
+    errno = error;
+    return s;
 }
 
 void reader_open(struct reader *r, const struct ckpt_index *index, const char *dir)
@@ -84,10 +103,11 @@ static status read_extent(struct reader *r, const struct extent *e)
 {
     int64_t bytes = mem_mul(e->shard.part.n, sizeof *r->data);
     TRY(open_file(r, e));
-    TRY(file_read(r->fd, r->path, e->offset, bytes, r->data));
+    uint64_t digest;
+    TRY(extent_read(r->fd, r->path, e, r->data, &digest));
     r->bytes += bytes;
     errno = 0;
-    if (extent_digest(r->data, e->shard.part.n) != e->digest)
+    if (digest != e->digest)
         return fail(E_DATA, "%s: its digest differs, the file was changed after it was written", r->path);
     return OK;
 }

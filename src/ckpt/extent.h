@@ -9,7 +9,9 @@ enum { EXTENT_ELEMENTS = 4 << 20, SAVED_KINDS = 3 };
 
 enum kind saved_kind(int i);      /* i = 0, 1, 2: MASTER, MOMENT1, MOMENT2 */
 const char *kind_name(enum kind); /* "master", "moment1", "moment2" */
-uint64_t extent_digest(const float *, int64_t n);
+/** Read an extent from its file: to out [part.n], or only to look at it (NULL). *digest: of what came,
+ * XXH3-64. One thread. E_DATA: the file is shorter; E_IO. */
+status extent_read(int fd, const char *path, const struct extent *, float *out, uint64_t *digest) MUST_USE;
 
 /* Reads whole extents and verifies them. Holds the last file open and the last extent in memory. */
 struct reader {

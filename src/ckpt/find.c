@@ -1,8 +1,9 @@
-/* Which checkpoint to continue from, and which to delete. */
+/* Which checkpoint to continue from. */
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/ckpt.h"
+#include "ckpt/notes.h"
 #include "ckpt/step_dir.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -59,12 +60,24 @@ static status unreadable(void)
     return s;
 }
 
+/* Usable, not noted as damaged, and not copied here from another run? */
+static status check_here(const char *dir, const struct notes *notes)
+{
+    struct ckpt_index index;
+    TRY(ckpt_index_read(&index, dir));
+    status s = check_files(&index, dir);
+    if (s == OK)
+        s = notes_check(notes, &index, dir);
+    ckpt_index_free(&index);
+    return s;
+}
+
 /* The newest usable of n, or NULL. */
-static status newest(const char *run_dir, const int64_t *step, int n, char **path)
+static status newest(const char *run_dir, const int64_t *step, int n, const struct notes *notes, char **path)
 {
     for (int i = 0; i < n; i++) {
         char *dir = step_dir_path(run_dir, step[i], "");
-        status s = ckpt_usable(dir);
+        status s = check_here(dir, notes);
         if (s == OK) {
             *path = dir;
             return OK;
@@ -83,9 +96,13 @@ status ckpt_newest(const char *run_dir, char **path)
     int64_t *step, *aside;
     int n, bad = 0;
     *path = NULL;
+    struct notes notes = {0};
     status s = step_dir_list(run_dir, "", &step, &n);
     if (s == OK)
-        s = newest(run_dir, step, n, path);
+        s = notes_read(&notes, run_dir);
+    if (s == OK)
+        s = newest(run_dir, step, n, &notes, path);
+    notes_free(&notes);
     free(step);
     if (s != OK || *path)
         return s;
@@ -112,13 +129,6 @@ status ckpt_find(struct comm *c, const char *run_dir, char **path)
     return OK;
 }
 
-status ckpt_set_aside(struct comm *c, const char *dir)
-{
-    if (comm_rank(c) == 0)
-        log_warn("checkpoint not usable, set aside as %s.bad: %s", dir, status_text());
-    return comm_agree(c, comm_rank(c) == 0 ? step_dir_set_aside(dir) : OK);
-}
-
 status ckpt_resolve(const char *path, char **dir)
 {
     char *index = mem_format("%s/index.h5", path);
@@ -130,33 +140,4 @@ status ckpt_resolve(const char *path, char **dir)
     return *dir ? OK
                 : fail(E_NOCKPT,
                        "%s: neither a checkpoint (index.h5) nor a run folder with one (ckpt/step_*)", path);
-}
-
-/* Of steps, newest first, all but `keep` usable ones and `made`, which was just saved. */
-static void prune(const char *run_dir, const int64_t *step, int n, int64_t keep, int64_t made)
-{
-    int64_t good = 1;
-    for (int i = 0; i < n; i++) {
-        char *dir = step_dir_path(run_dir, step[i], "");
-        if (step[i] != made && good >= keep)
-            step_dir_remove(dir);
-        else if (step[i] != made)
-            good += ckpt_usable(dir) == OK; /* a damaged one does not count as kept */
-        free(dir);
-    }
-}
-
-void ckpt_prune(const char *run_dir, int64_t keep, int64_t made)
-{
-    int64_t *step;
-    int n;
-    if (step_dir_list(run_dir, "", &step, &n) == OK)
-        prune(run_dir, step, n, keep, made);
-    free(step);
-    step_dir_sweep(run_dir);
-}
-
-void ckpt_sweep(const char *run_dir)
-{
-    step_dir_sweep(run_dir);
 }

@@ -62,9 +62,19 @@ status step_dir_begin(const char *run_dir, int64_t step)
     return s;
 }
 
-/* An older one of the same step steps aside first and comes back if the rename fails, at once or by a sweep.
- */
-static status replace(const char *tmp, const char *final, const char *old)
+status step_dir_root(const char *run_dir)
+{
+    char *above = mem_format("%s/..", run_dir);
+    status s = sync_folder(run_dir);
+    if (s == OK)
+        s = sync_folder(above);
+    free(above);
+    return s;
+}
+
+/* Where two names cannot change places at once: an older one of the same step steps aside first and comes
+ * back if the rename fails, at once or by a sweep. */
+static status replace_by_turns(const char *tmp, const char *final, const char *old)
 {
     step_dir_remove(old);
     bool aside = io_rename(final, old) == 0;
@@ -78,6 +88,17 @@ static status replace(const char *tmp, const char *final, const char *old)
     return s;
 }
 
+/* There is a checkpoint of this name at any moment, if there was one before. */
+static status replace(const char *tmp, const char *final, const char *old)
+{
+    if (!io_exists(final))
+        return io_rename(tmp, final) == 0 ? OK : cannot("rename", tmp);
+    if (!io_exchange(tmp, final))
+        return errno == EINVAL || errno == ENOSYS ? replace_by_turns(tmp, final, old)
+                                                  : cannot("replace", final);
+    return OK;
+}
+
 status step_dir_commit(const char *run_dir, int64_t step)
 {
     char *ckpt = mem_format("%s/ckpt", run_dir), *final = step_dir_path(run_dir, step, "");
@@ -87,8 +108,10 @@ status step_dir_commit(const char *run_dir, int64_t step)
         s = replace(tmp, final, old);
     if (s == OK)
         s = sync_folder(ckpt);
-    if (s == OK)
+    if (s == OK) {
         step_dir_remove(old);
+        step_dir_remove(tmp); /* the older one of this step, if they changed places */
+    }
     free(ckpt);
     free(final);
     free(tmp);
@@ -156,15 +179,6 @@ status step_dir_list(const char *run_dir, const char *suffix, int64_t **step, in
         closedir(dir);
     free(ckpt);
     qsort(*step, (size_t)*n, sizeof **step, newest_first);
-    return s;
-}
-
-status step_dir_set_aside(const char *dir)
-{
-    char *bad = mem_format("%s.bad", dir);
-    step_dir_remove(bad); /* of an earlier time */
-    status s = io_rename(dir, bad) == 0 ? OK : cannot("rename", dir);
-    free(bad);
     return s;
 }
 

@@ -11,11 +11,10 @@ char *step_dir_path(const char *run_dir, int64_t step, const char *suffix);
 status step_dir_list(const char *run_dir, const char *suffix, int64_t **step, int *n) MUST_USE;
 /** The step that a committed folder has by its name; -1 for another name. */
 int64_t step_dir_number(const char *dir);
-/** Rename a checkpoint's folder to NAME.bad, so that it is not found again; an older one is removed. E_SPACE.
- */
-status step_dir_set_aside(const char *dir) MUST_USE;
 /** Make RUN/ckpt and an empty step_N.tmp; what an earlier try left is removed. E_SPACE. */
 status step_dir_begin(const char *run_dir, int64_t step) MUST_USE;
+/** Make the names of RUN and RUN/ckpt durable. E_SPACE. */
+status step_dir_root(const char *run_dir) MUST_USE;
 /** Sync step_N.tmp, rename it to step_N in the place of an older one, sync RUN/ckpt. E_SPACE. */
 status step_dir_commit(const char *run_dir, int64_t step) MUST_USE;
 /** Rewrite RUN/ckpt/latest; only a hint, so a failure is a warning. */

@@ -3,6 +3,8 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "deck/choices.h"
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,18 +13,23 @@ struct field {
     const char *name;
     size_t offset;
     enum { INTEGER, REAL, FLAG, CHOICE, TEXT, FIRST_CHOICE } type; /* FIRST_CHOICE: 0 or 1, as a flag */
-    int last;     /* of choices 0, 1, ...; of texts: the longest */
-    bool is_late; /* older checkpoints lack it: it is zero then */
-    bool is_past; /* only they have it */
+    int longest;                                                   /* of texts */
+    bool is_late;               /* older checkpoints lack it: it is zero then */
+    bool is_past;               /* only they have it */
+    const struct choice *words; /* of choices; older checkpoints have the number */
 };
 
 /* clang-format off */
-#define CONFIG(type, name) {#name, offsetof(struct config, name), type, 0, false, false}
-#define CHOOSE(name, last) {#name, offsetof(struct config, name), CHOICE, last, false, false}
-#define LATE(type, name, last) {#name, offsetof(struct config, name), type, last, true, false}
-#define PAST(type, name, member) {name, offsetof(struct config, member), type, 0, true, true}
-#define STATE(name) {#name, offsetof(struct ckpt_state, name), INTEGER, 0, false, false}
+#define CONFIG(type, name) {#name, offsetof(struct config, name), type, 0, false, false, NULL}
+#define CHOOSE(name, words) {#name, offsetof(struct config, name), CHOICE, 0, false, false, words}
+#define LATE(type, name, longest) {#name, offsetof(struct config, name), type, longest, true, false, NULL}
+#define CHOOSE_LATE(name, words) {#name, offsetof(struct config, name), CHOICE, 0, true, false, words}
+#define PAST(type, name, member) {name, offsetof(struct config, member), type, 0, true, true, NULL}
+#define STATE(name) {#name, offsetof(struct ckpt_state, name), INTEGER, 0, false, false, NULL}
 /* clang-format on */
+static const struct choice rope_scalings[] = {{"default", ROPE_DEFAULT}, {"llama3", ROPE_LLAMA3},
+                                              {"linear", ROPE_LINEAR},   {"dynamic", ROPE_DYNAMIC},
+                                              {"yarn", ROPE_YARN},       {NULL, -1}};
 static const struct field config_fields[] = {
     CONFIG(INTEGER, hidden),
     CONFIG(INTEGER, ffn),
@@ -34,7 +41,7 @@ static const struct field config_fields[] = {
     CONFIG(REAL, norm_eps),
     CONFIG(REAL, rope.theta),
     PAST(FIRST_CHOICE, "rope.llama3", rope.scaling),
-    LATE(CHOICE, rope.scaling, ROPE_YARN),
+    CHOOSE_LATE(rope.scaling, rope_scalings),
     CONFIG(REAL, rope.factor),
     CONFIG(REAL, rope.low_freq),
     CONFIG(REAL, rope.high_freq),
@@ -45,15 +52,15 @@ static const struct field config_fields[] = {
     CONFIG(INTEGER, moe.experts),
     CONFIG(INTEGER, moe.top_k),
     CONFIG(INTEGER, moe.granularity),
-    CHOOSE(moe.order, SOFTMAX_TOPK),
+    CHOOSE(moe.order, router_orders),
     CONFIG(FLAG, moe.renormalise),
     CONFIG(INTEGER, moe.capacity_ppm),
-    CHOOSE(moe.capacity_rule, CAP_TOKENS),
-    CHOOSE(moe.capacity_policy, BY_PROBABILITY),
+    CHOOSE(moe.capacity_rule, capacity_rules),
+    CHOOSE(moe.capacity_policy, capacity_policies),
     CONFIG(REAL, moe.aux_coeff),
     CONFIG(REAL, moe.z_coeff),
     CONFIG(REAL, moe.max_z_coeff),
-    CHOOSE(moe.aux_domain, AUX_GLOBAL),
+    CHOOSE(moe.aux_domain, aux_domains),
     CONFIG(REAL, moe.jitter),
     CONFIG(REAL, moe.bias_rate),
     CONFIG(INTEGER, moe.shared),
@@ -73,8 +80,11 @@ static const struct field config_fields[] = {
     LATE(TEXT, carried.keys, sizeof((struct carried *)0)->keys - 1),
     LATE(TEXT, carried.folder, sizeof((struct carried *)0)->folder - 1),
 };
-static const struct field state_fields[] = {STATE(step), STATE(samples), STATE(tokens), STATE(horizon),
-                                            STATE(leg)};
+static const struct field state_fields[] = {
+    STATE(step),   STATE(samples),
+    STATE(tokens), STATE(horizon),
+    STATE(leg),    {"run", offsetof(struct ckpt_state, run), TEXT, RUN_ID - 1, true, false, NULL},
+};
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -93,31 +103,40 @@ static json_t *get(const struct field *f, const char *from)
     case INTEGER: return json_integer(*(const int64_t *)at);
     case REAL: return json_real(*(const double *)at);
     case FLAG: return json_boolean(*(const bool *)at);
-    case CHOICE: return json_integer(*(const int *)at);
+    case CHOICE: return json_string(choice_name(f->words, *(const int *)at));
     case TEXT: return json_string(at);
     case FIRST_CHOICE: break;
     }
     return NULL;
 }
 
+/* -1: none of the words. */
+static int choice_from(const struct field *f, const json_t *value)
+{
+    json_int_t number = json_integer_value(value);
+    if (json_is_string(value))
+        return choice_find(f->words, json_string_value(value));
+    return json_is_integer(value) && number >= 0 && number <= INT_MAX && choice_name(f->words, (int)number)
+               ? (int)number
+               : -1;
+}
+
 static bool set(const struct field *f, char *to, const json_t *value)
 {
     void *at = to + f->offset;
-    if (f->type == FLAG || f->type == FIRST_CHOICE ? !json_is_boolean(value)
-        : f->type == REAL                          ? !json_is_real(value)
-        : f->type == TEXT ? json_string_length(value) > (size_t)f->last || !json_is_string(value)
-                          : !json_is_integer(value))
-        return false;
-    json_int_t number = json_integer_value(value);
     switch (f->type) {
-    case INTEGER: *(int64_t *)at = number; break;
-    case REAL: *(double *)at = json_real_value(value); break;
-    case FLAG: *(bool *)at = json_is_true(value); break;
-    case CHOICE: *(int *)at = (int)number; return number >= 0 && number <= f->last;
-    case TEXT: strcpy(at, json_string_value(value)); break;
-    case FIRST_CHOICE: *(int *)at = json_is_true(value); break;
+    case INTEGER: *(int64_t *)at = json_integer_value(value); return json_is_integer(value);
+    case REAL: *(double *)at = json_real_value(value); return json_is_real(value);
+    case FLAG: *(bool *)at = json_is_true(value); return json_is_boolean(value);
+    case CHOICE: *(int *)at = choice_from(f, value); return *(int *)at >= 0;
+    case FIRST_CHOICE: *(int *)at = json_is_true(value); return json_is_boolean(value);
+    case TEXT:
+        if (!json_is_string(value) || json_string_length(value) > (size_t)f->longest)
+            return false;
+        strcpy(at, json_string_value(value));
+        return true;
     }
-    return true;
+    return false;
 }
 
 static json_t *to_json(const struct field *f, size_t n, const void *from)
@@ -179,26 +198,39 @@ static status layers_from_json(bool *in, const char *where, const char *name, co
     return OK;
 }
 
-/* *there: how many lists the object has. */
-static status lists_from_json(struct config *c, const char *where, const json_t *object, size_t *there)
+static status lists_from_json(struct config *c, const char *where, const json_t *object)
 {
     for (size_t i = 0; i < COUNT(lists); i++) {
         const json_t *list = json_object_get(object, lists[i].name);
-        *there += list != NULL;
         if (list || !lists[i].is_late)
             TRY(layers_from_json((bool *)((char *)c + lists[i].offset), where, lists[i].name, list));
     }
     return OK;
 }
 
-/* Has the object these fields and `more` members, and no others? */
-static status exactly(const char *where, const json_t *object, const struct field *f, size_t n, size_t more)
+static bool is_list(const char *name)
 {
-    for (size_t i = 0; i < n; i++)
-        more += json_object_get(object, f[i].name) != NULL;
-    return json_object_size(object) == more
-               ? OK
-               : fail(E_DATA, "%s: written by another version of this program", where);
+    size_t i = 0;
+    while (i < COUNT(lists) && strcmp(lists[i].name, name) != 0)
+        i++;
+    return i < COUNT(lists);
+}
+
+/* A field that this program does not know may change what all others mean. */
+static status known(const char *where, json_t *object, const struct field *f, size_t n)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value) {
+        bool found = f == config_fields && is_list(name);
+        for (size_t i = 0; i < n && !found; i++)
+            found = !strcmp(name, f[i].name);
+        if (!found)
+            return fail(E_DATA,
+                        "%s: %s: written by another version of this program, this one does not know it",
+                        where, name);
+    }
+    return OK;
 }
 
 status config_from_json(struct config *c, const char *where, const char *text)
@@ -207,11 +239,10 @@ status config_from_json(struct config *c, const char *where, const char *text)
     TRY(json_parse(&object, where, text, (int64_t)strlen(text)));
     *c = (struct config){0};
     status s = from_json(config_fields, COUNT(config_fields), c, where, object);
-    size_t n = 0;
     if (s == OK)
-        s = lists_from_json(c, where, object, &n);
+        s = lists_from_json(c, where, object);
     if (s == OK)
-        s = exactly(where, object, config_fields, COUNT(config_fields), n);
+        s = known(where, object, config_fields, COUNT(config_fields));
     json_decref(object);
     return s;
 }
@@ -233,9 +264,10 @@ status state_from_json(struct ckpt_state *state, const char *where, const char *
 {
     json_t *object;
     TRY(json_parse(&object, where, text, (int64_t)strlen(text)));
+    state->run[0] = '\0';
     status s = from_json(state_fields, COUNT(state_fields), state, where, object);
     if (s == OK)
-        s = exactly(where, object, state_fields, COUNT(state_fields), 0);
+        s = known(where, object, state_fields, COUNT(state_fields));
     if (s == OK)
         s = check_state(state, where);
     json_decref(object);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/signals.h"
 #include "base/text.h"
+#include "ckpt/owner.h"
 #include "cmd/commands.h"
 #include "cmd/session.h"
 #include "cmd/startup.h"
@@ -164,7 +165,7 @@ static void borrow(struct job *j)
     t->start_valid = t->valid = (double)NAN;
 }
 
-/* Load the newest checkpoint. A damaged one is set aside, and the next older one is tried. */
+/* Load the newest checkpoint. A damaged one is noted, and the next older one is tried. */
 static status load_newest(struct job *j)
 {
     for (;;) {
@@ -172,7 +173,7 @@ static status load_newest(struct job *j)
         if (code != E_NOCKPT || j->branches) /* a branch changes nothing in the other run folder */
             return code;
         TRY(comm_agree(j->s.comm, folder_check(&j->folder)));
-        TRY(ckpt_set_aside(j->s.comm, j->checkpoint));
+        ckpt_note_damaged(j->s.comm, j->checkpoint);
         TRY(find_checkpoint(j));
     }
 }
@@ -190,6 +191,23 @@ static void warn_horizon(const struct job *j)
                  j->branches ? "" : " (with --branch DIR)");
 }
 
+/* A branch is a run of its own, and so is what an older version began. */
+static void take_run_id(struct job *j)
+{
+    struct ckpt_state *state = &j->trainer.state;
+    memcpy(state->run, j->branches ? "" : j->index.state.run, j->branches ? 1 : sizeof state->run);
+    if (!*state->run)
+        owner_token(state->run);
+}
+
+/* All of it was read and is good: what the last leg had no time to delete may go. */
+static void prune_older(const struct job *j)
+{
+    const struct checkpoint_section *c = &j->s.deck.checkpoint;
+    if (j->s.rank == 0 && !j->branches)
+        ckpt_prune(j->s.deck.run.dir, &(struct ckpt_keep){c->keep, c->keep_every}, j->index.state.step);
+}
+
 static status continue_run(struct job *j)
 {
     struct ckpt_state *state = &j->trainer.state;
@@ -202,6 +220,8 @@ static status continue_run(struct job *j)
     state->tokens = j->index.state.tokens;
     state->horizon = o->horizon > 0 ? o->horizon : j->index.state.horizon;
     state->leg = j->index.state.leg + 1;
+    take_run_id(j);
+    prune_older(j);
     warn_horizon(j);
     log_say("continue  %s, step %lld of %lld | in %s | hashes %016llx %016llx %016llx",
             strrchr(j->checkpoint, '/') + 1, (long long)state->step, (long long)j->trainer.steps,
@@ -217,6 +237,7 @@ static status begin_run(struct job *j)
     const struct optimizer_section *o = &j->s.deck.optimizer;
     state->horizon = o->horizon > 0 ? o->horizon : j->trainer.steps;
     state->leg = 1;
+    owner_token(state->run);
     TRY(startup_fill(&j->s));
     TRY(startup_certify(&j->s, &j->folder, &j->origin));
     origin_close(&j->origin);

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "ckpt/ckpt.h"
+#include "ckpt/owner.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"
 #include "cmd/session.h"
@@ -91,8 +92,12 @@ static status save(struct session *s, struct lock *lock)
     int64_t bytes = 0, steps = loop_steps(&s->deck.run, &s->deck.batch, s->deck.data.sequence, &none);
     struct ckpt_state state = {.horizon = o->horizon > 0 ? o->horizon : steps,
                                .deck = deck_resolved(&s->deck)};
-    status code =
-        ckpt_save(s->comm, &s->store, &state, s->options.out, lock, s->deck.checkpoint.writers, &bytes);
+    owner_token(state.run);
+    const struct saver_how how = {.run_dir = s->options.out,
+                                  .lock = lock,
+                                  .writers = s->deck.checkpoint.writers,
+                                  .threads = dev_threads(s->dev)};
+    status code = ckpt_save(s->comm, &s->store, &state, &how, &bytes);
     free(state.deck);
     if (code == OK)
         log_say("upcycled  %s -> %s (step 0, %s) in %s", s->shapes.dir ? s->shapes.dir : "random",

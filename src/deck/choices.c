@@ -25,6 +25,7 @@ const struct choice schedules[] = {
 const struct choice device_types[] = {{"cpu", DEVICE_CPU}, {"cuda", DEVICE_CUDA}, END};
 const struct choice dev_checks[] = {
     {"false", CHECK_NONE}, {"true", CHECK_VALUES}, {"hidden", CHECK_HIDDEN}, END};
+const struct choice save_asyncs[] = {{"auto", ASYNC_AUTO}, {"true", ASYNC_YES}, {"false", ASYNC_NO}, END};
 const struct choice precisions[] = {{"fp32", F32}, {"bf16", BF16}, END};
 
 int choice_find(const struct choice *c, const char *name)

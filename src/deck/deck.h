@@ -107,8 +107,9 @@ struct optimizer_section {
 };
 struct checkpoint_section {
     struct every every;
-    int64_t keep, writers; /* ranks a file; 0 = a node's */
+    int64_t keep, keep_every, writers; /* ranks a file; 0 = a node's */
     bool final;
+    enum save_async async;
 };
 struct eval_section {
     struct every every;

@@ -262,10 +262,15 @@ static const struct key table[] = {
      "Save every so many steps, or time: 500, 90s, 30min, 2h; never.", never_word, RESTART_YES},
     {"checkpoint.keep", K_INT, AT(checkpoint.keep), 1, 1 << 20, NULL, "2",
      "Newest checkpoints that stay.", NULL, RESTART_YES},
+    {"checkpoint.keep_every", K_INT, AT(checkpoint.keep_every), 0, 1e9, "steps", "0",
+     "Checkpoints of steps that this number divides stay, too. 0 = none.", NULL, RESTART_YES},
     {"checkpoint.writers", K_INT, AT(checkpoint.writers), 0, 1 << 16, "ranks", "0",
      "Ranks that write one file together. 0 = those of a node.", NULL, RESTART_YES},
     {"checkpoint.final", K_BOOL, AT(checkpoint.final), 0, 0, NULL, "true",
      "Save after the last step.", NULL, RESTART_YES},
+    {"checkpoint.async", K_CHOICE, AT(checkpoint.async), 0, 0, NULL, "auto",
+     "Write checkpoints beside the steps, from copies in host memory (12 bytes a parameter over all ranks). "
+     "auto: if they fit and there is a step behind a save.", save_asyncs, RESTART_YES},
 
     /* eval, log */
     {"eval.every", K_EVERY, AT(eval.every), 0, 1e9, "steps or time", "100",

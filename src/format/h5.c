@@ -157,17 +157,27 @@ static status sync_file(const char *path)
     return good ? OK : fail(E_SPACE, "%s: cannot sync to disk: %s", path, strerror(error));
 }
 
-status h5_close(struct h5 *h)
+static status close_as(struct h5 *h, bool synced)
 {
     status s = OK;
     if (h->created && (io_fails(IO_fsync, h->path) || H5Fflush(h->file, H5F_SCOPE_GLOBAL) < 0))
         s = h5_fail(h, "the file", "cannot flush");
     if ((H5Fclose(h->file) < 0 || io_fails(IO_close, h->path)) && s == OK)
         s = h5_fail(h, "the file", "cannot close");
-    if (s == OK && h->created)
+    if (s == OK && h->created && synced)
         s = sync_file(h->path);
     h5_free(h);
     return s;
+}
+
+status h5_close(struct h5 *h)
+{
+    return close_as(h, true);
+}
+
+status h5_close_unsynced(struct h5 *h)
+{
+    return close_as(h, false);
 }
 
 void h5_abandon(struct h5 *h)

@@ -16,6 +16,8 @@ status h5_open(struct h5 **, const char *path) MUST_USE;   /* read only */
  *  E_DATA. */
 status h5_open_bytes(struct h5 **, const char *path, const void *bytes, int64_t n) MUST_USE;
 status h5_close(struct h5 *) MUST_USE; /* flush, close; fsync if created */
+/** The same without the fsync: for a file that is written on by other means, and synced then. */
+status h5_close_unsynced(struct h5 *) MUST_USE;
 void h5_abandon(struct h5 *);          /* close after an error, without a message */
 
 /** Allocate a dataset of n floats without filling it, and make the groups in its name ("group/data"). If it

@@ -6,7 +6,7 @@
 #include <string.h>
 #include "base/half.h"
 #include "base/mem.h"
-#include "base/rng.h"
+#include "model/hash.h"
 
 /* Bytes of a bucket's buffers; 0 means that the bucket has no such buffer. */
 struct sizes {
@@ -179,35 +179,6 @@ void store_round_weights(const struct store *s)
         if (!view_is_none(working))
             dev_copy(s->dev, working, store_shard(s, &s->owned[i]));
     }
-}
-
-/* Elements [index, index+n) of a tensor, which lie in one row. */
-static uint64_t row_hash(uint64_t key, uint64_t index, int64_t n, const float *value)
-{
-    uint64_t sum = 0;
-    for (int64_t c = 0; c < n; c++) {
-        uint32_t bits;
-        memcpy(&bits, value + c, sizeof bits);
-        sum += rng_mix(key ^ rng_mix((index + (uint64_t)c) ^ (uint64_t)bits << 32));
-    }
-    return sum;
-}
-
-uint64_t tensor_hash(const char *name, const int64_t dim[3], const piece *part, const float *values)
-{
-    uint64_t key = rng_name(name), sum = 0;
-    slab boxes[5];
-    int n = piece_slabs(part, boxes);
-    for (int i = 0; i < n; i++) {
-        const slab *b = &boxes[i];
-#pragma omp parallel for schedule(static) reduction(+ : sum) /* integers have the same sum in any order */
-        for (int64_t r = 0; r < b->n[0] * b->n[1]; r++) {
-            int64_t row = (b->lo[0] + r / b->n[1]) * dim[1] + b->lo[1] + r % b->n[1];
-            sum += row_hash(key, (uint64_t)(row * dim[2] + b->lo[2]), b->n[2], values + r * b->n[2]);
-        }
-        values += slab_size(b);
-    }
-    return sum;
 }
 
 uint64_t store_hash(const struct store *s, enum kind kind)

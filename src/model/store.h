@@ -6,6 +6,7 @@
 #ifndef MODEL_STORE_H
 #define MODEL_STORE_H
 #include "comm/group.h"
+#include "model/hash.h"
 #include "model/tensors.h"
 
 struct bucket {
@@ -52,12 +53,10 @@ view store_owned_grad(const struct store *, int bucket);
 void store_set(struct store *, int tensor, const float *values);
 /** Round the working weights that this rank owns from their masters. */
 void store_round_weights(const struct store *);
-/** Sum mod 2^64 of mix(name, global index, fp32 bits) over the elements that this rank owns. The sum over all
- *  ranks (comm_sum_u64) is a hash that is equal on every layout (D10). kind: MASTER or a moment. */
+/** The hash (model/hash.h) of my owned pieces: add over all ranks (comm_sum_u64) for one that is equal on
+ * every layout. kind: MASTER or a moment. */
 uint64_t store_hash(const struct store *, enum kind);
-/** The same of the elements of `part`, with their values in order. Checkpoints and exports use it too. */
-uint64_t tensor_hash(const char *name, const int64_t dim[3], const piece *part, const float *values);
-/** COLLECTIVE: gather all working weights from their owners, bucket by bucket. */
+/** COLLECTIVE: all working weights from their owners (all-gather per bucket). */
 void store_gather_weights(const struct store *, struct group *const group[GROUPS]);
 /** COLLECTIVE: sum gradients over each bucket's group. Each owner holds the sum of its part. */
 void store_reduce_grads(const struct store *, struct group *const group[GROUPS]);

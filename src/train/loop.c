@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "eval/valid.h"
 #include "train/report.h"
+#include "train/saving.h"
 #include "train/schedule.h"
 #include "train/summary.h"
 
@@ -60,7 +61,7 @@ static bool is_late(const struct trainer *t, const struct report *r)
 /* Why to stop now: GO_ON, or the largest of the ranks' reasons. SIGNALLED + its number names a signal. */
 enum { GO_ON, LATE, SIGNALLED, USER = SIGNALLED + 1000 };
 
-/* COLLECTIVE: any rank's reason counts. Only rank 0 looks at the clock and at the file. */
+/* Any rank's reason counts. Only rank 0 looks at the clock and at the file. */
 static int64_t stop_reason(const struct trainer *t, const struct report *r)
 {
     int64_t reason = signals_seen() ? SIGNALLED + signals_seen() : GO_ON;
@@ -70,8 +71,16 @@ static int64_t stop_reason(const struct trainer *t, const struct report *r)
         else if (reason == GO_ON && is_late(t, r))
             reason = LATE;
     }
-    comm_max_i64(t->comm, &reason, 1);
     return reason;
+}
+
+/* COLLECTIVE: one reduction a step. A save in flight goes on where it needs no waiting. */
+static status agree(struct trainer *t, struct report *r, int64_t *why)
+{
+    int64_t both[2] = {stop_reason(t, r), saving_busy(t)};
+    comm_max_i64(t->comm, both, 2);
+    *why = both[0];
+    return saving_go_on(t, r, both[1] > 0);
 }
 
 /* Caller frees. */
@@ -83,7 +92,7 @@ static char *reason_text(int64_t why)
                        : mem_format("the signal %s", signals_name((int)(why - SIGNALLED)));
 }
 
-/* ---- validation and checkpoints ---- */
+/* ---- validation ---- */
 
 status loop_validate(struct trainer *t, double *mean)
 {
@@ -100,39 +109,6 @@ status loop_validate(struct trainer *t, double *mean)
             *mean = sum / sets;
         report_valid(t, data_valid_name(t->data, i), loss, *mean, i == sets - 1);
     }
-    return OK;
-}
-
-static status save(struct trainer *t, struct report *r)
-{
-    double start = clock_seconds();
-    int64_t bytes = 0;
-    char size[32], took[32];
-    progress_task("save", t->state.step);
-    TRY(ckpt_save(t->comm, t->store, &t->state, t->folder->dir, t->folder->lock, t->checkpoint->writers,
-                  &bytes));
-    if (comm_rank(t->comm) == 0)
-        ckpt_prune(t->folder->dir, t->checkpoint->keep, t->state.step);
-    double seconds = clock_lap(&start);
-    r->saving += seconds;
-    r->longest.save = fmax(r->longest.save, seconds);
-    log_say("  saved step %lld: %s in %s", (long long)t->state.step, text_bytes(size, (double)bytes),
-            text_time(took, seconds));
-    report_event(t, "checkpoint", json_pack("{sIsf}", "bytes", (json_int_t)bytes, "seconds", seconds));
-    return OK;
-}
-
-/* A checkpoint that cannot be written does not end the run: the next one may succeed, and only if the last
- * one fails is the run not saved. */
-static status try_save(struct trainer *t, struct report *r)
-{
-    status code = save(t, r);
-    free(r->unsaved);
-    r->unsaved = code == E_SPACE ? mem_text(status_text()) : NULL;
-    if (code != E_SPACE)
-        return code;
-    log_warn("step %lld is not saved: %s", (long long)t->state.step, r->unsaved);
-    report_event(t, "unsaved", json_pack("{ss}", "error", r->unsaved));
     return OK;
 }
 
@@ -240,12 +216,15 @@ static status run_steps(struct trainer *t, struct report *r)
         TRY(one_step(t, r));
         bool last = t->state.step == t->steps;
         TRY(after_step(t, r, &eval, last));
-        why = last ? GO_ON : stop_reason(t, r);
+        if (!last)
+            TRY(agree(t, r, &why));
         if (!is_due(t, &t->checkpoint->every, &checkpoint) && !why && !(last && t->checkpoint->final))
             continue;
-        TRY(try_save(t, r));
-        why = last || why ? why : stop_reason(t, r);
+        TRY(saving_begin(t, r));
+        if (!last && !why)
+            TRY(agree(t, r, &why));
     }
+    TRY(saving_end(t, r, why != GO_ON && why != USER));
     return end_leg(t, r, why);
 }
 
@@ -260,19 +239,20 @@ static status tell_failure(struct trainer *t, struct report *r, status code)
 }
 
 /* Peak memory of this rank, said before the first step: what it has now (program, libraries, store, net,
- * heap), rows at the experts to come, a checkpoint's buffer, and what libraries take when they first compute,
- * exchange and write. */
+ * copies for checkpoints, heap), rows at the experts to come, and what libraries take when they first
+ * compute, exchange and write. */
 static int64_t predicted_peak(const struct trainer *t)
 {
     enum { LIBRARIES = 4 << 20 };
     int64_t now = mem_rss(), before = mem_peak_rss();
-    int64_t peak = now + net_pending(t->net) + ckpt_buffer_bytes(t->store) + LIBRARIES + now / 100;
+    int64_t peak = now + net_pending(t->net) + LIBRARIES + now / 100;
     return peak > before ? peak : before;
 }
 
 status loop_run(struct trainer *t)
 {
     struct report r = {.started = clock_seconds(), .first_step = t->state.step};
+    TRY(saving_open(t));
     r.predicted = predicted_peak(t);
     profile_open(&r.profile, t->run->profile, t->store->model->weights);
     status code = stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
@@ -280,6 +260,7 @@ status loop_run(struct trainer *t)
                t->sequence);
     if (code == OK)
         code = run_steps(t, &r);
+    saving_close(t, &r);
     if (code != OK && code != E_STOP && code != E_ASKED && folder_check(t->folder) == OK)
         code = tell_failure(t, &r, code);
     free(r.unsaved);

@@ -35,6 +35,7 @@ struct trainer {
     double valid;  /* last validation loss, NAN */
     struct stepper stepper;
     struct batch fetched;
+    struct saver *saver;
 };
 
 /** The step at which a run ends: run.steps, or the first one that reaches run.tokens with this batch from

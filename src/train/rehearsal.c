@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "ckpt/ckpt.h"
 #include "model/net.h"
+#include "train/saving.h"
 #include "train/step.h"
 
 /* Everything that a rank has open when it trains, but for data and files. */
@@ -134,7 +135,7 @@ static void count_step(struct rehearsal *r, struct stage *s)
     memcpy(r->group, t.group, sizeof r->group);
 }
 
-static void count_memory(struct rehearsal *r, const struct stage *s)
+static void count_memory(struct rehearsal *r, const struct deck *deck, const struct stage *s)
 {
     struct net_memory net = net_memory(s->net);
     store_bytes_by_kind(&s->model, &s->store.layout, s->store.rank, true, r->store);
@@ -145,7 +146,7 @@ static void count_memory(struct rehearsal *r, const struct stage *s)
     r->small = net.small;
     for (int g = 0; g < GROUPS; g++)
         r->exchange += group_scratch_bytes(s->group[g]);
-    r->snapshot = ckpt_buffer_bytes(&s->store);
+    r->snapshot = saving_beside(&deck->checkpoint) ? ckpt_copy_bytes(&s->store) : 0;
 }
 
 static status on_stage(struct rehearsal *r, const struct deck *deck, const struct config *config,
@@ -157,7 +158,7 @@ static status on_stage(struct rehearsal *r, const struct deck *deck, const struc
     if (code == OK && step)
         count_step(r, &s);
     if (code == OK)
-        count_memory(r, &s);
+        count_memory(r, deck, &s);
     close_stage(&s);
     return code;
 }

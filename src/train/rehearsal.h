@@ -20,7 +20,7 @@ struct rehearsal {
     int64_t routed, beyond;      /* rows at the experts, as planned, and what a routing may need over it */
     int64_t exchange;            /* scratch of groups */
     int64_t small;               /* tables, reports, scalars */
-    int64_t snapshot;            /* a checkpoint's buffer */
+    int64_t snapshot;            /* copies for checkpoints that are written beside the steps */
     struct dev_profile_row *row; /* ops of a step, by shape; owned */
     int rows;
     struct rehearsed_group group[GROUPS];

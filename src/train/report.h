@@ -10,6 +10,8 @@ struct report {
     double stepping;        /* seconds in steps since then */
     double seconds[PHASES]; /* spent in this leg, by phase */
     double saving, validating;
+    double waited;       /* seconds that the steps waited for the save in flight */
+    int64_t saved;       /* step of the last checkpoint that was committed in this leg */
     int64_t first_step;  /* of this leg */
     int64_t rows;        /* console rows since the header */
     double step_seconds; /* the last step's */

@@ -16,6 +16,7 @@
 static struct comm *comm;
 static struct dev *dev;
 static char run[64]; /* the run folder, new for this test */
+static bool async;   /* save from copies */
 static int rank, world;
 
 static const struct config shape = {
@@ -134,7 +135,8 @@ static status save(const struct body *b, int64_t step, int64_t writers)
     const struct ckpt_state state = {
         .step = step, .samples = step * 8, .tokens = step * 512, .horizon = 100, .leg = 2, .deck = deck};
     int64_t bytes, expected = 3 * config_parameters(&b->model.config) * 4;
-    status s = ckpt_save(comm, &b->store, &state, run, NULL, writers, &bytes);
+    const struct saver_how how = {.run_dir = run, .writers = writers, .threads = 2, .async = async};
+    status s = ckpt_save(comm, &b->store, &state, &how, &bytes);
     if (s == OK && bytes != expected) {
         log_say("# %" PRId64 " bytes, not %" PRId64, bytes, expected);
         return E_BUG;
@@ -266,6 +268,7 @@ static void test_pairs(void)
             struct layout l;
             char *a = layout_make(&l, world, by[i][0], by[i][1], by[i][2], &needs);
             char *b = layout_make(&l, world, by[j][0], by[j][1], by[j][2], &needs);
+            async = (i + j) % 2;
             if (!a && !b)
                 test_pair(&shape, by[i], by[j], (i + j) % 3);
             free(a);
@@ -274,6 +277,71 @@ static void test_pairs(void)
 }
 
 static const int plain[3] = {1, 1, 1};
+
+/* As the loop does it: the store changes while it is written, a lie of the disk is found, nothing else is. */
+static void test_phases(void)
+{
+    struct body a;
+    struct saver *s;
+    struct saved saved;
+    char deck[] = "run: {steps: 3}";
+    struct ckpt_state state = {
+        .step = 7, .samples = 56, .tokens = 3584, .horizon = 9, .leg = 2, .deck = deck};
+    const struct saver_how how = {.run_dir = run, .threads = 1, .async = true};
+    body_open(&a, &shape, plain, true);
+    fill(&a, 1);
+    saver_open(&s, comm, &a.store, &how);
+    ok(saver_begin(s, &state) == OK && saver_phase(s) == SAVER_WRITING, "begun");
+    fill(&a, 2);
+    ok(saver_commit(s, &saved) == OK && saved.step == 7 && saved.bytes == 12 * config_parameters(&shape),
+       "committed");
+    saver_verify(s);
+    ok(saver_verified(s) == OK && saver_phase(s) == SAVER_IDLE, "read back %s", status_text());
+    ok(load_status(&a) == OK && holds(&a, 1, true), "it is of the moment of its begin");
+    state.step = 8;
+    ok(saver_begin(s, &state) == OK && saver_commit(s, &saved) == OK, "the next one");
+    char *path = path_of(8, "shard_0000.h5");
+    change_byte(path, 9000);
+    saver_verify(s);
+    ok(saver_verified(s) == E_NOCKPT && says("not what was written") && says("shard_0000.h5"),
+       "a lie of the disk");
+    free(path);
+    path = path_of(8, "");
+    status known = fail(E_NOCKPT, "a reason");
+    ckpt_note_damaged(comm, path);
+    comm_barrier(comm);
+    ok(known != OK && load_status(&a) == OK && holds(&a, 1, true), "noted: the one before is taken");
+    free(path);
+    path = path_of(8, "shard_0000.h5");
+    change_byte(path, 9000);
+    ok(load_status(&a) == OK && holds(&a, 1, true), "changed back, its files are others than noted");
+    free(path);
+    saver_close(s);
+    body_close(&a);
+    clean();
+}
+
+/* Values that are no numbers are not saved, and are told with their tensor. */
+static void test_finite(void)
+{
+    struct body a;
+    struct shard *shard = NULL;
+    float inf = 1e38f * 10;
+    body_open(&a, &shape, plain, true);
+    fill(&a, 1);
+    shard = mem_new(a.model.n_tensors, sizeof *shard);
+    int n = model_shards(&a.model, &a.layout, rank, MOMENT2, shard, a.model.n_tensors);
+    if (rank == world - 1 && n > 0)
+        dev_upload(dev, view_cols(store_shard(&a.store, &shard[n - 1]), shard[n - 1].part.n - 1, 1), &inf);
+    ok(save(&a, 7, 0) == E_NAN && says("moment2 of ") && says("not finite"), "an infinity is not saved");
+    char *left = folder_of(7, ".tmp"), *final = folder_of(7, "");
+    ok(!exists(left) && !exists(final), "and nothing is left of it");
+    free(left);
+    free(final);
+    free(shard);
+    body_close(&a);
+    clean();
+}
 
 /* A tensor that needs several extents, tied embeddings, all layers dense. */
 static void test_long(void)
@@ -545,9 +613,17 @@ static void test_prune(struct body *a)
     ok(save(a, 13, 0) == OK && exists(older), "save once more");
     comm_barrier(comm);
     if (rank == 0)
-        ckpt_prune(run, 2, 13);
+        ckpt_prune(run, &(struct ckpt_keep){.newest = 2}, 13);
     comm_barrier(comm);
     ok(exists(eleven) && !exists(older) && !exists(tmp), "the two newest are kept");
+    char *fourteen = folder_of(14, "");
+    ok(save(a, 14, 0) == OK && save(a, 15, 0) == OK && save(a, 16, 0) == OK, "three more");
+    comm_barrier(comm);
+    if (rank == 0)
+        ckpt_prune(run, &(struct ckpt_keep){.newest = 1, .every = 7}, 15);
+    comm_barrier(comm);
+    ok(exists(fourteen) && !exists(eleven), "milestones stay");
+    free(fourteen);
     ok(load_status(a) == OK && holds(a, 1, true), "and good");
     free(tmp);
     free(eleven);
@@ -624,6 +700,8 @@ int main(void)
     test_pairs();
     test_long();
     test_weights_only();
+    test_phases();
+    test_finite();
     test_damage();
     test_source();
     ok(rank != 0 || rmdir(run) == 0, "nothing is left in the run folder");
