@@ -174,7 +174,7 @@ static status find_columns(struct table *t, const char *name, const char *text, 
 {
     for (int i = 0; i < n; i++) {
         t->at[i] = text ? column_of(text, column[i]) : i < needed ? i : -1;
-        if (t->at[i] >= t->columns || (t->at[i] < 0 && i < needed))
+        if (t->at[i] >= t->columns || (i < needed && t->at[i] < 0))
             return fail(E_DATA, "%s: has no column %s", name, column[i]);
     }
     return OK;

@@ -28,7 +28,10 @@ static struct dataset {
     {.name = "extents_columns", .type = TEXT},
     {.name = "hashes"},
     {.name = "digest"},
-    {.name = "data", .type = TEXT}, /* last: inputs name datasets by number */
+    {.name = "data", .type = TEXT}, /* from here on in the order of versions: inputs name them by number */
+    {.name = "about", .type = TEXT},
+    {.name = "kinds", .type = LINES},
+    {.name = "types", .type = LINES},
 };
 enum { DATASETS = sizeof datasets / sizeof *datasets };
 
