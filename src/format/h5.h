@@ -18,7 +18,7 @@ status h5_open_bytes(struct h5 **, const char *path, const void *bytes, int64_t 
 status h5_close(struct h5 *) MUST_USE; /* flush, close; fsync if created */
 /** The same without the fsync: for a file that is written on by other means, and synced then. */
 status h5_close_unsynced(struct h5 *) MUST_USE;
-void h5_abandon(struct h5 *);          /* close after an error, without a message */
+void h5_abandon(struct h5 *); /* close after an error, without a message */
 
 /** Allocate a dataset of n floats without filling it, and make the groups in its name ("group/data"). If it
  * has 4 KiB or more, it is aligned to 4 KiB. *offset: its first byte in the file; 0 if n = 0. */
