@@ -36,7 +36,7 @@ static const struct key table[] = {
     {"run.profile", K_BOOL, AT(run.profile), 0, 0, NULL, "false",
      "Time and FLOP rate of every kind of operation in the summary.", NULL, RESTART_YES},
     {"run.time_limit", K_DURATION, AT(run.time_limit), 1, 1e9, "s", "auto",
-     "Save and leave with code 75 in time before this much of the leg has passed, from its start: 90s, "
+     "Save and exit with code 75 before so much time has passed since the start of the leg: 90s, "
      "30min, 2h, 1d. The end of the Slurm job holds too, if it is earlier; auto: it alone.", auto_word, RESTART_YES},
     {"run.watchdog", K_DURATION, AT(run.watchdog), 1, 1e9, "s", "10min",
      "A rank that makes no progress for so long has hung: every rank that still can says where it stands, and "
@@ -80,8 +80,8 @@ static const struct key table[] = {
      "RMSNorm of each head of Q and K before rotary positions (Qwen3). Not given: as `like`, else false.",
      NULL, RESTART_NO},
     {"model.ignore", K_NAMES, AT(model.ignore), 0, 0, NULL, NULL,
-     "Keys of config.json that you know to change nothing, such as [my_tool_version]: they count as "
-     "absent, with a line. Other unknown keys are refused; a key that says what the model is cannot be "
+     "Keys of config.json that you know to change nothing, such as [my_tool_version]. They count as absent, "
+     "and a line says so. Other unknown keys are refused. A key that says what the model is cannot be "
      "ignored.", NULL, RESTART_YES},
 
     /* model.moe */
@@ -112,38 +112,38 @@ static const struct key table[] = {
      "Which assignments an overfull expert keeps: the first by position, or those of highest "
      "probability.", capacity_policies, RESTART_NO},
     {"model.moe.aux_loss_coeff", K_REAL, AT(model.moe.aux_loss_coeff), 0, 1e3, NULL, "0.01",
-     "Coefficient of the load-balancing loss X*sum(f_e*P_e), per layer, summed over layers; 1 at "
-     "perfect balance. Megatron: the same number (--moe-aux-loss-coeff). Hugging Face pools the layers "
-     "and does not divide by k, so its router_aux_loss_coef = this x layers/k gives equal pressure.",
+     "Coefficient of the load-balancing loss X*sum(f_e*P_e), which is summed over layers and is 1 at perfect "
+     "balance in each. Megatron has the same number (--moe-aux-loss-coeff). Hugging Face pools the layers and "
+     "does not divide by k, so its router_aux_loss_coef must be this number x layers/k for the same effect.",
      NULL, RESTART_NO},
     {"model.moe.z_loss_coeff", K_REAL, AT(model.moe.z_loss_coeff), 0, 1e3, NULL, "0",
      "Coefficient of the router's z loss, the mean of logsumexp(logits)^2, per layer, summed over "
      "layers.", NULL, RESTART_NO},
     {"model.moe.max_z_loss_coeff", K_REAL, AT(model.moe.max_z_loss_coeff), 0, 1e3, NULL, "0",
-     "Coefficient of the max z-loss of the growth paper (arXiv 2408.06567), per layer, summed over layers. "
-     "The paper gives no formula; this is the mean over tokens of the squared largest router logit.",
+     "Coefficient of the max z-loss of the growth paper (arXiv 2408.06567), summed over layers. The paper gives "
+     "no formula; here it is the mean over tokens of the squared largest router logit.",
      NULL, RESTART_NO},
     {"model.moe.aux_loss_domain", K_CHOICE, AT(model.moe.aux_loss_domain), 0, 0, NULL, "micro-batch",
-     "What the load-balancing loss balances: each micro-batch, each sequence, or the global batch "
-     "(f_e is then that of the step before; even at the first step).", aux_domains,
+     "What the load-balancing loss balances: each micro-batch, each sequence, or the global batch. For the "
+     "global batch f_e is that of the step before; at the first step all f_e are equal.", aux_domains,
      RESTART_NO},
     {"model.moe.bias_update_rate", K_REAL, AT(model.moe.bias_update_rate), 0, 10, NULL, "0",
-     "Loss-free balancing: a bias on each expert's logit, for the choice alone, that moves by this "
-     "after every step, up where the expert got fewer tokens than the mean, else down. 1e-3 is usual; 0 = "
-     "no bias.", NULL, RESTART_NO},
+     "Loss-free balancing by a bias on each expert's logit that only the choice sees. After every step it "
+     "rises by this number if the expert got fewer tokens than the mean, else it falls. 1e-3 is usual; 0 = no "
+     "bias.", NULL, RESTART_NO},
     {"model.moe.jitter", K_REAL, AT(model.moe.jitter), 0, 0.9, NULL, "0",
      "In training the router's input is multiplied by random numbers from 1 - this to 1 + this. 1e-2 is "
      "usual; 0 = none.", NULL, RESTART_NO},
     {"model.moe.shared", K_INT, AT(model.moe.shared), 0, 4096, NULL, "0",
-     "Shared experts that every token goes to, beside its top_k; each as wide as a routed one. Upcycling "
-     "starts shared expert j as shard j mod granularity of the dense FFN, unscaled, so that the model "
-     "does not start equal to the dense one.", NULL, RESTART_NO},
+     "Shared experts, to which every token goes beside its top_k; each is as wide as a routed one. Upcycling "
+     "starts shared expert j as shard j mod granularity of the dense FFN, unscaled, so the model does not "
+     "start equal to the dense one.", NULL, RESTART_NO},
     {"model.moe.shared_gate", K_BOOL, AT(model.moe.shared_gate), 0, 0, NULL, "false",
      "The shared experts' output is multiplied by sigmoid(w x), with a vector w that learns (Qwen2-MoE).",
      NULL, RESTART_NO},
     {"model.moe.imbalance", K_REAL, AT(model.moe.imbalance), 1, 4096, NULL, "2",
-     "Rows planned for at an expert's rank over the balanced number. More arrive: memory grows, with a "
-     "line in the log. No effect on results.", NULL, RESTART_YES},
+     "Rows that are planned for at an expert's rank, as a multiple of the balanced number. If more arrive, "
+     "memory grows, and a line in the log says so. It has no effect on results.", NULL, RESTART_YES},
 
     /* start */
     {"start.from", K_PATH, AT(start.from), 0, 0, NULL, NULL,
@@ -151,87 +151,88 @@ static const struct key table[] = {
      "model on the way. `start: random` and `start: PATH` are short for it. Not given: model.like.",
      random_word, RESTART_NO},
     {"start.grow.method", K_CHOICE, AT(start.grow.method), 0, 0, NULL, "none",
-     "How a smaller dense model is grown to the sizes under `model`, before it is upcycled. fpi: new units "
-     "are copies, and what reads them divides (the logits stay when hidden grows by a whole factor and no "
-     "layers are added). aki: new units are the next layer's. aki-pro: aki with depth: interpolate. Used "
-     "only where the sizes differ.", grow_methods, RESTART_NO},
+     "How a smaller dense model is grown to the sizes under `model` before it is upcycled. fpi: new units are "
+     "copies, and the weights that read them are divided (logits stay equal if hidden grows by a whole factor "
+     "and no layers are added). aki: new units come from the next layer. aki-pro: aki with depth: interpolate. "
+     "It has no effect where the sizes agree.", grow_methods, RESTART_NO},
     {"start.grow.depth", K_CHOICE, AT(start.grow.depth), 0, 0, NULL, NULL,
      "Layer l of L2 grown from L1 is layer l mod L1 (stack) or floor(l*L1/L2) (interpolate). Not given: "
      "stack; aki-pro: interpolate.", grow_depths, RESTART_NO},
     {"start.grow.scope", K_CHOICE, AT(start.grow.scope), 0, 0, NULL, "all",
-     "aki: which new units are the next layer's: all rows, or those of neurons (FFN and heads) only, so "
-     "that o and down copy their own layer's.", grow_scopes, RESTART_NO},
+     "For aki, which new units come from the next layer: all, or only neurons (of FFN and heads), so that o and "
+     "down copy rows of their own layer.", grow_scopes, RESTART_NO},
     {"start.upcycle.router", K_CHOICE, AT(start.upcycle.router), 0, 0, NULL, "copy",
-     "Rows of the new routers. copy: one drawn row for all experts that make up one dense FFN (virtual "
-     "groups; top_k must then be a multiple of granularity), or the row of the expert that was copied, if "
-     "the start has experts already; normal: each row drawn; zero.", router_inits, RESTART_NO},
+     "Rows of the new routers. copy: one row is drawn for all experts that make up one dense FFN (virtual "
+     "groups; top_k must then be a multiple of granularity); if the start has experts, it is the row of the "
+     "expert that was copied. normal: each row is drawn. zero: all rows are 0.", router_inits, RESTART_NO},
     {"start.upcycle.router_std", K_REAL, AT(start.upcycle.router_std), 0, 100, NULL, "0.02",
      "Standard deviation of the new routers' weights.", NULL, RESTART_NO},
     {"start.upcycle.parents", K_PATHS, AT(start.upcycle.parents), 0, 0, NULL, NULL,
-     "Dense models of one shape, that of start.from, which the experts come from in turn: copy e of the FFN "
-     "is that of parent e mod n. All else comes from start.from. Not given: start.from alone.",
+     "Dense models of the shape of start.from, from which the experts come in turn: copy e of the FFN comes "
+     "from parent e mod n. All other weights come from start.from. Not given: only start.from.",
      NULL, RESTART_NO},
     {"start.upcycle.noise", K_REAL, AT(start.upcycle.noise), 0, 100, NULL, "0",
-     "Standard deviation of normal noise added to the weights of the new experts, so that they differ from "
-     "the first step; the model then does not start equal to the dense one. Where a model with experts gets "
-     "more, only the added experts and their rows of the router. 0 = none.", NULL, RESTART_NO},
+     "Standard deviation of normal noise that is added to the weights of new experts, so that they differ from "
+     "the first step on; the model then does not start equal to the dense one. If a model with experts gets "
+     "more, only the added experts and their rows of the router get noise. 0 = none.", NULL, RESTART_NO},
     {"start.upcycle.reinit", K_REAL, AT(start.upcycle.reinit), 0, 1, NULL, "0",
-     "Share of an expert's neurons that start afresh (Drop-Upcycling): their rows of gate and up and columns "
-     "of down are drawn from N(0, reinit_std), neurons chosen anew for each new expert. The paper takes mean "
-     "and deviation of what is replaced; here no rank reads more than its own part.", NULL, RESTART_NO},
+     "Share of an expert's neurons that are drawn anew (Drop-Upcycling): their rows of gate and up and columns "
+     "of down come from N(0, reinit_std). Each new expert has other such neurons. The paper takes mean and "
+     "deviation of what is replaced; here they are fixed, because no rank reads more than its own part.", NULL,
+     RESTART_NO},
     {"start.upcycle.reinit_std", K_REAL, AT(start.upcycle.reinit_std), 0, 100, NULL, "0.02",
      "Standard deviation of what reinit draws.", NULL, RESTART_NO},
     {"start.upcycle.weight_scale", K_DECIMAL, AT(start.upcycle.weight_scale), 0, 1e6, NULL, "auto",
-     "How copied experts are scaled so that their sum is as large as the dense FFN: by a, which is "
-     "experts x granularity / top_k for softmax-topk without renormalisation, else granularity. auto: "
-     "a^(1/3) on gate, up and down; down: all of a on down; none; or a itself, again as a^(1/3).",
+     "How copied experts are scaled, so that their sum is as large as the output of the dense FFN: by a = "
+     "experts x granularity / top_k for softmax-topk without renormalisation, else a = granularity. auto: "
+     "a^(1/3) on gate, up and down. down: a on down. none: no scale. A number is used for a, as in auto.",
      weight_scales, RESTART_NO},
 
     /* parallel */
     {"parallel.tensor", K_INT, AT(parallel.tensor), 1, 1 << 16, "ranks", "1",
-     "Ranks that share attention and dense FFNs; sequence parallelism is on when above 1. Data parallel "
-     "is what is left of the world.", NULL, RESTART_YES},
+     "Ranks that share attention and dense FFNs; above 1 with sequence parallelism. The number of ranks divided "
+     "by this is the data parallelism.", NULL, RESTART_YES},
     {"parallel.expert", K_INT, AT(parallel.expert), 1, 4096, "ranks", "1",
-     "Ranks that the experts are dealt to; divides model.moe.experts.", NULL, RESTART_YES},
+     "Ranks among which the experts are divided; divides model.moe.experts.", NULL, RESTART_YES},
     {"parallel.expert_tensor", K_INT, AT(parallel.expert_tensor), 1, 1 << 16, "ranks", "1",
      "Ranks that share one expert.", NULL, RESTART_YES},
 
     /* device */
     {"device.type", K_CHOICE, AT(device.type), 0, 0, NULL, "cpu",
-     "What computes.", device_types, RESTART_YES},
+     "The device that computes.", device_types, RESTART_YES},
     {"device.precision", K_CHOICE, AT(device.precision), 0, 0, NULL, "fp32",
-     "Stored working weights and activations. Master weights, moments, gradients, router and losses are "
-     "fp32 whatever this says.", precisions, RESTART_YES},
+     "Type of stored working weights and activations. Master weights, moments, gradients, router and losses are "
+     "always fp32.", precisions, RESTART_YES},
     {"device.threads", K_INT, AT(device.threads), 0, 4096, "threads", "0",
      "OpenMP threads of a rank. 0 = the cores it may use / the ranks that share them.", NULL, RESTART_YES},
     {"device.check", K_CHOICE, AT(device.check), 0, 0, NULL, "false",
-     "Check every operation: poisoned memory, guards, finite results. hidden: device memory is also "
-     "unreadable for the host outside operations. Slow; for finding faults.",
+     "For finding faults; slow. true: fresh memory is NaN, guards lie around it, results must be finite. hidden: "
+     "also, the host cannot touch device memory outside operations.",
      dev_checks, RESTART_YES},
 
     /* data */
     {"data.sequence", K_INT, AT(data.sequence), 1, 1 << 24, "tokens", "1024",
      "Length of a sequence.", NULL, RESTART_NO},
     {"data.train", K_ITEMS, AT(data.train), 0, 0, NULL, NULL,
-     "Training sets, blended by weight: [{path: a, weight: 7}, {path: b, weight: 3}] or plain paths. A "
-     "path is that of a .bin/.idx pair, with or without suffix. Attention crosses the borders of documents "
-     "inside a window.", NULL, RESTART_NO},
+     "Training sets, blended by weight: [{path: a, weight: 7}, {path: b, weight: 3}] or plain paths. A path is "
+     "that of a .bin/.idx pair, with or without suffix. Attention crosses the borders of documents inside a "
+     "window.", NULL, RESTART_NO},
     {"data.valid", K_ITEMS, AT(data.valid), 0, 0, NULL, NULL,
      "Validation sets, written as data.train; the loss of each is reported.", NULL, RESTART_NO},
     {"data.split", K_REALS, AT(data.split), 0, 1, NULL, NULL,
-     "[0.9, 0.1] cuts the one training set by tokens: the first part trains, the rest is for validation.",
+     "[0.9, 0.1] cuts a single training set by tokens: the first part trains, the rest is for validation.",
      NULL, RESTART_NO},
     {"data.batches", K_PATH, AT(data.batches), 0, 0, NULL, NULL,
      "Ready batches instead of data.train: a safetensors file with `tokens` and `targets` (probe) or "
-     "`train.tokens` and `train.targets` (train), used in file order; target -100 counts in no loss, but its "
-     "token is routed: it counts in auxiliary and z losses and takes capacity.",
+     "`train.tokens` and `train.targets` (train), used in file order. A target of -100 counts in no "
+     "cross-entropy, but its token is routed: it counts in auxiliary and z losses and takes capacity.",
      NULL, RESTART_NO},
 
     /* batch */
     {"batch.sequences", K_INT, AT(batch.sequences), 1, 1 << 20, "sequences", "16",
      "Sequences of a step over all ranks.", NULL, RESTART_YES},
     {"batch.micro", K_INT, AT(batch.micro), 1, 1 << 20, "sequences", "1",
-     "Sequences of a micro-batch: what is computed at once, and the domain of capacity, aux and z loss. "
+     "Sequences of a micro-batch, which are computed together and for which capacity, aux and z loss are counted. "
      "Divides batch.sequences.", NULL, RESTART_NO},
 
     /* optimizer */
@@ -240,16 +241,16 @@ static const struct key table[] = {
     {"optimizer.min_lr", K_REAL, AT(optimizer.min_lr), 0, 100, NULL, "0",
      "Learning rate at the horizon and after it.", NULL, RESTART_NO},
     {"optimizer.schedule", K_CHOICE, AT(optimizer.schedule), 0, 0, NULL, "cosine",
-     "From lr after the warmup to min_lr at the horizon; constant stays at lr.",
+     "How the rate falls from lr after the warmup to min_lr at the horizon; constant: it stays at lr.",
      schedules, RESTART_NO},
     {"optimizer.warmup", K_INT, AT(optimizer.warmup), 0, 1e9, "steps", "0",
      "Steps over which the learning rate rises linearly to lr.", NULL, RESTART_NO},
     {"optimizer.horizon", K_INT, AT(optimizer.horizon), 0, 1e9, "steps", "0",
-     "Step at which the schedule ends. 0 = the first leg's number of steps, kept by later legs, so that "
-     "more steps do not bend the curve.", NULL, RESTART_NO},
+     "Step at which the schedule ends. 0 = the first leg's number of steps, which later legs keep, so that more "
+     "steps do not change the schedule.", NULL, RESTART_NO},
     {"optimizer.weight_decay", K_REAL, AT(optimizer.weight_decay), 0, 10, NULL, "0.1",
-     "Decoupled weight decay, multiplied by the step's learning rate; of matrices only, router and "
-     "embedding included.", NULL, RESTART_NO},
+     "Decoupled weight decay, multiplied by the step's learning rate. Only matrices decay, with router and "
+     "embedding.", NULL, RESTART_NO},
     {"optimizer.betas", K_REALS, AT(optimizer.betas), 0, 0.999999999, NULL, "[0.9, 0.95]",
      "Decay of the first and second moment.", NULL, RESTART_NO},
     {"optimizer.eps", K_REAL, AT(optimizer.eps), 0, 1, NULL, "1e-08",
@@ -259,13 +260,14 @@ static const struct key table[] = {
 
     /* checkpoint */
     {"checkpoint.every", K_EVERY, AT(checkpoint.every), 0, 1e9, "steps or time", "500",
-     "Save every so many steps, or time: 500, 90s, 30min, 2h; never.", never_word, RESTART_YES},
+     "Save every so many steps, or time: 500, 90s, 30min, 2h. never: only at the end (checkpoint.final).",
+     never_word, RESTART_YES},
     {"checkpoint.keep", K_INT, AT(checkpoint.keep), 1, 1 << 20, NULL, "2",
-     "Newest checkpoints that stay.", NULL, RESTART_YES},
+     "How many of the newest checkpoints are kept.", NULL, RESTART_YES},
     {"checkpoint.keep_every", K_INT, AT(checkpoint.keep_every), 0, 1e9, "steps", "0",
-     "Checkpoints of steps that this number divides stay, too. 0 = none.", NULL, RESTART_YES},
+     "Checkpoints of steps that are a multiple of this number are kept, too. 0 = none.", NULL, RESTART_YES},
     {"checkpoint.writers", K_INT, AT(checkpoint.writers), 0, 1 << 16, "ranks", "0",
-     "Ranks that write one file together. 0 = those of a node.", NULL, RESTART_YES},
+     "Ranks that write one file together. 0 = all ranks of a node.", NULL, RESTART_YES},
     {"checkpoint.final", K_BOOL, AT(checkpoint.final), 0, 0, NULL, "true",
      "Save after the last step.", NULL, RESTART_YES},
     {"checkpoint.async", K_CHOICE, AT(checkpoint.async), 0, 0, NULL, "auto",
@@ -274,10 +276,10 @@ static const struct key table[] = {
 
     /* eval, log */
     {"eval.every", K_EVERY, AT(eval.every), 0, 1e9, "steps or time", "100",
-     "Validation loss every so many steps, or time; never. Also before the first step and after the "
-     "last.", never_word, RESTART_YES},
+     "Compute the validation loss every so many steps, or time: 500, 90s, 30min; also before the first step and "
+     "after the last. never: not at all.", never_word, RESTART_YES},
     {"eval.tokens", K_INT, AT(eval.tokens), 1, 1e12, "tokens", "32768",
-     "Tokens of each validation set that are used: its first windows, in file order.", NULL, RESTART_YES},
+     "Tokens of each validation set that are used: those of its first windows, in file order.", NULL, RESTART_YES},
     {"log.every", K_INT, AT(log.every), 1, 1e9, "steps", "10",
      "A line on the console every so many steps.", NULL, RESTART_YES},
 };
