@@ -286,7 +286,7 @@ void parse_text(struct deck *d, const char *file, const char *text, int64_t size
         events_next(&r); /* document end */
         events_next(&r);
         if (!r.broken && !events_is(&r, YAML_STREAM_END_EVENT))
-            errors_add(errors, r.where, "a second document; a deck is one");
+            errors_add(errors, r.where, "there is a second document, but a deck is only one");
     } else if (begun && !r.broken && !r.refused) {
         errors_add(errors, r.where, "expected a mapping such as model: {like: PATH}, not %s",
                    events_kind(&r));

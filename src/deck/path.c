@@ -30,8 +30,8 @@ static char *lookup(const char *inside, size_t n, char **why)
         good = good && (isalnum((unsigned char)*c) || *c == '_');
     const char *found = good ? getenv(name) : NULL;
     if (!good)
-        *why = mem_format("'${%.*s}' is no variable; write ${NAME} or ${NAME:-text}", (int)(n < 60 ? n : 60),
-                          inside);
+        *why = mem_format("'${%.*s}' is not a variable; write ${NAME} or ${NAME:-text}",
+                          (int)(n < 60 ? n : 60), inside);
     else if (found && *found)
         value = mem_text(found);
     else if (instead)

@@ -103,7 +103,7 @@ status deck_parse(struct deck *d, const char *name, const char *text, int64_t si
     struct errors errors = {0};
     set_names(d, name);
     if (size > DECK_BYTES)
-        errors_add(&errors, name, "more than 1 MiB; that is no deck");
+        errors_add(&errors, name, "more than 1 MiB, which is too large for a deck");
     else
         parse_text(d, name, text, size, folder, &errors);
     set_default_dir(d);
@@ -121,7 +121,7 @@ static void read_file(struct deck *d, const char *file, struct errors *errors)
         errors_add(errors, file, "cannot be read: %s%s", strerror(error), hint);
         free(hint);
     } else if (size > DECK_BYTES) {
-        errors_add(errors, file, "more than 1 MiB; that is no deck");
+        errors_add(errors, file, "more than 1 MiB, which is too large for a deck");
     } else {
         const char *slash = strrchr(file, '/');
         char *folder = slash ? mem_format("%.*s", (int)(slash - file + 1), file) : mem_text(".");

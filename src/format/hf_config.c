@@ -366,9 +366,10 @@ static status complete(const struct reader *r)
     if (c->kv_heads == 0)
         c->kv_heads = c->heads;
     if (c->heads % c->kv_heads)
-        return refuse(r, "num_key_value_heads", "%lld heads are no multiple of %lld", c->heads, c->kv_heads);
+        return refuse(r, "num_key_value_heads", "%lld heads are not a multiple of %lld", c->heads,
+                      c->kv_heads);
     if (c->head_dim == 0 && c->hidden % c->heads)
-        return refuse(r, "hidden_size", "%lld is no multiple of %lld heads, and there is no head_dim",
+        return refuse(r, "hidden_size", "%lld is not a multiple of %lld heads, and there is no head_dim",
                       c->hidden, c->heads);
     if (c->head_dim == 0)
         c->head_dim = c->hidden / c->heads;

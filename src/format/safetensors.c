@@ -56,7 +56,7 @@ static status parse_type(const char *path, struct st_tensor *t, const json_t *me
 {
     const struct dtype *d = find_dtype(member);
     if (!d)
-        return BAD("its dtype is none of the format", path, t->name);
+        return BAD("the format has no such dtype", path, t->name);
     t->type = d - dtypes < ST_OTHER ? (enum st_type)(d - dtypes) : ST_OTHER;
     t->type_name = d->name;
     *bits = d->bits;
@@ -77,14 +77,14 @@ static status parse_shape(const char *path, struct st_tensor *t, const json_t *m
         const json_t *n = json_array_get(member, (size_t)i);
         t->shape[i] = json_integer_value(n);
         if (!json_is_integer(n) || t->shape[i] < 0)
-            return BAD("its shape holds something that is not a size", path, t->name);
+            return BAD("its shape has an entry that is not a size", path, t->name);
         if (!mem_mul_fits(total, t->shape[i], &total))
             return BAD("its shape overflows", path, t->name);
     }
     if (!mem_mul_fits(total, bits, &total))
         return BAD("its size overflows", path, t->name);
     if (total % 8)
-        return BAD("%lld bits are no whole number of bytes", path, t->name, (long long)total);
+        return BAD("%lld bits are not a whole number of bytes", path, t->name, (long long)total);
     *bytes = total / 8;
     return OK;
 }
@@ -97,7 +97,7 @@ static status parse_offsets(const char *path, struct st_tensor *t, const json_t 
         return BAD("data_offsets are not two integers", path, t->name);
     t->at = json_integer_value(begin);
     if (t->at < 0 || json_integer_value(end) < t->at)
-        return BAD("data_offsets [%lld, %lld] are no range", path, t->name, (long long)t->at,
+        return BAD("data_offsets [%lld, %lld] are not a range", path, t->name, (long long)t->at,
                    (long long)json_integer_value(end));
     t->bytes = json_integer_value(end) - t->at;
     if (t->bytes != bytes)

@@ -96,9 +96,9 @@ static status open_shard(struct hf *h, const char *name)
 static status describe(struct array *a, const struct st_file *f, const struct st_tensor *t, const char *name)
 {
     if (strlen(name) >= sizeof a->name)
-        return fail(E_DATA, "%s: tensor %.60s...: no model of ours has a name that long", f->path, t->name);
+        return fail(E_DATA, "%s: tensor %.60s...: no supported model has such a long name", f->path, t->name);
     if (t->rank > 3)
-        return fail(E_DATA, "%s: tensor %s: it has %d dimensions, no model of ours needs more than 3",
+        return fail(E_DATA, "%s: tensor %s: it has %d dimensions, but supported models need at most 3",
                     f->path, t->name, t->rank);
     strcpy(a->name, name);
     for (int i = 0; i < 3; i++)
@@ -128,7 +128,7 @@ static status keep_found(struct hf *h, struct found *found, int n)
     h->place = mem_new(n, sizeof *h->place);
     for (int i = 0; i < n; i++) {
         if (i && strcmp(found[i].array.name, found[i - 1].array.name) == 0)
-            return fail(E_DATA, "%s: tensor %s stands in two files", h->source.path, found[i].array.name);
+            return fail(E_DATA, "%s: tensor %s is in two files", h->source.path, found[i].array.name);
         h->source.array[i] = found[i].array;
         h->place[i] = found[i].place;
     }

@@ -32,7 +32,7 @@ static status check_header(const char *path, const struct idx_header *h, int64_t
         return fail(E_DATA, "%s: version %llu of the format; only 1 is known", path,
                     (unsigned long long)h->version);
     if (h->type == 0 || h->type >= TYPES)
-        return fail(E_DATA, "%s: type code %d is none of the format", path, h->type);
+        return fail(E_DATA, "%s: the format has no type code %d", path, h->type);
     if (types[h->type].size == 0)
         return fail(E_DATA, "%s: its tokens are %s; tokens are integers", path, types[h->type].name);
     /* Counts are compared with the file's size before they are multiplied, so that nothing overflows. */
@@ -42,7 +42,7 @@ static status check_header(const char *path, const struct idx_header *h, int64_t
                     "%s: it promises %llu sequences and %llu documents, more than its %lld bytes hold", path,
                     (unsigned long long)h->sequences, (unsigned long long)h->documents, (long long)size);
     if (h->documents == 0)
-        return fail(E_DATA, "%s: its list of documents is empty; even no documents need one entry", path);
+        return fail(E_DATA, "%s: its list of documents is empty, but it must have one entry at least", path);
     int64_t sequences = (int64_t)h->sequences, documents = (int64_t)h->documents;
     int64_t expected = (int64_t)sizeof *h + 12 * sequences + 8 * documents;
     if (size == expected + sequences && sequences > 0)
@@ -80,7 +80,7 @@ static status check_documents(const struct tokens *t, const char *idx)
                     (long long)t->document[0]);
     for (int64_t i = 0; i < t->documents; i++)
         if (t->document[i + 1] < t->document[i] || t->document[i + 1] > t->sequences)
-            return fail(E_DATA, "%s: document %lld: sequences %lld to %lld of %lld are no range", idx,
+            return fail(E_DATA, "%s: document %lld: sequences %lld to %lld of %lld are not a range", idx,
                         (long long)i, (long long)t->document[i], (long long)t->document[i + 1],
                         (long long)t->sequences);
     if (t->document[t->documents] != t->sequences)

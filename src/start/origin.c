@@ -86,13 +86,14 @@ static void show_loss(const struct opened *s, double loss, int64_t bytes)
     double guess = log((double)s->shapes->source.vocab);
     text_bytes(read, (double)bytes);
     if (!isfinite(loss)) {
-        log_say("dense     no validation data: its loss is not known | read %s a rank", read);
+        log_say("dense     its loss is not known, because there are no validation data | read %s a rank",
+                read);
         return;
     }
     log_say("dense     valid loss %.5f nats/token (perplexity %.2f; guessing is %.2f) | read %s a rank", loss,
             exp(loss), guess, read);
     if (loss > 0.6 * guess)
-        log_warn("the dense model predicts this data badly: check its tokenizer and its rotary settings");
+        log_warn("the dense model predicts these data badly: check the tokenizer and the rotary settings");
 }
 
 /* The tokens of the certificate: up to 512 of the first validation set, else of the training data, in whole

@@ -20,10 +20,11 @@ static status read_vocab(struct tokenizer *t, const json_t *model)
     json_object_foreach(vocab, text, id)
         if (!json_is_integer(id) ||
             !vocab_add(&t->vocab, text, (int64_t)strlen(text), json_integer_value(id)))
-            return fail(E_DATA,
-                        "%s: model.vocab: the id of token \"%.40s\" is no whole number, is out of range, or "
-                        "another token has it too",
-                        t->path, text);
+            return fail(
+                E_DATA,
+                "%s: model.vocab: the id of token \"%.40s\" is not a whole number, is out of range, or "
+                "another token has it too",
+                t->path, text);
     return OK;
 }
 
@@ -193,7 +194,7 @@ static status read_added(struct tokenizer *t, const json_t *root)
     json_t *list = json_object_get(root, "added_tokens"), *about;
     size_t i;
     if (list && !json_is_array(list) && !json_is_null(list))
-        return wrong(t, "added_tokens is no list");
+        return wrong(t, "added_tokens is not a list");
     json_array_foreach(list, i, about)
         TRY(add_token(t, about));
     added_sort(&t->plain);

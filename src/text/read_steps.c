@@ -261,7 +261,7 @@ static status template_ids(struct reading *r, const json_t *from, const json_t *
         return wrong(r, "special_tokens", "lacks a token of the template");
     json_array_foreach(ids, i, id) {
         if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
-            return wrong(r, "special_tokens", "has an id that is no whole number");
+            return wrong(r, "special_tokens", "has an id that is not a whole number");
         ids_add(out, (int32_t[1]){(int32_t)json_integer_value(id)}, 1);
     }
     return OK;
@@ -279,7 +279,7 @@ static status read_template(struct reading *r, const json_t *from)
         if (special)
             TRY(template_ids(r, from, special, text ? &r->t->after : &r->t->before));
         else if (!sequence || text)
-            return wrong(r, "single", "is no list of special tokens with the text once among them");
+            return wrong(r, "single", "must be a list of special tokens, with the text once among them");
         text |= !special;
     }
     return text ? OK : wrong(r, "single", "does not have the text");
@@ -339,7 +339,7 @@ static status read_sequence(struct reading *r, const json_t *from)
     size_t i;
     TRY(check_keys(r, from, r->place->list));
     if (!json_is_array(list))
-        return wrong(r, r->place->list, "is no list");
+        return wrong(r, r->place->list, "is not a list");
     json_array_foreach(list, i, item)
         TRY(read_component(r, item));
     return OK;
@@ -360,7 +360,7 @@ static status read_component(struct reading *r, const json_t *from)
 {
     r->type = json_string_value(json_object_get(from, "type"));
     if (!r->type)
-        return fail(E_DATA, "%s: %s: it has no type", r->t->path, r->place->name);
+        return fail(E_DATA, "%s: %s: it has no member type", r->t->path, r->place->name);
     if (r->ended)
         return fail(E_DATA, "%s: %s: %.60s behind ByteLevel is not supported", r->t->path, r->place->name,
                     r->type);

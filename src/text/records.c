@@ -153,7 +153,7 @@ status record_text(const struct record *r, const struct record_options *o, struc
     json_t *root = json_loadb(r->raw.at, (size_t)r->raw.n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
     hold->json = root;
     if (!root)
-        return fail(E_DATA, "column %d: no JSON: %s", error.column, error.text);
+        return fail(E_DATA, "column %d: not JSON: %s", error.column, error.text);
     const json_t *value = json_object_get(root, field);
     if (!json_is_string(value))
         return fail(E_DATA, "it has no text \"%s\"; --field NAME says which one is the text", field);

@@ -70,7 +70,7 @@ static status property(struct translation *t)
         if (!isalpha((unsigned char)name[i]) && name[i] != '_')
             n = 0;
     if (n == 0)
-        return refuse(t, 2, "is no property of the form \\p{NAME}");
+        return refuse(t, 2, "is not a property of the form \\p{NAME}");
     char *text = mem_format("\\%c{%s%.*s}", not ? 'P' : 'p', n > 2 ? "sc:" : "", n, name);
     put(t, text);
     free(text);

@@ -110,7 +110,7 @@ static status plain_read(struct stream *s, char *to, int64_t room, int64_t *got)
 
 static status cannot_unpack(struct stream *s)
 {
-    return fail(E_DATA, "%s: it is packed by %s, and this build of Coppice is without that library", s->path,
+    return fail(E_DATA, "%s: it is packed by %s, and this build of Coppice lacks that library", s->path,
                 s->form == GZIP ? "gzip (zlib)" : "zstd");
 }
 

@@ -66,7 +66,7 @@ status upcycle_check(const struct config *to, const struct config *from, const s
         return check_more(to, from, up);
     if (to->moe.experts > 0 && up->router == ROUTER_COPY && to->moe.top_k % g != 0)
         return fail(E_DECK,
-                    "model.moe.top_k: %lld is no multiple of granularity: %lld; change it, or set "
+                    "model.moe.top_k: %lld is not a multiple of granularity: %lld; change it, or set "
                     "start.upcycle.router: "
                     "normal",
                     (long long)to->moe.top_k, (long long)g);

@@ -61,7 +61,7 @@ if "$program" env | tr -d '\n' | grep -q 'no zlib'; then verdict 0 "gzip # SKIP 
     verdict $? "gzip"
 fi
 head -c 60 "$work/l.jsonl.gz" > "$work/cut.jsonl.gz"
-ends 65 "$program" tokenize --tokenizer "$tokenizer" --out "$work/x" --eod 269 "$work/cut.jsonl.gz" && said 'cut.jsonl.gz: it is cut short\|without that library' &&
+ends 65 "$program" tokenize --tokenizer "$tokenizer" --out "$work/x" --eod 269 "$work/cut.jsonl.gz" && said 'cut.jsonl.gz: it is cut short\|lacks that library' &&
     [ ! -e "$work/x.bin" ] && [ ! -e "$work/x.bin.tmp" ]
 verdict $? "gzip that is cut short: 65, and nothing is left"
 if command -v zstd > /dev/null && ! "$program" env | tr -d '\n' | grep -q 'no zstd'; then
@@ -101,7 +101,7 @@ printf '{"text": "a"}\n{"text": "b"\n' > "$work/bad.jsonl"
     refused 64 'neither a token nor an id' $t --eod nonsense "$work/a.txt"
     refused 64 'a.bin: exists' --tokenizer "$tokenizer" --out "$work/a.bin" --no-eod "$work/a.txt"
     refused 65 'bad.txt:1: byte 4 (0xff) is not UTF-8' $t --no-eod "$work/bad.txt"
-    refused 65 'bad.jsonl:2: column .*: no JSON' $t --no-eod "$work/bad.jsonl"
+    refused 65 'bad.jsonl:2: column .*: not JSON' $t --no-eod "$work/bad.jsonl"
     refused 65 'empty.txt: there is no text' $t --no-eod "$work/empty.txt"
     refused 65 'nowhere.txt: cannot be opened' $t --no-eod "$work/nowhere.txt"
     refused 65 'it is a folder; name its files' $t --no-eod "$work"

@@ -204,7 +204,7 @@ static const struct bad bad_decks[] = {
     {"model: {like: \"/${COPPICE_T_EMPTY}/x\"}",
      "t.yaml:1:15: model.like: ${COPPICE_T_EMPTY} is empty; set it, or write ${COPPICE_T_EMPTY:-text}"},
     {"model: {like: \"${1x}\"}",
-     "t.yaml:1:15: model.like: '${1x}' is no variable; write ${NAME} or ${NAME:-text}"},
+     "t.yaml:1:15: model.like: '${1x}' is not a variable; write ${NAME} or ${NAME:-text}"},
     {"model: {like: \"${HOME\"}", "t.yaml:1:15: model.like: ${ without }"},
     {"model: {like: \"a\\nb\"}", "t.yaml:1:15: a control character or line break in a value"},
     {"model: {like: \"a\\0b\"}", "t.yaml:1:15: a control character or line break in a value"},
@@ -327,7 +327,8 @@ static const struct bad bad_decks[] = {
     {"# nothing", "t.yaml:2:1: the deck is empty"},
     {"- a", "t.yaml:1:1: expected a mapping such as model: {like: PATH}, not a list"},
     {"text", "t.yaml:1:1: expected a mapping such as model: {like: PATH}, not a value"},
-    {"run: {steps: 1}\n---\nrun: {steps: 2}", "t.yaml:2:1: a second document; a deck is one"},
+    {"run: {steps: 1}\n---\nrun: {steps: 2}",
+     "t.yaml:2:1: there is a second document, but a deck is only one"},
     {"run: {steps: 1}\n...\nrun: {steps: 2}", "t.yaml:3:1: not YAML: did not find expected <document start>"},
     {"run: {steps: 1",
      "t.yaml:2:1: not YAML: did not find expected ',' or '}', while parsing a flow mapping that began "

@@ -88,8 +88,8 @@ static void test_limits(void)
     char *text = mem_new(size + 1, 1);
     deck_init(&d);
     memset(text, '#', (size_t)size);
-    tells(deck_parse(&d, "t.yaml", text, size, NULL), "t.yaml: more than 1 MiB; that is no deck",
-          "1 MiB + 1");
+    tells(deck_parse(&d, "t.yaml", text, size, NULL),
+          "t.yaml: more than 1 MiB, which is too large for a deck", "1 MiB + 1");
     memset(text, 'x', (size_t)size);
     memcpy(text, "run: {dir: ", 11);
     text[(64 << 10) + 12] = '}';

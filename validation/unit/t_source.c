@@ -166,8 +166,8 @@ static const struct {
     {MAP(FIRST "\"none\":\"b.safetensors\"," SECOND), "tensor none is not in b.safetensors"},
     {MAP("\"matrix\":\"a.safetensors\",\"vector\":\"a.safetensors\",\"cube\":\"b.safetensors\"," SECOND),
      "cube lies in a.safetensors, but weight_map says b.safetensors"},
-    {MAP(FIRST SECOND ",\"more\":\"copy.safetensors\""), "stands in two files"},
-    {MAP("\"a\":\"long.safetensors\""), "no model of ours has a name that long"},
+    {MAP(FIRST SECOND ",\"more\":\"copy.safetensors\""), "is in two files"},
+    {MAP("\"a\":\"long.safetensors\""), "no supported model has such a long name"},
     {MAP("\"a\":\"rank4.safetensors\""), "4 dimensions"},
     {MAP("\"a\":\"model.safetensors.index.json\""), "not a safetensors file"},
 };

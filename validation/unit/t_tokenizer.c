@@ -280,8 +280,8 @@ static const struct {
     {"... in a sequence",
      "\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFC\"}, {\"type\": \"Nmt\"}]}",
      NULL, "Nmt is not supported"},
-    {"a normalizer that is a number", "\"normalizer\": 7", NULL, "normalizer: it has no type"},
-    {"a sequence of nothing", "\"normalizer\": {\"type\": \"Sequence\"}", NULL, "normalizers is no list"},
+    {"a normalizer that is a number", "\"normalizer\": 7", NULL, "normalizer: it has no member type"},
+    {"a sequence of nothing", "\"normalizer\": {\"type\": \"Sequence\"}", NULL, "normalizers is not a list"},
     {"a key that is not known", "\"normalizer\": {\"type\": \"NFC\", \"x\": 1}", NULL, "NFC: x is not known"},
     {"an unknown pre_tokenizer", "\"pre_tokenizer\": {\"type\": \"UnicodeScripts\"}", NULL,
      "pre_tokenizer: UnicodeScripts is not supported; known are Sequence, Split"},
@@ -319,7 +319,7 @@ static const struct {
      "one has no content or no id"},
     {"an added token of another id", "\"added_tokens\": [{\"id\": 7, \"content\": \"the\"}]", NULL,
      "\"the\" has the id 7"},
-    {"added tokens that are no list", "\"added_tokens\": 3", NULL, "added_tokens is no list"},
+    {"added tokens that are no list", "\"added_tokens\": 3", NULL, "added_tokens is not a list"},
 };
 
 static void test_refused(void)
@@ -386,7 +386,7 @@ static const struct {
     {"\\h", "\\h is not understood", NULL},
     {"[\\W]", "\\W is not understood", NULL},
     {"\\p{Nonsense}", "not understood", NULL},
-    {"\\pL", "\\p is no property", NULL},
+    {"\\pL", "\\p is not a property", NULL},
     {"a{x", "{ is neither", NULL},
     {"a\\", "\\ is not understood", NULL},
     {"[a", "is not understood", NULL},

@@ -271,7 +271,7 @@ static void test_refused(void)
                   eight = config_of(8, 1);
     struct upcycle copy = {0};
     to.moe.top_k = 3;
-    refused("no multiple of granularity", &dense, &to, copy);
+    refused("not a multiple of granularity", &dense, &to, copy);
     ok(upcycle_check(&to, &dense, &(struct upcycle){.router = ROUTER_NORMAL}) == OK,
        "but not when each row is drawn");
     refused("never dropped", &eight, &four, copy);
