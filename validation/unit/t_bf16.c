@@ -7,7 +7,7 @@
 
 #include "base/half.h"
 #include "base/rng.h"
-#include "device/dev.h"
+#include "device/cpu/cpu.h"
 #include "tap.h"
 
 static struct dev *dev;
@@ -235,9 +235,13 @@ static void test_op(const struct row *row)
     free(before.data);
 }
 
-/* c against double: an error of k products in fp32, and one rounding of c. types: of a, b and c. */
-static void test_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, bool acc, const dtype types[3])
+/* c against double: an error of k products in fp32, and one rounding of c. types: of a, b and c. Of a large c
+ * some rows and columns. library: by its BF16 kernels, where there are some, though they may not be the
+ * faster ones. */
+static void test_gemm(bool library, bool ta, bool tb, int64_t m, int64_t n, int64_t k, bool acc,
+                      const dtype types[3])
 {
+    int64_t every = m * n * k > 1 << 24 ? 61 : 1;
     view a = matrix(types[0], ta ? k : m, ta ? m : k), b = matrix(types[1], tb ? n : k, tb ? k : n),
          c = matrix(types[2], m, n), was = matrix(F32, m, n);
     view all[3] = {a, b, c};
@@ -249,9 +253,12 @@ static void test_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, bool ac
     for (int64_t r = 0; r < m; r++)
         for (int64_t j = 0; j < n; j++)
             put(was, r, j, acc ? value(c, r, j) : 0);
-    dev_gemm(dev, ta, tb, a, b, acc, c);
-    for (int64_t r = 0; r < m; r++)
-        for (int64_t j = 0; j < n; j++) {
+    if (!library)
+        dev_gemm(dev, ta, tb, a, b, acc, c);
+    else if (!cpu_gemm_bf16(ta, tb, a, b, acc, c))
+        every = m + n + 1;
+    for (int64_t r = every > m + n ? m : 0; r < m; r += every)
+        for (int64_t j = 0; j < n; j += every) {
             double sum = (double)value(was, r, j), size = fabs(sum);
             for (int64_t i = 0; i < k; i++) {
                 double p =
@@ -263,9 +270,9 @@ static void test_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, bool ac
             double off = fabs((double)value(c, r, j) - sum) / (bar > 0 ? bar : 1);
             worst = off <= worst ? worst : off;
         }
-    ok(worst <= 1.01, "gemm %s%s [%d, %d, %d] %s types %d %d %d: error %.2f of its bound", ta ? "T" : "N",
-       tb ? "T" : "N", (int)m, (int)n, (int)k, acc ? "added" : "written", types[0], types[1], types[2],
-       worst);
+    ok(worst <= 1.01, "gemm%s %s%s [%d, %d, %d] %s types %d %d %d: error %.2f of its bound",
+       library ? " of the library" : "", ta ? "T" : "N", tb ? "T" : "N", (int)m, (int)n, (int)k,
+       acc ? "added" : "written", types[0], types[1], types[2], worst);
     for (int i = 0; i < 3; i++)
         free(all[i].data);
     free(was.data);
@@ -280,7 +287,11 @@ static void test_gemms(void)
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
             for (int form = 0; form < 3; form++)
-                test_gemm(form == 2, form == 1, sizes[s][0], sizes[s][1], sizes[s][2], (s + t) % 2, types[t]);
+                for (int library = 0; library < (t < 2 ? 2 : 1); library++)
+                    test_gemm(library, form == 2, form == 1, sizes[s][0], sizes[s][1], sizes[s][2],
+                              (s + t) % 2, types[t]);
+    for (int form = 0; form < 3; form++) /* operands that become F32 in two parts each */
+        test_gemm(false, form == 2, form == 1, 560, 555, 8200, form == 0, types[0]);
 }
 
 /* The working weight is the master's, to nearest even. */

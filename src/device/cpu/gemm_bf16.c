@@ -13,11 +13,20 @@ static void want(dnnl_status_t got, const char *what)
         bug("oneDNN refuses %s of a BF16 matmul (%d)", what, (int)got);
 }
 
+<<<<<<< HEAD
 /* Is this processor fast at BF16? */
 static bool cpu_has_bf16(void)
+=======
+/* An instruction set is the bits of all that it has. */
+static bool has(dnnl_cpu_isa_t wanted)
+>>>>>>> b1f9be3 (BF16 by widening where the processor is not fast at it)
 {
-    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
-    return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+    return (dnnl_get_effective_cpu_isa() & wanted) == wanted;
+}
+
+bool cpu_has_amx(void)
+{
+    return has(dnnl_cpu_isa_avx512_core_amx);
 }
 
 /* Each number of rows at an expert is another shape. With the library's default of 1,024 kernels a run of 200
@@ -148,7 +157,8 @@ static desc describe_view(view v, bool transposed)
 
 bool cpu_gemm_bf16(bool ta, bool tb, view a, view b, bool acc, view c)
 {
-    if (a.type != BF16 || b.type != BF16 || view_size(a) == 0 || view_size(b) == 0 || !cpu_has_bf16())
+    if (a.type != BF16 || b.type != BF16 || view_size(a) == 0 || view_size(b) == 0 ||
+        !has(dnnl_cpu_isa_avx512_core_bf16))
         return false;
     desc d[3] = {describe_view(a, ta), describe_view(b, tb), describe_view(c, false)};
     dnnl_primitive_t kernel = make(d[0], d[1], d[2], acc);
@@ -159,6 +169,14 @@ bool cpu_gemm_bf16(bool ta, bool tb, view a, view b, bool acc, view c)
     return true;
 }
 #else
+<<<<<<< HEAD
+=======
+bool cpu_has_amx(void)
+{
+    return false;
+}
+
+>>>>>>> b1f9be3 (BF16 by widening where the processor is not fast at it)
 bool cpu_gemm_bf16(bool ta, bool tb, view a, view b, bool acc, view c)
 {
     (void)ta, (void)tb, (void)a, (void)b, (void)acc, (void)c;

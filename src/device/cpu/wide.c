@@ -35,12 +35,12 @@ view wide_view(struct dev *dev, int slot, view v, bool load)
 {
     if (v.type == F32)
         return v;
-    view wide =
-        view_of(cpu_wide(dev, slot, view_size(v) * (int64_t)sizeof(float)), F32, v.n[0], v.n[1], v.n[2]);
+    int64_t ld = dev_pitch(dev, v.n[2]), rows = view_rows_all(v);
+    view wide = view_of(cpu_wide(dev, slot, rows * ld * (int64_t)sizeof(float)), F32, v.n[0], v.n[1], v.n[2]);
+    wide.ld = ld;
 #pragma omp parallel for schedule(static)
-    for (int64_t r = 0; r < view_rows_all(v); r++)
-        if (load)
-            wide_load(f32_row(wide, r), row_of(v, r), v.n[2]);
+    for (int64_t r = 0; r < (load ? rows : 0); r++)
+        wide_load(f32_row(wide, r), row_of(v, r), v.n[2]);
     return wide;
 }
 
