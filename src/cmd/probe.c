@@ -75,7 +75,7 @@ static status run_batch(struct probe *p)
     if (p->s.options.out || p->opened_expect)
         forward_logits(p);
     step_gradients(&p->stepper, &p->batch);
-    step_read(&p->stepper, &p->batch);
+    step_read(&p->stepper);
     double norm = p->stepper.report.grad_norm;
     const struct step_report *r = &p->stepper.report;
     log_say("loss %.9f  cross_entropy %.9f  aux_loss %.9f  z_loss %.9f  grad_norm %.9f", probe_loss(p),
@@ -95,7 +95,7 @@ static status train_step(struct probe *p, int64_t step)
     TRY(comm_agree(p->s.comm, batch_fetch(&p->batch, p->s.data, step * p->batch.micros * p->batch.micro)));
     step_gradients(&p->stepper, &p->batch);
     step_update(&p->stepper, step + 1, schedule_rate(o, horizon, step + 1));
-    if (!step_read(&p->stepper, &p->batch))
+    if (!step_read(&p->stepper))
         return comm_agree(
             p->s.comm, fail(E_NAN, "step %lld: the loss or the gradient is not finite", (long long)step + 1));
     const double value[CURVES] = {r->loss, r->grad_norm, r->rate};

@@ -286,8 +286,10 @@ void dev_expert_order(struct dev *, view order, view back, view cnt, int64_t q);
 void dev_balance_bias(struct dev *, view value, view counts, int64_t first, float rate, view control);
 void dev_balance_load(struct dev *, view value, view counts, int64_t first, view control);
 /** Stable counting sort of the assignments idx [T,k] (an expert, or -1 = dropped) by (expert, n, j). counts
- * I32 [X]; slot I32 [T,k] = the sorted position or -1; pick I32 [T*k] = n*k+j of each position. */
-void dev_route_plan(struct dev *, view counts, view slot, view pick, view idx);
+ * I32 [X]; slot I32 [T,k] = the sorted position or -1; pick I32 = n*k+j of each position, -1 if it stays
+ * empty. room = 0: positions follow each other, pick [T*k]. room > 0: every expert has so many positions,
+ * pick [X*room], and counts them all; none has more assignments. */
+void dev_route_plan(struct dev *, view counts, view slot, view pick, view idx, int64_t room);
 /** y[r] = x[row[r]/div]; row -1 gives a zero row. x [*,H], y [R,H], row I32 with R entries. */
 void dev_gather_rows(struct dev *, view y, view x, view row, int64_t div);
 /** out[n] (+)= sum_j y[slot[n,j]], in the order of j, without slots of -1. */
@@ -301,12 +303,22 @@ void dev_ce_merge(struct dev *, view lse, view nll, view stats, view target);
 /** logits [T,Vl] become (softmax - onehot)*scale; rows that are not counted become 0. */
 void dev_ce_grad(struct dev *, view logits, view lse, view target, int64_t v0, float scale);
 
+/* ---- the head and its loss, of T tokens and the Vl rows w [Vl,H] of the vocabulary from v0 on; between the
+ * two the stats of all ranks become lse. By a kernel of the device's own, or composed ---- */
+/** logits [T,Vl] = h [T,H] w^T, and their dev_ce_stats. */
+void dev_head_loss_fwd(struct dev *, view logits, view stats, view h, view w, view target, int64_t v0);
+/** From the logits of forward, which are lost: d_h [T,H] = this rank's share of the gradient of scale times
+ * the counted cross-entropies, dw [Vl,H] (+)= theirs. */
+void dev_head_loss_bwd(struct dev *, view d_h, bool acc, view dw, view logits, view lse, view target,
+                       int64_t v0, float scale, view h, view w);
+
 /* ---- optimizer (definitions D4), on a contiguous piece ---- */
 struct adamw {
     float lr, beta1, beta2, eps, decay, bias1, bias2;
 }; /* bias1 = 1 - beta1^u, bias2 = 1 - beta2^u; decay is 0 for norms */
 /** control [2] = {scale, go}. With norm = sqrt(squares F64 [1]), scale = min(1, limit / (norm + 1e-6)), or 1
- * if limit is 0. go = 1 if norm and loss F64 [1] are finite, else 0. */
+ * if limit is 0. go stays 1 if norm and loss F64 [1] are finite, else it becomes 0. It stays 0, because the
+ * host learns of it a step late and nothing may change until then. */
 void dev_clip(struct dev *, view control, view squares, view loss, double limit);
 /** Update the master weights p with gradient g*scale, and set w BF16 = p to nearest even, unless w is none.
  * Nothing changes if go is 0. */

@@ -335,13 +335,15 @@ void dev_balance_load(struct dev *dev, view value, view counts, int64_t first, v
     RUN(balance_load, (dev, value, counts, first, control), 0, BYTES(counts), value);
 }
 
-void dev_route_plan(struct dev *dev, view counts, view slot, view pick, view idx)
+void dev_route_plan(struct dev *dev, view counts, view slot, view pick, view idx, int64_t room)
 {
+    int64_t experts = view_size(counts);
+    NEED(room >= 0);
     WANT(idx, I32, idx.n[1], idx.n[2]);
     WANT(slot, I32, idx.n[1], idx.n[2]);
-    WANT_VECTOR(pick, I32, view_size(idx));
-    WANT_VECTOR(counts, I32, view_size(counts));
-    RUN(route_plan, (dev, counts, slot, pick, idx), 0, BYTES(idx), counts, slot, pick);
+    WANT_VECTOR(pick, I32, room > 0 ? experts * room : view_size(idx));
+    WANT_VECTOR(counts, I32, experts);
+    RUN(route_plan, (dev, counts, slot, pick, idx, room), 0, BYTES(idx), counts, slot, pick);
 }
 
 void dev_gather_rows(struct dev *dev, view y, view x, view row, int64_t div)

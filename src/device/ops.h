@@ -51,7 +51,7 @@
     OP(void, expert_order, (struct dev *, view order, view back, view cnt, int64_t q))                       \
     OP(void, balance_bias, (struct dev *, view value, view counts, int64_t first, float rate, view control)) \
     OP(void, balance_load, (struct dev *, view value, view counts, int64_t first, view control))             \
-    OP(void, route_plan, (struct dev *, view counts, view slot, view pick, view idx))                        \
+    OP(void, route_plan, (struct dev *, view counts, view slot, view pick, view idx, int64_t room))          \
     OP(void, gather_rows, (struct dev *, view y, view x, view row, int64_t div))                             \
     OP(void, combine, (struct dev *, view out, view y, view slot, bool acc))                                 \
     OP(void, ce_stats, (struct dev *, view stats, view logits, view target, int64_t v0))                     \
@@ -67,7 +67,12 @@
         view wgu, view wd, view weight, bool acc_y))                                                 \
     OP(void, expert_ffn_bwd,                                                                         \
        (struct dev *, struct arena *, view dx, view dwgu, view dwd, view d_weight, int64_t experts,  \
-        const int64_t *offs, view dy, view x, view gu, view wgu, view wd, view weight, bool acc))
+        const int64_t *offs, view dy, view x, view gu, view wgu, view wd, view weight, bool acc))    \
+    OP(void, head_loss_fwd,                                                                          \
+       (struct dev *, view logits, view stats, view h, view w, view target, int64_t v0))             \
+    OP(void, head_loss_bwd,                                                                          \
+       (struct dev *, view d_h, bool acc, view dw, view logits, view lse, view target, int64_t v0,   \
+        float scale, view h, view w))
 
 #define OP_NUMBER(result, name, args) OP_##name,
 enum dev_op { DEV_OPS(OP_NUMBER) DEV_OPTIONAL_OPS(OP_NUMBER) OP_COUNT };

@@ -201,43 +201,48 @@ void net_ffn(struct net *net, int layer, int64_t tokens, const float *x, float *
 
 /* ---- the report ---- */
 
-/* Begin the download of the report, which net_read waits for. */
-static void tell(struct net *net)
-{
-    dev_wait(net->dev, COPIES, dev_mark(net->dev, COMPUTE));
-    net->told = dev_download_async(net->dev, net->host_tally, net->tally);
-}
-
 void net_begin(struct net *net, bool margins)
 {
-    dev_wait_host(net->dev, net->told);
-    net->told = (ticket){0};
-    memset(net->host_tally, 0, (size_t)view_size(net->tally) * sizeof *net->host_tally);
-    net->host_tally[TALLY_MARGIN] = (double)INFINITY;
     net->margins = margins;
-    dev_upload(net->dev, net->tally, net->host_tally);
+    for (int i = 0; i < TELLS; i++)
+        dev_wait(net->dev, COMPUTE, net->told[i]);
+    dev_upload(net->dev, net->tally, net->fresh);
 }
 
 void net_sum(struct net *net)
 {
     group_all_reduce(net->group[G_WORLD], COMPUTE, tally(net, 0, TALLY_SUMS));
     group_all_reduce(net->group[G_WORLD], COMPUTE, net_loads(net));
-    tell(net);
+}
+
+static double *told_at(const struct net *net, int64_t number)
+{
+    return net->host_tally + number % TELLS * view_size(net->tally);
+}
+
+void net_tell(struct net *net)
+{
+    if (net->tells - net->reads == TELLS)
+        bug("net_tell: %d reports were told and not read", TELLS);
+    dev_wait(net->dev, COPIES, dev_mark(net->dev, COMPUTE));
+    net->told[net->tells % TELLS] = dev_download_async(net->dev, told_at(net, net->tells), net->tally);
+    net->tells++;
 }
 
 struct net_report net_read(struct net *net)
 {
-    const double *t = net->host_tally;
-    if (net->told.number == 0)
-        tell(net);
-    dev_wait_host(net->dev, net->told);
+    if (net->tells == net->reads)
+        net_tell(net);
+    double *t = told_at(net, net->reads);
+    dev_wait_host(net->dev, net->told[net->reads++ % TELLS]);
     return (struct net_report){.nll = t[TALLY_NLL],
                                .aux = t[TALLY_LOSSES],
                                .z = t[TALLY_LOSSES + 1],
                                .max_z = t[TALLY_LOSSES + 2],
                                .dropped = t[TALLY_DROPPED],
                                .margin = t[TALLY_MARGIN],
-                               .load = net->host_tally + TALLY_LOADS};
+                               .squares = t[TALLY_SQUARES],
+                               .load = t + TALLY_LOADS};
 }
 
 view net_loss(const struct net *net)
@@ -248,6 +253,11 @@ view net_loss(const struct net *net)
 view net_loads(const struct net *net)
 {
     return tally(net, TALLY_LOADS, view_size(net->tally) - TALLY_LOADS);
+}
+
+view net_squares(const struct net *net)
+{
+    return tally(net, TALLY_SQUARES, 1);
 }
 
 /* ---- opening ---- */
@@ -270,7 +280,9 @@ static status open_tally(struct net *net)
     int64_t x = net->config->moe.experts, n = TALLY_LOADS + config_moe_layers(net->config) * x;
     void *memory;
     net->host_counts = mem_new(mem_mul(net->layout.etp + 1, x), sizeof *net->host_counts);
-    net->host_tally = dev_host_alloc(net->dev, mem_mul(n, sizeof *net->host_tally));
+    net->fresh = mem_new(n, sizeof *net->fresh);
+    net->fresh[TALLY_MARGIN] = (double)INFINITY;
+    net->host_tally = dev_host_alloc(net->dev, mem_mul(TELLS * n, sizeof *net->host_tally));
     net->host_ids = dev_host_alloc(
         net->dev, mem_mul(2 * mem_mul(net->shape.micro, net->shape.sequence), sizeof *net->host_ids));
     TRY(dev_alloc(net->dev, "the report", &memory, mem_mul(n, sizeof(double)), FRESH_ANY));
@@ -343,7 +355,8 @@ void net_close(struct net *net)
 {
     if (!net)
         return;
-    dev_wait_host(net->dev, net->told);
+    for (int i = 0; i < TELLS; i++)
+        dev_wait_host(net->dev, net->told[i]);
     for (int l = 0; l < net->model->n_layers; l++) {
         struct saved *s = &net->saved[l];
         region_close(&s->xe);
@@ -360,6 +373,7 @@ void net_close(struct net *net)
         dev_free(net->dev, net->tally.data, mem_mul(view_size(net->tally), sizeof(double)));
     free(net->saved);
     free(net->host_counts);
+    free(net->fresh);
     dev_host_free(net->dev, net->host_tally);
     dev_host_free(net->dev, net->host_ids);
     free(net);

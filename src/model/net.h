@@ -34,8 +34,9 @@ struct net_report {
     double nll;           /* sum of counted cross-entropies */
     double aux, z, max_z; /* sum over layers of A, Z and mean largest logit^2, before coefficients */
     double dropped;       /* assignments dropped by capacity */
-    double margin; /* the smallest margin of a capacity or, if asked for, of a routing choice; +inf: none */
-    double *load;  /* [MoE layers, X] assignments before dropping; owned by the net, until the next read */
+    double margin;  /* the smallest margin of a capacity or, if asked for, of a routing choice; +inf: none */
+    double squares; /* what was added to net_squares */
+    double *load;   /* [MoE layers, X] assignments before dropping; owned by the net, until the next read */
 };
 
 /* What to do with the logits of a micro-batch. `take` is given rows [row, row+rows) of [N, V], chunk by
@@ -65,14 +66,18 @@ struct net_memory net_memory(const struct net *);
 
 /** Begin a new report. margins: also look for the smallest margin of a routing choice. */
 void net_begin(struct net *, bool margins);
-/** COLLECTIVE over the world: the report becomes the sum of all ranks' (margins stay). */
+/** COLLECTIVE over the world: the report becomes the sum of all ranks' (margins and squares stay). */
 void net_sum(struct net *);
-/** The report since net_begin. The host waits for it. */
-struct net_report net_read(struct net *);
-/** Parts of the report on the device: the sum of counted cross-entropies F64 [1], loads F64 [MoE layers * X].
+/** The report as it is now sets out for the host. Two may be on their way; a third aborts. */
+void net_tell(struct net *);
+/** The oldest report that set out and was not read; if there is none, the one of now. The host waits for it.
  */
+struct net_report net_read(struct net *);
+/** Parts of the report on the device: the sum of counted cross-entropies F64 [1], loads F64 [MoE layers * X],
+ * and room for the squares of the gradient F64 [1], 0 since net_begin. */
 view net_loss(const struct net *);
 view net_loads(const struct net *);
+view net_squares(const struct net *);
 
 /** Forward and backward of one micro-batch. acc = false for the first of a batch, so that gradients are
  *  overwritten; true for later ones. Adds to the report. store_reduce_grads sums the gradients over ranks

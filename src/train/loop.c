@@ -123,54 +123,87 @@ static int64_t sequences_left(const struct trainer *t)
     return t->run->tokens > 0 && micros * t->batch->micro < all ? micros * t->batch->micro : all;
 }
 
-static status one_step(struct trainer *t, struct report *r)
+/* The state after a step of this leg, or before its first. */
+static struct ckpt_state *done(struct trainer *t, int64_t step)
 {
-    double start = clock_seconds();
-    int64_t sequences = sequences_left(t);
-    progress_task("training", t->state.step + 1);
-    batch_size(&t->fetched, &t->store->layout, t->store->rank, sequences);
-    TRY(comm_agree(t->comm, batch_fetch(&t->fetched, t->data, t->state.samples)));
-    clock_lap(&start);
-    profile_step_begin(&r->profile, t->dev);
-    step_gradients(&t->stepper, &t->fetched);
-    int64_t update = t->state.step + 1;
-    step_update(&t->stepper, update, schedule_rate(t->optimizer, t->state.horizon, update));
-    bool finite = step_read(&t->stepper, &t->fetched);
-    r->step_seconds = clock_lap(&start);
+    return &t->done[step % 3];
+}
+
+static status not_finite(const struct trainer *t)
+{
+    const struct step_report *s = &t->stepper.report;
+    return fail(
+        E_NAN,
+        "step %lld: the loss (%g) or the gradient norm (%g) is not finite; weights are as before this step",
+        (long long)t->state.step + 1, s->loss, s->grad_norm);
+}
+
+/* Wait for the oldest step that was not read, and report it. */
+static status read_step(struct trainer *t, struct report *r, bool show)
+{
+    int64_t step = r->at.step + 1;
+    bool finite = step_read(&t->stepper);
+    r->step_seconds = clock_lap(&r->step_began);
     watchdog_pace(t->watchdog, r->step_seconds);
     r->stepping += r->step_seconds;
     for (int i = 0; i < PHASES; i++)
         r->seconds[i] += t->stepper.report.seconds[i];
     profile_step_end(&r->profile, t->comm, t->dev, r->step_seconds);
-    if (!finite)
-        return comm_agree(t->comm,
-                          fail(E_NAN,
-                               "step %lld: the loss (%g) or the gradient norm (%g) is not finite; weights "
-                               "are as before this step",
-                               (long long)update, t->stepper.report.loss, t->stepper.report.grad_norm));
+    if (!finite) { /* nor did the step after it change anything */
+        t->state = r->at;
+        return comm_agree(t->comm, not_finite(t));
+    }
+    r->tokens = done(t, step)->tokens - r->at.tokens;
+    r->at = *done(t, step);
+    r->longest.step = fmax(r->longest.step, r->step_seconds);
+    if (show)
+        t->ceiling = ceiling_held(t->comm, t->dev, t->store->model->weights, t->ceiling,
+                                  report_flops(t, (double)r->tokens, r->step_seconds));
+    TRY(comm_agree(t->comm, folder_check(t->folder)));
+    report_step(r, t, show);
+    if (show)
+        report_status(r, t, "running");
+    return OK;
+}
+
+/* All steps that were begun. */
+static status read_steps(struct trainer *t, struct report *r, bool show)
+{
+    while (step_unread(&t->stepper) > 0)
+        TRY(read_step(t, r, show && step_unread(&t->stepper) == 1));
+    return OK;
+}
+
+/* Begin a step; the one before it is read meanwhile. */
+static status one_step(struct trainer *t, struct report *r)
+{
+    int64_t sequences = sequences_left(t), update = t->state.step + 1;
+    progress_task("training", update);
+    batch_size(&t->fetched, &t->store->layout, t->store->rank, sequences);
+    TRY(comm_agree(t->comm, batch_fetch(&t->fetched, t->data, t->state.samples)));
+    if (step_unread(&t->stepper) == 0)
+        r->step_began = clock_seconds();
+    profile_step_begin(&r->profile, t->dev);
+    step_gradients(&t->stepper, &t->fetched);
+    step_update(&t->stepper, update, schedule_rate(t->optimizer, t->state.horizon, update));
     t->state.step = update;
     t->state.samples += sequences;
     t->state.tokens += sequences * t->sequence;
-    return OK;
+    *done(t, update) = t->state;
+    return step_unread(&t->stepper) == 2 ? read_step(t, r, false) : OK;
 }
 
 static status after_step(struct trainer *t, struct report *r, struct due *eval, bool last)
 {
     r->job_seconds = seconds_left(t);
-    r->longest.step = fmax(r->longest.step, r->step_seconds);
     bool show = last || t->state.step == 1 || t->state.step % t->log->every == 0;
-    if (show)
-        t->ceiling = ceiling_held(t->comm, t->dev, t->store->model->weights, t->ceiling,
-                                  report_flops(t, report_tokens(t), r->step_seconds));
-    status code = folder_check(t->folder);
-    TRY(comm_agree(t->comm, code));
-    report_step(r, t, show);
-    if (show)
-        report_status(r, t, "running");
-    if (!is_due(t, &t->eval->every, eval) && !last)
+    bool validate = is_due(t, &t->eval->every, eval) || last;
+    if (show || validate || !t->late)
+        TRY(read_steps(t, r, show));
+    if (!validate)
         return OK;
     double start = clock_seconds();
-    code = loop_validate(t, &t->valid);
+    status code = loop_validate(t, &t->valid);
     double seconds = clock_lap(&start);
     r->validating += seconds;
     r->longest.validation = fmax(r->longest.validation, seconds);
@@ -211,6 +244,7 @@ static status run_steps(struct trainer *t, struct report *r)
 {
     struct due eval = {clock_seconds()}, checkpoint = {clock_seconds()};
     int64_t why = GO_ON;
+    *done(t, t->state.step) = t->state;
     report_begin(r, t);
     while (t->state.step < t->steps && !why) {
         TRY(one_step(t, r));
@@ -220,6 +254,7 @@ static status run_steps(struct trainer *t, struct report *r)
             TRY(agree(t, r, &why));
         if (!is_due(t, &t->checkpoint->every, &checkpoint) && !why && !(last && t->checkpoint->final))
             continue;
+        TRY(read_steps(t, r, false));
         TRY(saving_begin(t, r));
         if (!last && !why)
             TRY(agree(t, r, &why));
@@ -251,9 +286,10 @@ static int64_t predicted_peak(const struct trainer *t)
 
 status loop_run(struct trainer *t)
 {
-    struct report r = {.started = clock_seconds(), .first_step = t->state.step};
+    struct report r = {.at = t->state, .started = clock_seconds(), .first_step = t->state.step};
     TRY(saving_open(t));
     r.predicted = predicted_peak(t);
+    t->late = !dev_host_memory(t->dev) && !t->run->profile;
     profile_open(&r.profile, t->run->profile, t->store->model->weights);
     status code = stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
     batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro,

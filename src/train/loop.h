@@ -31,8 +31,11 @@ struct trainer {
     double start_valid; /* validation loss before the first step of the first leg; NAN if unknown */
     /* state */
     struct ckpt_state state;
-    int64_t steps; /* the run ends after this step */
-    double valid;  /* last validation loss, NAN */
+    int64_t steps;             /* the run ends after this step */
+    double valid;              /* last validation loss, NAN */
+    struct ckpt_state done[3]; /* after step i: done[i % 3], for the steps that are not read and the one
+                                * before; texts borrowed */
+    bool late; /* a step is read when the next one has begun, so that the device never waits */
     struct stepper stepper;
     struct batch fetched;
     struct saver *saver;

@@ -2,26 +2,25 @@
 
 #include <math.h>
 
-status optim_open(struct optim *o, struct dev *dev)
+status optim_open(struct optim *o, struct dev *dev, view squares)
 {
-    *o = (struct optim){.dev = dev};
-    TRY(dev_alloc(dev, "the optimizer's scalars", &o->memory, 2 * (int64_t)sizeof(double), FRESH_ANY));
-    o->squares = view_of(o->memory, F64, 1, 1, 1);
-    o->control = view_of((double *)o->memory + 1, F32, 1, 1, 2);
+    static const float go[2] = {1, 1};
+    *o = (struct optim){.dev = dev, .squares = squares};
+    TRY(dev_alloc(dev, "the optimizer's scalars", &o->memory, sizeof go, FRESH_ANY));
+    o->control = view_of(o->memory, F32, 1, 1, 2);
+    dev_upload(dev, o->control, go);
     return OK;
 }
 
 void optim_close(struct optim *o)
 {
     if (o->memory)
-        dev_free(o->dev, o->memory, 2 * (int64_t)sizeof(double));
+        dev_free(o->dev, o->memory, 2 * (int64_t)sizeof(float));
     *o = (struct optim){0};
 }
 
 void optim_squares(struct optim *o, const struct store *s, struct group *world)
 {
-    static const double zero = 0;
-    dev_upload(o->dev, o->squares, &zero);
     for (int b = 0; b < s->model->n_buckets; b++)
         if (s->bucket[b].trained) /* padding is zero and adds nothing */
             dev_sumsq(o->dev, o->squares, store_owned_grad(s, b));
@@ -56,11 +55,4 @@ void optim_update(struct optim *o, struct store *s, const struct optimizer_secti
     for (int i = 0; i < s->n_owned; i++)
         if (s->model->tensor[s->owned[i].tensor].trained)
             update_shard(o, s, s->owned[i], hyper);
-}
-
-double optim_norm(struct optim *o)
-{
-    double squares;
-    dev_download(o->dev, &squares, o->squares);
-    return sqrt(squares);
 }

@@ -13,15 +13,15 @@ struct optim {
     view control; /* F32 [2]: scale and go, see dev_clip */
 };
 
-status optim_open(struct optim *, struct dev *) MUST_USE;
+/** squares F64 [1]: where the squares of a step add up; borrowed, 0 before each step. */
+status optim_open(struct optim *, struct dev *, view squares) MUST_USE;
 void optim_close(struct optim *);
 /** COLLECTIVE: compute squares in double. Each logical element counts once. */
 void optim_squares(struct optim *, const struct store *, struct group *world);
 /** Update weights and moments of this rank's pieces from the clipped gradient, as update number u with this
- * rate. Nothing changes if the squares or `loss` F64 [1] are not finite. Local. */
+ * rate. Nothing changes if the squares or `loss` F64 [1] are not finite, now or in an update before. Local.
+ */
 void optim_update(struct optim *, struct store *, const struct optimizer_section *, view loss, double rate,
                   int64_t update);
-/** The norm of the gradient. The host waits. */
-double optim_norm(struct optim *);
 
 #endif

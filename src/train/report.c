@@ -38,11 +38,6 @@ static bool writes(const struct trainer *t)
     return comm_rank(t->comm) == 0;
 }
 
-double report_tokens(const struct trainer *t)
-{
-    return (double)(t->fetched.micros * t->fetched.micro * t->sequence);
-}
-
 double report_step_tokens(const struct trainer *t)
 {
     return (double)(t->batch->sequences * t->sequence);
@@ -55,7 +50,7 @@ double report_flops(const struct trainer *t, double tokens, double seconds)
 
 static double share(const struct report *r, const struct trainer *t)
 {
-    return ceiling_share(report_flops(t, report_tokens(t), r->step_seconds), t->ceiling);
+    return ceiling_share(report_flops(t, (double)r->tokens, r->step_seconds), t->ceiling);
 }
 
 /* The mean over layers of the aux loss divided by its smallest value, so that it is 1 at perfect balance. */
@@ -65,15 +60,15 @@ static double aux_ratio(const struct trainer *t)
     return layers > 0 ? t->stepper.report.aux / (double)layers : 0;
 }
 
-static double mean_step(const struct report *r, const struct trainer *t)
+static double mean_step(const struct report *r)
 {
-    return r->stepping / (double)(t->state.step - r->first_step);
+    return r->stepping / (double)(r->at.step - r->first_step);
 }
 
 /* If the job ends before the run, say near which step. */
 static void show_job_end(const struct report *r, const struct trainer *t)
 {
-    double reached = (double)t->state.step + r->job_seconds / mean_step(r, t);
+    double reached = (double)r->at.step + r->job_seconds / mean_step(r);
     char step[32];
     if (reached < (double)t->steps)
         log_say("          this job ends near step %s of %lld", text_grouped(step, (int64_t)reached),
@@ -84,8 +79,8 @@ static void show_job_end(const struct report *r, const struct trainer *t)
 static void show_progress(const struct report *r, const struct trainer *t)
 {
     char left[32];
-    printf("\033[K%7lld of %lld, left %s\r", (long long)t->state.step, (long long)t->steps,
-           text_time(left, mean_step(r, t) * (double)(t->steps - t->state.step)));
+    printf("\033[K%7lld of %lld, left %s\r", (long long)r->at.step, (long long)t->steps,
+           text_time(left, mean_step(r) * (double)(t->steps - r->at.step)));
     fflush(stdout);
 }
 
@@ -119,12 +114,12 @@ static void show_row(struct report *r, const struct trainer *t)
     if (r->rows % HEADER_EVERY == 0)
         show_header(r, moe);
     r->rows++;
-    text_count(tokens, (double)t->state.tokens);
-    text_grouped(rate, (int64_t)(report_tokens(t) / r->step_seconds));
-    text_time(left, mean_step(r, t) * (double)(t->steps - t->state.step));
+    text_count(tokens, (double)r->at.tokens);
+    text_grouped(rate, (int64_t)((double)r->tokens / r->step_seconds));
+    text_time(left, mean_step(r) * (double)(t->steps - r->at.step));
     if (isfinite(share(r, t)))
         snprintf(peak, sizeof peak, "%.0f", 100 * share(r, t));
-    mem_append(&line, "%7lld %7s  %6.4f", (long long)t->state.step, tokens, s->loss);
+    mem_append(&line, "%7lld %7s  %6.4f", (long long)r->at.step, tokens, s->loss);
     if (moe)
         mem_append(&line, "  %6.3f", aux_ratio(t));
     mem_append(&line, "  %6.3f  %7.1e %8.0f %9s %6s", s->grad_norm, s->rate, 1e3 * r->step_seconds, rate,
@@ -158,16 +153,16 @@ static void write_metrics(const struct report *r, const struct trainer *t)
         {"max_z_loss", s->max_z},
         {"grad_norm", s->grad_norm},
         {"lr", s->rate},
-        {"tokens_per_s", report_tokens(t) / r->step_seconds},
+        {"tokens_per_s", (double)r->tokens / r->step_seconds},
         {"step_ms", 1e3 * r->step_seconds},
-        {"model_tflops", 1e-12 * report_flops(t, report_tokens(t), r->step_seconds)},
+        {"model_tflops", 1e-12 * report_flops(t, (double)r->tokens, r->step_seconds)},
         {"mfu", share(r, t)},
         {"dropped_fraction", s->dropped_fraction},
         {"load_max_over_mean", s->load_max_over_mean},
         {"load_worst", s->load_worst},
     };
-    json_t *line = json_pack("{sIsIsI}", "step", (json_int_t)t->state.step, "leg", (json_int_t)t->state.leg,
-                             "tokens", (json_int_t)t->state.tokens);
+    json_t *line = json_pack("{sIsIsI}", "step", (json_int_t)r->at.step, "leg", (json_int_t)r->at.leg,
+                             "tokens", (json_int_t)r->at.tokens);
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         json_object_set_new(line, number[i].name, folder_number(number[i].value));
     if (!isfinite(s->loss) || !isfinite(s->grad_norm))
@@ -178,7 +173,7 @@ static void write_metrics(const struct report *r, const struct trainer *t)
     written(folder_append(t->folder, "metrics.jsonl", line, METRICS_SCHEMA));
 }
 
-static void write_experts(const struct trainer *t)
+static void write_experts(const struct report *r, const struct trainer *t)
 {
     const struct step_report *s = &t->stepper.report;
     int64_t x = t->store->model->config.moe.experts;
@@ -191,7 +186,7 @@ static void write_experts(const struct trainer *t)
             json_array_append_new(row, json_integer((json_int_t)s->load[l * x + e]));
         json_array_append_new(layers, row);
     }
-    json_t *line = json_pack("{sIso}", "step", (json_int_t)t->state.step, "counts", layers);
+    json_t *line = json_pack("{sIso}", "step", (json_int_t)r->at.step, "counts", layers);
     written(folder_append(t->folder, "experts.jsonl", line, EXPERTS_SCHEMA));
 }
 
@@ -216,7 +211,7 @@ void report_step(struct report *r, struct trainer *t, bool show)
         show_progress(r, t);
     write_metrics(r, t);
     if (show)
-        write_experts(t);
+        write_experts(r, t);
 }
 
 void report_valid(struct trainer *t, const char *set, double loss, double mean, bool last)
@@ -258,15 +253,14 @@ void report_status(const struct report *r, const struct trainer *t, const char *
 {
     if (!writes(t))
         return;
-    bool stepped = t->state.step > r->first_step;
-    json_t *s = json_pack("{sssIsIsI}", "state", state, "step", (json_int_t)t->state.step, "steps",
-                          (json_int_t)t->steps, "tokens", (json_int_t)t->state.tokens);
+    bool stepped = r->at.step > r->first_step;
+    json_t *s = json_pack("{sssIsIsI}", "state", state, "step", (json_int_t)r->at.step, "steps",
+                          (json_int_t)t->steps, "tokens", (json_int_t)r->at.tokens);
     json_object_set_new(s, "loss", folder_number(stepped ? t->stepper.report.loss : (double)NAN));
     json_object_set_new(s, "start_valid_loss", folder_number(t->start_valid));
     json_object_set_new(s, "valid_loss", folder_number(t->valid));
     json_object_set_new(
-        s, "eta_s",
-        folder_number(stepped ? mean_step(r, t) * (double)(t->steps - t->state.step) : (double)NAN));
+        s, "eta_s", folder_number(stepped ? mean_step(r) * (double)(t->steps - r->at.step) : (double)NAN));
     if (!strcmp(state, "failed"))
         json_object_set_new(s, "error", json_string(status_text()));
     written(folder_write_json(t->folder, "status.json", s));

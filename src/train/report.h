@@ -6,6 +6,8 @@
 #include "train/profile.h"
 
 struct report {
+    struct ckpt_state at;   /* after the last step that was read; texts borrowed */
+    int64_t tokens;         /* of that step */
     double started;         /* clock at the first step of this leg */
     double stepping;        /* seconds in steps since then */
     double seconds[PHASES]; /* spent in this leg, by phase */
@@ -14,6 +16,7 @@ struct report {
     int64_t saved;       /* step of the last checkpoint that was committed in this leg */
     int64_t first_step;  /* of this leg */
     int64_t rows;        /* console rows since the header */
+    double step_began;   /* clock, or when the step before it was read */
     double step_seconds; /* the last step's */
     struct {
         double step, validation, save; /* seconds */
@@ -28,7 +31,8 @@ struct report {
 /** Before the first step of a leg: write the event, and find out whether stdout is a terminal. Local on rank
  * 0. */
 void report_begin(struct report *, const struct trainer *);
-/** After a step: write a line to metrics.jsonl, and with `show` a row to the console. Local on rank 0. */
+/** After a step was read: write a line to metrics.jsonl, and with `show` a row to the console. Local on rank
+ * 0. */
 void report_step(struct report *, struct trainer *, bool show);
 void report_valid(struct trainer *, const char *set, double loss, double mean, bool last);
 /** Write an event with more members, an object whose reference is taken, or NULL. */
@@ -37,8 +41,6 @@ void report_event(const struct trainer *, const char *kind, json_t *more);
 void report_status(const struct report *, const struct trainer *, const char *state);
 /** Tokens of a full step. */
 double report_step_tokens(const struct trainer *);
-/** Tokens of the last step, which is shorter if run.tokens ends in it. */
-double report_tokens(const struct trainer *);
 /** Model FLOP/s for so many tokens in so many seconds. */
 double report_flops(const struct trainer *, double tokens, double seconds);
 

@@ -7,13 +7,18 @@
 #include "base/progress.h"
 #include "train/balance.h"
 
+static int64_t loads(const struct stepper *s)
+{
+    const struct config *c = &s->store->model->config;
+    return config_moe_layers(c) * c->moe.experts;
+}
+
 status stepper_open(struct stepper *s, struct comm *comm, struct group *const *group, struct store *store,
                     struct net *net, const struct optimizer_section *optimizer)
 {
-    const struct config *c = &store->model->config;
     *s = (struct stepper){.comm = comm, .group = group, .store = store, .net = net, .optimizer = optimizer};
-    s->report.load_n = config_moe_layers(c) * c->moe.experts;
-    return comm_agree(comm, optim_open(&s->optim, store->dev));
+    s->report.load_n = loads(s);
+    return comm_agree(comm, optim_open(&s->optim, store->dev, net_squares(net)));
 }
 
 void stepper_close(struct stepper *s)
@@ -58,10 +63,21 @@ static double exchange_seconds(const struct stepper *s)
     return group_seconds(s->group[G_TP]) + group_seconds(s->group[G_EP]) + group_seconds(s->group[G_ETP]);
 }
 
+static struct step_report facts_of(const struct stepper *s, const struct batch *b)
+{
+    const struct config *c = &s->store->model->config;
+    int64_t tokens = b->micros * b->micro * b->sequence;
+    return (struct step_report){.counted = b->counted,
+                                .micros = b->micros,
+                                .assignments = (double)(tokens * c->moe.top_k * config_moe_layers(c)),
+                                .load_n = loads(s)};
+}
+
 void step_gradients(struct stepper *s, const struct batch *b)
 {
-    struct step_report *r = &s->report;
+    struct step_report *r = &s->begun[s->steps++ % 2];
     double start = clock_seconds(), exchanged = exchange_seconds(s);
+    *r = facts_of(s, b);
     net_begin(s->net, s->want_margin);
     for (int64_t round = 0; round < b->rounds; round++) {
         struct micro_batch m = batch_round(b, round);
@@ -74,12 +90,13 @@ void step_gradients(struct stepper *s, const struct batch *b)
     net_sum(s->net);
     r->seconds[PHASE_REDUCE] = clock_lap(&start);
     optim_squares(&s->optim, s->store, s->group[G_WORLD]);
+    net_tell(s->net);
     r->seconds[PHASE_NORM] = clock_lap(&start);
 }
 
 void step_update(struct stepper *s, int64_t update, double rate)
 {
-    struct step_report *r = &s->report;
+    struct step_report *r = &s->begun[(s->steps - 1) % 2];
     double start = clock_seconds();
     r->rate = rate;
     progress_part("update", -1);
@@ -91,23 +108,27 @@ void step_update(struct stepper *s, int64_t update, double rate)
     r->seconds[PHASE_GATHER] = clock_lap(&start);
 }
 
+int64_t step_unread(const struct stepper *s)
+{
+    return s->steps - s->reads;
+}
+
 /* The means are those of definitions D10. */
-bool step_read(struct stepper *s, const struct batch *b)
+bool step_read(struct stepper *s)
 {
     struct step_report *r = &s->report;
-    const struct config *c = &s->store->model->config;
     struct net_report sum = net_read(s->net);
     double margin = -sum.margin;
+    *r = s->begun[s->reads++ % 2];
     comm_max_f64(s->comm, &margin, 1);
-    double assignments = (double)(b->micros * b->micro * b->sequence * c->moe.top_k * config_moe_layers(c));
-    r->loss = b->counted > 0 ? sum.nll / (double)b->counted : 0;
-    r->aux = sum.aux / (double)b->micros;
-    r->z = sum.z / (double)b->micros;
-    r->max_z = sum.max_z / (double)b->micros;
-    r->dropped_fraction = assignments > 0 ? sum.dropped / assignments : 0;
+    r->loss = r->counted > 0 ? sum.nll / (double)r->counted : 0;
+    r->aux = sum.aux / (double)r->micros;
+    r->z = sum.z / (double)r->micros;
+    r->max_z = sum.max_z / (double)r->micros;
+    r->dropped_fraction = r->assignments > 0 ? sum.dropped / r->assignments : 0;
     r->load = sum.load;
-    report_loads(r, c);
+    report_loads(r, &s->store->model->config);
     r->margin = -margin;
-    r->grad_norm = optim_norm(&s->optim);
+    r->grad_norm = sqrt(sum.squares);
     return isfinite(r->grad_norm) && isfinite(r->loss);
 }

@@ -1,6 +1,6 @@
 /* How often the host waits for the device in a training step, in the hidden mode, where it cannot look
- * without waiting: once a MoE layer in forward, for the experts' counts, and twice at the end of the step,
- * for what it reports. */
+ * without waiting: once a MoE layer in forward, for the experts' counts, never with a capacity, and once for
+ * what a step reports, which may be read when the next step has begun. */
 #include <math.h>
 
 #include "base/mem.h"
@@ -66,47 +66,128 @@ static status open_all(struct store *s, struct group **group, struct net **net, 
     return comm_agree(comm, net_open(net, s, group, &shape));
 }
 
-static void test_step(const char *what, struct config c, int tp, int ep, int etp)
-{
-    double betas[] = {0.9, 0.95};
-    struct optimizer_section section = {.betas = {2, betas}, .eps = 1e-8, .clip = 1};
-    struct layout_needs needs = config_needs(&c);
-    struct layout l;
-    struct model m;
+struct trial {
     struct store s;
+    struct model m;
+    struct layout l;
     struct group *group[GROUPS];
-    struct net *net = NULL;
+    struct net *net;
     struct stepper stepper;
-    char *why = layout_make(&l, comm_size(comm), tp, ep, etp, &needs);
+    struct batch b;
+};
+
+static double betas[] = {0.9, 0.95};
+static const struct optimizer_section section = {.betas = {2, betas}, .eps = 1e-8, .clip = 1};
+
+static void run_open(struct trial *r, const struct config *c, int tp, int ep, int etp)
+{
+    struct layout_needs needs = config_needs(c);
+    *r = (struct trial){.net = NULL};
+    char *why = layout_make(&r->l, comm_size(comm), tp, ep, etp, &needs);
     if (why)
         bug("%s", why);
-    model_open(&m, &c, &l);
-    if (open_all(&s, group, &net, &m, &l) != OK ||
-        stepper_open(&stepper, comm, group, &s, net, &section) != OK)
+    model_open(&r->m, c, &r->l);
+    if (open_all(&r->s, r->group, &r->net, &r->m, &r->l) != OK ||
+        stepper_open(&r->stepper, comm, r->group, &r->s, r->net, &section) != OK)
         bug("%s", status_text());
-    struct batch b = batch_of(&l);
-    int64_t before = dev_waits(dev);
-    step_gradients(&stepper, &b);
-    int64_t forward = dev_waits(dev) - before;
-    step_update(&stepper, 1, 1e-3);
-    int64_t update = dev_waits(dev) - before - forward;
-    bool finite = step_read(&stepper, &b);
-    int64_t end = dev_waits(dev) - before - forward - update;
-    ok(finite && forward == b.rounds * MOE, "%s: %lld waits in %lld micro-batches of %d MoE layers", what,
-       (long long)forward, (long long)b.rounds, MOE);
-    ok(update == 0 && end == 2, "%s: %lld waits in the update, %lld at the end of the step", what,
-       (long long)update, (long long)end);
-    before = dev_waits(dev);
-    net_begin(net, false);
-    struct micro_batch one = batch_round(&b, 0);
-    net_eval(net, &one, NULL);
-    ok(dev_waits(dev) - before == MOE, "%s: as many in evaluation", what);
-    batch_close(&b);
-    stepper_close(&stepper);
-    net_close(net);
-    store_close(&s);
-    groups_close(group);
-    model_close(&m);
+    r->b = batch_of(&r->l);
+}
+
+static void run_close(struct trial *r)
+{
+    batch_close(&r->b);
+    stepper_close(&r->stepper);
+    net_close(r->net);
+    store_close(&r->s);
+    groups_close(r->group);
+    model_close(&r->m);
+}
+
+static int64_t waited(int64_t *since)
+{
+    int64_t n = dev_waits(dev) - *since;
+    *since += n;
+    return n;
+}
+
+/* each: waits in a MoE layer. */
+static void test_step(const char *what, struct config c, int tp, int ep, int etp, int each)
+{
+    struct trial r;
+    run_open(&r, &c, tp, ep, etp);
+    int64_t clock = dev_waits(dev);
+    step_gradients(&r.stepper, &r.b);
+    int64_t forward = waited(&clock);
+    step_update(&r.stepper, 1, 1e-3);
+    int64_t update = waited(&clock);
+    ok(forward == each * r.b.rounds * MOE && update == 0,
+       "%s: %lld waits in %lld micro-batches of %d MoE layers, %lld in the update", what, (long long)forward,
+       (long long)r.b.rounds, MOE, (long long)update);
+    step_gradients(&r.stepper, &r.b);
+    step_update(&r.stepper, 2, 1e-3);
+    forward = waited(&clock);
+    bool finite = step_read(&r.stepper);
+    double first = r.stepper.report.loss;
+    int64_t one = waited(&clock), unread = step_unread(&r.stepper);
+    finite = finite && step_read(&r.stepper);
+    ok(forward == each * r.b.rounds * MOE && one <= 1 && unread == 1 && waited(&clock) == 1,
+       "%s: none at the end of a step, %lld for its report when the next has begun", what, (long long)one);
+    ok(finite && r.stepper.report.loss < first, "%s: the reports are each step's own: loss %.6f, then %.6f",
+       what, first, r.stepper.report.loss);
+    net_begin(r.net, false);
+    struct micro_batch micro = batch_round(&r.b, 0);
+    waited(&clock);
+    net_eval(r.net, &micro, NULL);
+    ok(waited(&clock) == MOE, "%s: once a layer in evaluation", what);
+    run_close(&r);
+}
+
+/* A step whose loss is not finite changes nothing, nor does the one that began before that was known. */
+static void test_stop(void)
+{
+    struct config c = config_of(AUX_MICRO_BATCH, 0, BY_POSITION);
+    struct trial r;
+    run_open(&r, &c, 1, 1, 1);
+    step_gradients(&r.stepper, &r.b);
+    double nan[1] = {(double)NAN};
+    dev_upload(dev, net_loss(r.net), nan);
+    uint64_t before = store_hash(&r.s, MASTER);
+    step_update(&r.stepper, 1, 1e-3);
+    step_gradients(&r.stepper, &r.b);
+    step_update(&r.stepper, 2, 1e-3);
+    step_read(&r.stepper);
+    step_read(&r.stepper);
+    ok(store_hash(&r.s, MASTER) == before,
+       "weights are as before a step that is not finite, also after the next one");
+    run_close(&r);
+}
+
+/* Rows of a fixed number and rows that follow each other: the same sums, with zeros in them. */
+static void test_fixed(int ep, int etp)
+{
+    struct config c = config_of(AUX_MICRO_BATCH, 1000000, BY_PROBABILITY);
+    struct dev *hidden = dev, *plain;
+    struct dev_options options = {.threads = 1, .check = CHECK_VALUES};
+    struct step_report report[2];
+    if (dev_open(&plain, "cpu", 0, &options) != OK)
+        bug("%s", status_text());
+    for (int i = 0; i < 2; i++) {
+        struct trial r;
+        dev = i ? plain : hidden;
+        run_open(&r, &c, 1, ep, etp);
+        step_gradients(&r.stepper, &r.b);
+        step_read(&r.stepper);
+        report[i] = r.stepper.report;
+        run_close(&r);
+    }
+    dev_close(plain);
+    dev = hidden;
+    double loss = fabs(report[0].loss / report[1].loss - 1),
+           norm = fabs(report[0].grad_norm / report[1].grad_norm - 1);
+    ok(loss < 1e-6 && norm < 1e-5 && report[0].dropped_fraction == report[1].dropped_fraction &&
+           report[0].dropped_fraction > 0,
+       "EP %d, ETP %d: fixed rows change loss by %.1e, norm by %.1e; %.3f dropped", ep, etp, loss, norm,
+       report[0].dropped_fraction);
 }
 
 /* A gather on COMM: what it makes is not there before COMPUTE has waited; its row counts were kept. */
@@ -150,10 +231,17 @@ int main(void)
     tap_open(comm);
     bool alone = comm_size(comm) == 1;
     test_late();
-    test_step("dropless", config_of(AUX_MICRO_BATCH, 0, BY_POSITION), 1, alone ? 1 : 2, alone ? 1 : 2);
-    test_step("capacity by probability", config_of(AUX_GLOBAL, 1000000, BY_PROBABILITY), alone ? 1 : 2,
-              alone ? 1 : 2, 1);
-    test_step("capacity by position", config_of(AUX_SEQUENCE, 1000000, BY_POSITION), 1, 1, 1);
+    test_step("dropless", config_of(AUX_MICRO_BATCH, 0, BY_POSITION), 1, alone ? 1 : 2, alone ? 1 : 2, 1);
+    test_step("capacity by probability", config_of(AUX_GLOBAL, 1000000, BY_PROBABILITY), 1, alone ? 1 : 2, 1,
+              0);
+    test_step("capacity by position", config_of(AUX_SEQUENCE, 1500000, BY_POSITION), 1, 1, alone ? 1 : 2, 0);
+    test_step("much capacity", config_of(AUX_SEQUENCE, 2000000, BY_POSITION), 1, 1, 1, 1);
+    if (!alone)
+        test_step("capacity with TP", config_of(AUX_MICRO_BATCH, 1000000, BY_POSITION), 2, 2, 1, 1);
+    test_stop();
+    test_fixed(1, 1);
+    if (!alone)
+        test_fixed(2, 2);
     dev_close(dev);
     return tap_done();
 }

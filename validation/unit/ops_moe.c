@@ -229,7 +229,7 @@ static void rows_setup(struct run *r)
     r->pick = vector(I32, r->n[0] * r->n[1]);
     r->counts = vector(I32, r->n[3]);
     fill_ints(r->ids, -1, r->n[3] + 1);
-    dev_route_plan(dev, r->counts, r->slot, r->pick, r->ids);
+    dev_route_plan(dev, r->counts, r->slot, r->pick, r->ids, 0);
     r->broken = !plan_holds(r) || !gaps_intact(r->slot);
 }
 

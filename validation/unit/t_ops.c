@@ -220,6 +220,25 @@ static void test_expert_order(void)
     release();
 }
 
+/* Three tokens, two choices, three experts with room for two: an expert's positions begin at twice its
+ * number. */
+static void test_route_room(void)
+{
+    static const int32_t choice[3][2] = {{2, 0}, {-1, 2}, {0, -1}}, to[3][2] = {{4, 0}, {-1, 5}, {1, -1}};
+    static const int32_t from[6] = {1, 4, -1, -1, 0, 3};
+    view idx = matrix(I32, 3, 2), slot = matrix(I32, 3, 2), pick = vector(I32, 6), counts = vector(I32, 3);
+    bool good = true;
+    for (int i = 0; i < 3; i++)
+        memcpy(int_at(idx, i, 0), choice[i], sizeof choice[i]);
+    dev_route_plan(dev, counts, slot, pick, idx, 2);
+    for (int i = 0; i < 6; i++)
+        good = good && *int_at(slot, i / 2, i % 2) == to[i / 2][i % 2] && *int_at(pick, 0, i) == from[i];
+    for (int e = 0; e < 3; e++)
+        good = good && *int_at(counts, 0, e) == 2;
+    ok(good, "a route plan with room for two rows an expert, by hand");
+    release();
+}
+
 /* A token's logits have the same bits alone and among others, and equal experts equal bits. */
 static void test_logit_bits(void)
 {
@@ -521,6 +540,7 @@ int main(int argc, char **argv)
     test_losses(false, false);
     test_router_margin();
     test_expert_order();
+    test_route_room();
     test_nan_logits();
     test_logit_bits();
     test_jitter();

@@ -268,7 +268,7 @@ static void test_clip(void)
     bool good = true, still = true;
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         double squares = row[i].squares, loss = row[i].loss;
-        float control[2], p = 1, m = 2, v = 3, g = NAN;
+        float control[2] = {NAN, 1}, p = 1, m = 2, v = 3, g = NAN;
         view at[4] = {view_of(&p, F32, 1, 1, 1), view_of(&m, F32, 1, 1, 1), view_of(&v, F32, 1, 1, 1),
                       view_of(&g, F32, 1, 1, 1)};
         dev_clip(dev, view_of(control, F32, 1, 1, 2), view_of(&squares, F64, 1, 1, 1),
@@ -279,6 +279,11 @@ static void test_clip(void)
         still = still && p == 1 && m == 2 && v == 3;
     }
     ok(good, "clip: factor and decision");
+    double fine = 1;
+    float stopped[2] = {0, 0};
+    dev_clip(dev, view_of(stopped, F32, 1, 1, 2), view_of(&fine, F64, 1, 1, 1), view_of(&fine, F64, 1, 1, 1),
+             1);
+    ok(stopped[1] == 0, "clip: what was stopped stays so");
     ok(still, "adamw changes nothing where the decision is no");
 }
 

@@ -232,6 +232,8 @@ const struct dev_ops dev_cpu_ops = {
     .ce_grad = cpu_ce_grad,
     .clip = cpu_clip,
     .adamw = cpu_adamw,
-    .expert_ffn_fwd = NULL, /* device/ffn.c composes it */
+    .expert_ffn_fwd = NULL, /* device/ffn.c and device/head.c compose them */
     .expert_ffn_bwd = NULL,
+    .head_loss_fwd = NULL,
+    .head_loss_bwd = NULL,
 };

@@ -13,13 +13,8 @@ static void want(dnnl_status_t got, const char *what)
         bug("oneDNN refuses %s of a BF16 matmul (%d)", what, (int)got);
 }
 
-<<<<<<< HEAD
-/* Is this processor fast at BF16? */
-static bool cpu_has_bf16(void)
-=======
 /* An instruction set is the bits of all that it has. */
 static bool has(dnnl_cpu_isa_t wanted)
->>>>>>> b1f9be3 (BF16 by widening where the processor is not fast at it)
 {
     return (dnnl_get_effective_cpu_isa() & wanted) == wanted;
 }
@@ -169,14 +164,11 @@ bool cpu_gemm_bf16(bool ta, bool tb, view a, view b, bool acc, view c)
     return true;
 }
 #else
-<<<<<<< HEAD
-=======
 bool cpu_has_amx(void)
 {
     return false;
 }
 
->>>>>>> b1f9be3 (BF16 by widening where the processor is not fast at it)
 bool cpu_gemm_bf16(bool ta, bool tb, view a, view b, bool acc, view c)
 {
     (void)ta, (void)tb, (void)a, (void)b, (void)acc, (void)c;

@@ -6,10 +6,11 @@
 void cpu_clip(struct dev *dev, view control, view squares, view loss, double limit)
 {
     double norm = sqrt(*(double *)squares.data), scale = limit > 0 ? fmin(1, limit / (norm + 1e-6)) : 1;
-    bool go = isfinite(norm) && isfinite(*(double *)loss.data);
+    float *went = control.data;
+    bool go = went[1] != 0 && isfinite(norm) && isfinite(*(double *)loss.data);
     (void)dev;
-    ((float *)control.data)[0] = go ? (float)scale : 0;
-    ((float *)control.data)[1] = go;
+    went[0] = go ? (float)scale : 0;
+    went[1] = go;
 }
 
 KERNEL void cpu_adamw(struct dev *dev, struct adamw a, view pv, view mv, view vv, view gv, view wv,

@@ -2,27 +2,12 @@
 #include "device/cpu/wide.h"
 #include <string.h>
 
-/* One thread does this, because T * k integers are few beside the rows that they move. While sorting,
- * counts[e] is the next free position of expert e. Then it is where e ends, so differences give the counts
- * again. */
-void cpu_route_plan(struct dev *dev, view counts, view slot, view pick, view idx)
+/* Give every assignment the next free position of its expert. next [X] is where each expert begins, and then
+ * where it ends. */
+static void place(int32_t *next, view slot, int32_t *source, view idx)
 {
-    (void)dev;
-    int32_t *next = counts.data, *source = pick.data, total = 0;
-    int64_t experts = view_size(counts), tokens = idx.n[1], k = idx.n[2];
-    memset(next, 0, (size_t)experts * sizeof *next);
-    for (int64_t n = 0; n < tokens; n++)
-        for (int64_t j = 0; j < k; j++) {
-            int32_t e = i32_row(idx, n)[j];
-            if (e >= 0)
-                next[e]++;
-        }
-    for (int64_t e = 0; e < experts; e++) {
-        int32_t count = next[e];
-        next[e] = total;
-        total += count;
-    }
-    for (int64_t n = 0; n < tokens; n++)
+    int64_t k = idx.n[2];
+    for (int64_t n = 0; n < idx.n[1]; n++)
         for (int64_t j = 0; j < k; j++) {
             int32_t e = i32_row(idx, n)[j];
             int32_t to = e >= 0 ? next[e]++ : -1;
@@ -30,10 +15,28 @@ void cpu_route_plan(struct dev *dev, view counts, view slot, view pick, view idx
             if (to >= 0)
                 source[to] = (int32_t)(n * k + j);
         }
-    for (int64_t i = total; i < tokens * k; i++)
-        source[i] = -1;
-    for (int64_t e = experts - 1; e > 0; e--)
-        next[e] -= next[e - 1];
+}
+
+/* One thread does this, because T * k integers are few beside the rows that they move. */
+void cpu_route_plan(struct dev *dev, view counts, view slot, view pick, view idx, int64_t room)
+{
+    int64_t experts = view_size(counts), total = 0;
+    int32_t *count = counts.data, *next = cpu_scratch(dev, experts * (int64_t)sizeof *next);
+    memset(count, 0, (size_t)experts * sizeof *count);
+    memset(pick.data, 0xff, (size_t)view_size(pick) * sizeof *next); /* -1 */
+    for (int64_t n = 0; n < idx.n[1]; n++)
+        for (int64_t j = 0; j < idx.n[2]; j++) {
+            int32_t e = i32_row(idx, n)[j];
+            if (e >= 0)
+                count[e]++;
+        }
+    for (int64_t e = 0; e < experts; e++) {
+        if (room > 0 && count[e] > room)
+            bug("route_plan: %d assignments for %d places of expert %d", (int)count[e], (int)room, (int)e);
+        next[e] = (int32_t)total;
+        total += count[e] = room > 0 ? (int32_t)room : count[e];
+    }
+    place(next, slot, pick.data, idx);
 }
 
 void cpu_gather_rows(struct dev *dev, view y, view x, view row, int64_t div)

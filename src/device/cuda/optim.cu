@@ -6,7 +6,7 @@
 static __global__ void clip(float *control, const double *squares, const double *loss, double limit)
 {
     double norm = sqrt(*squares), scale = limit > 0 ? fmin(1.0, limit / (norm + 1e-6)) : 1.0;
-    bool go = norm <= DBL_MAX && fabs(*loss) <= DBL_MAX;
+    bool go = control[1] != 0.f && norm <= DBL_MAX && fabs(*loss) <= DBL_MAX;
     control[0] = go ? (float)scale : 0.f;
     control[1] = go ? 1.f : 0.f;
 }

@@ -27,40 +27,45 @@ static __global__ void __launch_bounds__(BLOCK)
         count[e * chunks + blockIdx.x] = rank + 1;
 }
 
-/* count becomes the place where each (expert, chunk) begins; counts[e] from these. One block. */
+/* count becomes the place where each (expert, chunk) begins without room; counts[e] from these, or room. One
+ * block. */
 static __global__ void __launch_bounds__(1024)
-    begin_chunks(int32_t *counts, int *count, int *total, int64_t experts, int64_t chunks)
+    begin_chunks(int32_t *counts, int *count, int *total, int64_t experts, int64_t chunks, int64_t room)
 {
     int all = block_scan(count, experts * chunks);
     for (int64_t e = threadIdx.x; e < experts; e += blockDim.x)
-        counts[e] = chunks ? (e + 1 < experts ? count[(e + 1) * chunks] : all) - count[e * chunks] : 0;
+        counts[e] = room > 0 ? (int)room
+                    : chunks ? (e + 1 < experts ? count[(e + 1) * chunks] : all) - count[e * chunks]
+                             : 0;
     if (threadIdx.x == 0)
         *total = all;
 }
 
 static __global__ void __launch_bounds__(BLOCK)
     place(int32_t *slot, int64_t ld_slot, int32_t *pick, const int *begin, const int *total, int64_t chunks,
-          const int32_t *idx, int64_t ld_idx, int64_t k, int64_t n)
+          const int32_t *idx, int64_t ld_idx, int64_t k, int64_t n, int64_t room)
 {
     int64_t a = (int64_t)blockIdx.x * BLOCK + threadIdx.x;
     if (a >= n)
         return;
     int32_t e = idx[a / k * ld_idx + a % k], *to = slot + a / k * ld_slot + a % k;
     *to = e >= 0 ? begin[e * chunks + blockIdx.x] + *to : -1;
+    if (e >= 0 && room > 0)
+        *to += (int32_t)(e * room) - begin[e * chunks];
     if (e >= 0)
         pick[*to] = (int32_t)a;
-    if (a >= *total)
+    if (room == 0 && a >= *total)
         pick[a] = -1; /* nobody's place */
 }
 
-static __global__ void __launch_bounds__(BLOCK) set_zero(int *x, int64_t n)
+static __global__ void __launch_bounds__(BLOCK) set(int *x, int64_t n, int value)
 {
     int64_t i = (int64_t)blockIdx.x * BLOCK + threadIdx.x;
     if (i < n)
-        x[i] = 0;
+        x[i] = value;
 }
 
-void cuda_route_plan(struct dev *dev, view counts, view slot, view pick, view idx)
+void cuda_route_plan(struct dev *dev, view counts, view slot, view pick, view idx, int64_t room)
 {
     int64_t n = view_size(idx), k = idx.n[2], experts = view_size(counts), chunks = divide_up(n, BLOCK);
     int *total = (int *)cuda_scratch(dev, (1 + experts * chunks) * (int64_t)sizeof *total),
@@ -69,15 +74,18 @@ void cuda_route_plan(struct dev *dev, view counts, view slot, view pick, view id
     const int32_t *choice = (const int32_t *)idx.data;
     cudaStream_t stream = cuda_stream(dev);
     if (experts * chunks > 0)
-        LAUNCH(set_zero, (unsigned)divide_up(experts * chunks, BLOCK), BLOCK, 0, stream, count,
-               experts * chunks);
+        LAUNCH(set, (unsigned)divide_up(experts * chunks, BLOCK), BLOCK, 0, stream, count, experts * chunks,
+               0);
+    if (experts * room > 0)
+        LAUNCH(set, (unsigned)divide_up(experts * room, BLOCK), BLOCK, 0, stream, (int *)picks,
+               experts * room, -1);
     if (n > 0)
         LAUNCH(rank_chunk, (unsigned)chunks, BLOCK, 0, stream, slots, slot.ld, count, chunks, choice, idx.ld,
                k, n);
-    LAUNCH(begin_chunks, 1, 1024, 0, stream, (int32_t *)counts.data, count, total, experts, chunks);
+    LAUNCH(begin_chunks, 1, 1024, 0, stream, (int32_t *)counts.data, count, total, experts, chunks, room);
     if (n > 0)
         LAUNCH(place, (unsigned)chunks, BLOCK, 0, stream, slots, slot.ld, picks, (const int *)count,
-               (const int *)total, chunks, choice, idx.ld, k, n);
+               (const int *)total, chunks, choice, idx.ld, k, n, room);
 }
 
 /* ---- y[r] = x[row[r]/div], row -1 gives zeros ---- */

@@ -26,9 +26,39 @@ void exchange_close(struct exchange *x)
     region_close(&x->back);
 }
 
+/* With a capacity a rank sends no expert more rows than that. Where the host would have to wait for the
+ * routing's counts, it sends always so many, and those without a token are zero. Not where that makes half as
+ * many again, as with several ranks of TP, each of which may hold all that an expert keeps of their
+ * micro-batch. */
+static int64_t room_of(const struct net *net, const struct pass *p)
+{
+    const struct moe *m = &net->config->moe;
+    int64_t tokens = net->shape.micro * net->shape.sequence,
+            mine = (tokens + net->layout.tp - 1) / net->layout.tp;
+    if (!p->training || m->capacity_ppm == 0 || dev_host_memory(net->dev))
+        return 0;
+    int64_t most = config_capacity(net->config, tokens), room = most < mine ? most : mine;
+    return 2 * room * m->experts <= 3 * mine * m->top_k ? room : 0;
+}
+
 static bool moves(const struct net *net)
 {
     return net->layout.ep * net->layout.etp > 1;
+}
+
+/* Every source sends every expert `room` rows. */
+static void fixed_counts(const struct net *net, struct exchange *x)
+{
+    int64_t ep = net->layout.ep, etp = net->layout.etp, here = net->config->moe.experts / ep;
+    x->kept = ep * here * x->room;
+    x->received = x->kept;
+    x->rows = etp * x->received;
+    for (int64_t i = 0; i < ep; i++)
+        x->send[i] = x->recv[i] = here * x->room;
+    for (int64_t i = 0; i < etp; i++)
+        x->shares[i] = x->received;
+    for (int64_t e = 0; e <= here; e++)
+        x->offs[e] = e * etp * ep * x->room;
 }
 
 /* Nothing is known of the routing. It is assumed to be balanced; a dry run, which measures memory, assumes
@@ -91,7 +121,8 @@ static void count_sends(const struct net *net, struct exchange *x, const int32_t
 
 /* all [EP + ETP*EP, here]. Its first EP rows say how many rows this rank sends to each expert. The others are
  * filled here: what every source sends to this rank's experts, exchanged over EP, then gathered over ETP. The
- * host reads all of it at once, which is its only wait in a MoE layer. */
+ * host reads all of it at once, which is its only wait in a MoE layer; it reads nothing where the numbers are
+ * fixed. */
 static void exchange_counts(struct net *net, const struct pass *p, struct exchange *x, view all)
 {
     int64_t ep = net->layout.ep, etp = net->layout.etp, here = net->config->moe.experts / ep;
@@ -102,6 +133,10 @@ static void exchange_counts(struct net *net, const struct pass *p, struct exchan
     group_all_to_all(net->group[G_EP], COMPUTE, received, x->recv, view_rows(all, 0, ep), x->send);
     group_all_gather(net->group[G_ETP], COMPUTE, view_rows(all, ep, etp * ep), received);
     arena_release(&net->arena, mark);
+    if (x->room > 0) {
+        fixed_counts(net, x);
+        return;
+    }
     if (dev_is_blind(net->dev)) {
         assume_counts(net, p, x);
         return;
@@ -115,9 +150,10 @@ void exchange_plan(struct net *net, struct pass *p, struct exchange *x, view kep
 {
     int64_t ep = net->layout.ep, here = net->config->moe.experts / ep, k = net->config->moe.top_k;
     x->slot = arena_save(&net->arena, I32, 1, p->own, k);
-    view pick = arena_save(&net->arena, I32, 1, 1, p->own * k);                      /* [own*k] */
+    x->room = room_of(net, p);
+    view pick = arena_save(&net->arena, I32, 1, 1, x->room > 0 ? ep * here * x->room : p->own * k);
     view all = arena_scratch(&net->arena, I32, 1, ep * (1 + net->layout.etp), here); /* [EP + ETP*EP, here] */
-    dev_route_plan(net->dev, view_rows(all, 0, ep), x->slot, pick, kept);
+    dev_route_plan(net->dev, view_rows(all, 0, ep), x->slot, pick, kept, x->room);
     exchange_counts(net, p, x, all);
     x->pick = view_cols(pick, 0, x->kept);
     if (moves(net))

@@ -24,12 +24,11 @@ static int64_t chunk_rows(const struct net *net, int64_t tokens)
     return chunks > 0 ? (tokens + chunks - 1) / chunks : most;
 }
 
-/* lse [T] and nll [T] over the whole vocabulary from logits [T, Vl] and target [T]. COLLECTIVE over TP. */
-static void chunk_stats(struct net *net, view lse, view nll, view logits, view target)
+/* lse [T] and nll [T] of a chunk over the whole vocabulary, from the stats [3, T] of every rank's rows of it.
+ * COLLECTIVE over TP. */
+static void chunk_stats(struct net *net, view lse, view nll, view mine, view target)
 {
-    int64_t t = logits.n[1], tp = net->layout.tp;
-    view mine = arena_scratch(&net->arena, F32, 1, 3, t); /* [3, T] */
-    dev_ce_stats(net->dev, mine, logits, target, rows_of_vocabulary(net).lo);
+    int64_t t = view_size(target), tp = net->layout.tp;
     view all = mine; /* [TP, 3, T] */
     if (tp > 1) {
         all = arena_scratch(&net->arena, F32, 1, tp, 3 * t);
@@ -45,23 +44,36 @@ static void report_nll(struct net *net, view nll)
         dev_sum(net->dev, tally(net, TALLY_NLL, 1), nll);
 }
 
-/* Tokens [from, from + rows) of h, d_h [N, H]. */
+/* Tokens [from, from + T) of a pass, and what forward makes of them. */
+struct chunk {
+    view h, w, target;     /* [T, H], [Vl, H], [T] */
+    view logits, lse, nll; /* [T, Vl], [T], [T]: scratch */
+};
+
+static struct chunk chunk_fwd(struct net *net, const struct pass *p, int64_t from, int64_t rows, view h)
+{
+    struct range mine = rows_of_vocabulary(net);
+    struct chunk c = {.h = view_rows(h, from, rows),
+                      .w = weight(net, head_layer(net), T_HEAD),
+                      .target = view_cols(p->targets, from, rows)};
+    c.logits = arena_scratch_pitched(&net->arena, net->shape.activation, rows, mine.n);
+    c.lse = arena_scratch(&net->arena, F32, 1, 1, rows);
+    c.nll = arena_scratch(&net->arena, F32, 1, 1, rows);
+    view stats = arena_scratch(&net->arena, F32, 1, 3, rows);
+    dev_head_loss_fwd(net->dev, c.logits, stats, c.h, c.w, c.target, mine.lo);
+    chunk_stats(net, c.lse, c.nll, stats, c.target);
+    report_nll(net, c.nll);
+    return c;
+}
+
 static void chunk_train(struct net *net, struct pass *p, int64_t from, int64_t rows, view h, view d_h,
                         bool acc)
 {
     int64_t mark = arena_mark(&net->arena);
-    view w = weight(net, head_layer(net), T_HEAD);   /* [Vl, H] */
-    view target = view_cols(p->targets, from, rows); /* [T] */
-    view logits = arena_scratch_pitched(&net->arena, net->shape.activation, rows, rows_of_vocabulary(net).n);
-    view lse = arena_scratch(&net->arena, F32, 1, 1, rows); /* [T] */
-    view nll = arena_scratch(&net->arena, F32, 1, 1, rows); /* [T] */
-    dev_gemm(net->dev, false, true, view_rows(h, from, rows), w, false, logits);
-    chunk_stats(net, lse, nll, logits, target);
-    report_nll(net, nll);
-    dev_ce_grad(net->dev, logits, lse, target, rows_of_vocabulary(net).lo, (float)p->batch->inv_counted);
-    dev_gemm(net->dev, false, false, logits, w, false, view_rows(d_h, from, rows));
-    dev_gemm(net->dev, true, false, logits, view_rows(h, from, rows), acc,
-             gradient(net, head_layer(net), T_HEAD));
+    struct chunk c = chunk_fwd(net, p, from, rows, h);
+    dev_head_loss_bwd(net->dev, view_rows(d_h, from, rows), acc, gradient(net, head_layer(net), T_HEAD),
+                      c.logits, c.lse, c.target, rows_of_vocabulary(net).lo, (float)p->batch->inv_counted,
+                      c.h, c.w);
     arena_release(&net->arena, mark);
 }
 
@@ -123,15 +135,9 @@ static void chunk_eval(struct net *net, struct pass *p, int64_t from, int64_t ro
                        const struct logits_sink *sink)
 {
     int64_t mark = arena_mark(&net->arena);
-    view logits = arena_scratch_pitched(&net->arena, net->shape.activation, rows, rows_of_vocabulary(net).n);
-    view lse = arena_scratch(&net->arena, F32, 1, 1, rows); /* [T] */
-    view nll = arena_scratch(&net->arena, F32, 1, 1, rows); /* [T] */
-    dev_gemm(net->dev, false, true, view_rows(h, from, rows), weight(net, head_layer(net), T_HEAD), false,
-             logits);
-    chunk_stats(net, lse, nll, logits, view_cols(p->targets, from, rows));
-    report_nll(net, nll);
+    struct chunk c = chunk_fwd(net, p, from, rows, h);
     if (sink)
-        give_logits(net, logits, from, sink);
+        give_logits(net, c.logits, from, sink);
     arena_release(&net->arena, mark);
 }
 

@@ -10,9 +10,10 @@
 
 /* What routing decides: how rows travel from their tokens to their experts and back (D5). */
 struct exchange {
-    int64_t kept;         /* assignments of this rank's tokens that were not dropped: the rows it sends */
-    int64_t received;     /* rows received over EP */
-    int64_t rows;         /* R, the rows of this rank's experts: the sum of `received` over the ETP ranks */
+    int64_t room;     /* rows of each expert that this rank sends, empty ones too; 0: as the routing says */
+    int64_t kept;     /* the rows that this rank sends: its tokens' assignments that stay, and empty ones */
+    int64_t received; /* rows received over EP */
+    int64_t rows;     /* R, the rows of this rank's experts: the sum of `received` over the ETP ranks */
     int64_t *send, *recv; /* [EP] rows to and from each member */
     int64_t *shares;      /* [ETP] rows that each member received */
     int64_t *offs;        /* [experts here + 1] rows of each expert, in expert order */
@@ -36,6 +37,9 @@ struct saved {
     struct region xe, we, gue; /* [R, H], [R], [R, 2F]: input, weight, gate|up of rows at the experts */
 };
 
+/* Reports on their way to the host: at most that of a step and that of the step before it. */
+enum { TELLS = 2 };
+
 /* Buffers whose size the routing decides. All layers share them. */
 enum temporary { TMP_RECEIVED, TMP_GATHERED, TMP_Y, TMP_DX, TMP_DWEIGHT, TEMPORARIES };
 
@@ -57,8 +61,11 @@ struct net {
     int32_t *host_counts; /* [X + ETP * X]: see exchange_counts */
     view tally;           /* F64 [TALLY_LOADS + MoE layers * X]: the report on the device */
     int32_t *host_ids;    /* pinned [2 N]: ids and targets while they are uploaded */
-    ticket sent, told;    /* of the upload of host_ids, and of the download of host_tally */
-    double *host_tally;   /* pinned, as long as tally: net_begin writes it, net_read reads it */
+    ticket sent;          /* of the upload of host_ids */
+    double *host_tally;   /* pinned: TELLS reports, each as long as tally */
+    ticket told[TELLS];   /* of the downloads of host_tally */
+    int64_t tells, reads; /* so many reports set out, and were read */
+    double *fresh;        /* the report as it begins */
     bool margins;         /* note how close the routing choices were */
 };
 
@@ -69,6 +76,7 @@ enum {
     TALLY_DROPPED = TALLY_LOSSES + 3,
     TALLY_SUMS,
     TALLY_MARGIN = TALLY_SUMS,
+    TALLY_SQUARES,
     TALLY_LOADS
 };
 
