@@ -96,6 +96,11 @@ double dev_ceiling_sample(struct dev *dev, dtype type)
     return dev->ops->ceiling(dev, type);
 }
 
+bool dev_at_once(const struct dev *dev)
+{
+    return dev->ops->at_once && dev->check != CHECK_HIDDEN;
+}
+
 void dev_set_dry(struct dev *dev, bool dry)
 {
     dev->dry = dry;

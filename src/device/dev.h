@@ -96,6 +96,9 @@ typedef void dev_tell(const void *owner, int64_t at, char text[128]);
 void dev_describe(struct dev *, const void *p, dev_tell *, const void *owner);
 /** May the host touch device memory itself? False in the hidden mode. */
 bool dev_host_memory(const struct dev *);
+/** Has an op finished when it returns, so that a wait costs nothing? False in the hidden mode, where the CPU
+ * stands for a GPU. */
+bool dev_at_once(const struct dev *);
 /** In the check modes these bytes become NaN, because they must not be used any more. */
 void dev_poison(struct dev *, void *, int64_t bytes);
 /** Between dev_show and dev_hide a link may touch device memory. Calls nest. */

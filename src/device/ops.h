@@ -84,6 +84,7 @@ struct dev_ops {
     status (*open)(struct dev *, int node_local_rank);
     void (*close)(struct dev *);
     bool host_memory; /* the host can touch the device's memory */
+    bool at_once;     /* an op has finished when it returns */
     int64_t align;    /* alignment of the blocks of an arena, in bytes: a power of two, at least 8 */
     struct {
         int64_t every,

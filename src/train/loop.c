@@ -289,7 +289,7 @@ status loop_run(struct trainer *t)
     struct report r = {.at = t->state, .started = clock_seconds(), .first_step = t->state.step};
     TRY(saving_open(t));
     r.predicted = predicted_peak(t);
-    t->late = !dev_host_memory(t->dev) && !t->run->profile;
+    t->late = !dev_at_once(t->dev) && !t->run->profile;
     profile_open(&r.profile, t->run->profile, t->store->model->weights);
     status code = stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
     batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro,

@@ -178,6 +178,7 @@ static double cpu_ceiling(struct dev *dev, dtype type)
 const struct dev_ops dev_cpu_ops = {
     .name = "cpu",
     .host_memory = true,
+    .at_once = true,
     .align = 64,
     .pitch = {.every = 128, .more = 16},
     .head = {.bytes = 64 << 20, .least = 32, .most = 1024},

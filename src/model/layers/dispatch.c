@@ -35,7 +35,7 @@ static int64_t room_of(const struct net *net, const struct pass *p)
     const struct moe *m = &net->config->moe;
     int64_t tokens = net->shape.micro * net->shape.sequence,
             mine = (tokens + net->layout.tp - 1) / net->layout.tp;
-    if (!p->training || m->capacity_ppm == 0 || dev_host_memory(net->dev))
+    if (!p->training || m->capacity_ppm == 0 || dev_at_once(net->dev))
         return 0;
     int64_t most = config_capacity(net->config, tokens), room = most < mine ? most : mine;
     return 2 * room * m->experts <= 3 * mine * m->top_k ? room : 0;
