@@ -11,14 +11,12 @@
 #include <stdint.h>
 
 /* Functions of cuDNN by name without its prefix. */
-#define CUDNN_FUNCTIONS(F)                                                                              \
-    F(GetVersion)                                                                                       \
-    F(Create)                                                                                           \
-    F(Destroy)                                                                                          \
-    F(SetStream)                                                                                        \
-    F(GetErrorString)                                                                                   \
-    F(GetLastErrorString) F(BackendCreateDescriptor) F(BackendDestroyDescriptor) F(BackendSetAttribute) \
-        F(BackendGetAttribute) F(BackendFinalize) F(BackendExecute)
+/* clang-format off */
+#define CUDNN_FUNCTIONS(F) \
+    F(GetVersion) F(Create) F(Destroy) F(SetStream) F(GetErrorString) F(GetLastErrorString) \
+    F(BackendCreateDescriptor) F(BackendDestroyDescriptor) F(BackendSetAttribute) F(BackendGetAttribute) \
+    F(BackendFinalize) F(BackendExecute)
+/* clang-format on */
 #define CUDNN_POINTER(name) __typeof__(cudnn##name) *name;
 struct cudnn {
     CUDNN_FUNCTIONS(CUDNN_POINTER)
