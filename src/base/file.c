@@ -254,9 +254,9 @@ static char last_byte(int fd)
     return last;
 }
 
-bool file_add_line(int fd, const char *prefix, const char *line)
+bool file_add_line(int fd, const char *line)
 {
-    char *text = mem_format("%s%s%s\n", last_byte(fd) == '\n' ? "" : "\n", prefix, line);
+    char *text = mem_format("%s%s\n", last_byte(fd) == '\n' ? "" : "\n", line);
     bool good = io_write_all(fd, text, (int64_t)strlen(text), -1);
     int error = errno;
     free(text);
@@ -270,8 +270,8 @@ status file_append(const char *path, const char *line, const char *first)
     int fd = io_open(path, O_RDWR | O_CREAT | O_APPEND, 0666);
     bool good = fd >= 0;
     if (good && first && fstat(fd, &about) == 0 && about.st_size == 0)
-        good = file_add_line(fd, "", first);
-    good = good && file_add_line(fd, "", line);
+        good = file_add_line(fd, first);
+    good = good && file_add_line(fd, line);
     int error = errno;
     if (fd >= 0 && io_close(fd) != 0 && good) {
         good = false;

@@ -48,7 +48,7 @@ status file_replace(const char *path, const char *text) MUST_USE;
  * is ended first. E_SPACE. */
 status file_append(const char *path, const char *line, const char *first) MUST_USE;
 /** The same for a text file that is open for reading and appending. False with errno if it fails. */
-bool file_add_line(int fd, const char *prefix, const char *line);
+bool file_add_line(int fd, const char *line);
 
 /** May a name from a file stand in messages and tables? It must have 1 to `limit` bytes and no control bytes.
  */

@@ -181,6 +181,16 @@ int io_stat(const char *path, struct stat *about)
     CALL(IO_stat, path, true, stat(path, about));
 }
 
+int io_lstat(const char *path, struct stat *about)
+{
+    CALL(IO_stat, path, true, lstat(path, about));
+}
+
+int io_access(const char *path, int mode)
+{
+    CALL(IO_stat, path, true, access(path, mode));
+}
+
 int io_fsync(int fd)
 {
     CALL(IO_fsync, "", false, fsync(fd));
@@ -226,6 +236,11 @@ DIR *io_opendir(const char *path)
         dir = io_fails(IO_opendir, path) ? NULL : opendir(path);
     while (!dir && again(true, &tries));
     return dir;
+}
+
+int io_scandir(const char *path, struct dirent ***entry, int (*wanted)(const struct dirent *))
+{
+    CALL(IO_opendir, path, true, scandir(path, entry, wanted, alphasort));
 }
 
 bool io_exists(const char *path)

@@ -35,6 +35,10 @@ int io_open(const char *path, int flags, mode_t mode);
 int io_close(int fd);
 int io_fsync(int fd);
 int io_stat(const char *path, struct stat *);
+/** Of the name itself, should it be a symbolic link. */
+int io_lstat(const char *path, struct stat *);
+/** access(2); counts as stat. */
+int io_access(const char *path, int mode);
 /** Does the path exist? False also if this cannot be found out. */
 bool io_exists(const char *path);
 int io_rename(const char *from, const char *to);
@@ -43,6 +47,8 @@ int io_mkdir(const char *path, mode_t);
 int io_unlink(const char *path);
 int io_rmdir(const char *path);
 DIR *io_opendir(const char *path);
+/** scandir(3) in the order of names; counts as opendir. */
+int io_scandir(const char *path, struct dirent ***, int (*wanted)(const struct dirent *));
 /** Read n bytes at offset `at` (-1: at the file's position), fewer only at its end. Returns bytes read; -1 if
  * it failed. */
 int64_t io_read_all(int fd, void *to, int64_t n, int64_t at);

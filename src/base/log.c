@@ -48,9 +48,9 @@ status log_file(const char *path)
 }
 
 /* If the log cannot be written, the run goes on without it. */
-static void put_file(const char *prefix, const char *text)
+static void put_file(const char *text)
 {
-    if (file_add_line(out.file, prefix, text) || out.torn)
+    if (file_add_line(out.file, text) || out.torn)
         return;
     out.torn = true;
     log_warn("%s: cannot be written: %s; the run goes on", out.path, strerror(errno));
@@ -97,22 +97,22 @@ static void put(FILE *stream, const char *prefix, const char *text)
 {
     if (out.silent)
         return;
-    char *shown = text_mask(mem_text(text));
+    char *whole = text_mask(mem_format("%s%s", prefix, text)), *shown = wrapped(whole);
     if (stream)
-        fprintf(stream, "%s%s\n", prefix, shown);
+        fprintf(stream, "%s\n", shown);
     if (out.path)
-        put_file(prefix, shown);
+        put_file(shown);
     free(shown);
+    free(whole);
 }
 
 void log_say(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    char *text = mem_format_list(format, args), *lines = wrapped(text);
+    char *text = mem_format_list(format, args);
     va_end(args);
-    put(out.quiet ? NULL : stdout, "", lines);
-    free(lines);
+    put(out.quiet ? NULL : stdout, "", text);
     free(text);
 }
 

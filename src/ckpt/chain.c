@@ -101,11 +101,16 @@ void chain_sweep(const char *dir, int file, double age)
 {
     DIR *folder = io_opendir(dir);
     struct stat now, then;
-    if (folder && fstat(file, &now) == 0)
-        for (const struct dirent *e = readdir(folder); e; e = readdir(folder))
-            if (is_ours(e->d_name) && fstatat(dirfd(folder), e->d_name, &then, AT_SYMLINK_NOFOLLOW) == 0 &&
-                S_ISREG(then.st_mode) && difftime(now.st_mtim.tv_sec, then.st_mtim.tv_sec) > age)
-                unlinkat(dirfd(folder), e->d_name, 0);
+    bool known = fstat(file, &now) == 0;
+    for (const struct dirent *e; folder && known && (e = readdir(folder));) {
+        if (!is_ours(e->d_name))
+            continue;
+        char *path = mem_format("%s/%s", dir, e->d_name);
+        if (io_lstat(path, &then) == 0 && S_ISREG(then.st_mode) &&
+            difftime(now.st_mtim.tv_sec, then.st_mtim.tv_sec) > age)
+            io_unlink(path);
+        free(path);
+    }
     if (folder)
         closedir(folder);
 }

@@ -76,7 +76,7 @@ static void look_at_ours(struct lock *l)
         io_close(file);
     text[n > 0 ? n : 0] = '\0';
     snprintf(next, sizeof next, "%s.%s", l->path, l->token);
-    if (none || (n >= 0 && !strstr(text, l->token)) || access(next, F_OK) == 0)
+    if (none || (n >= 0 && !strstr(text, l->token)) || io_exists(next))
         l->lost = true;
     else if (n > 0)
         l->looked = seconds();

@@ -1,7 +1,5 @@
 /* What a checkpoint takes on disk, and whether it is there. */
-#include <stdlib.h>
-#include <sys/statvfs.h>
-#include "base/io.h"
+#include "base/disk.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "ckpt/extent.h"
@@ -28,15 +26,10 @@ int64_t ckpt_copy_bytes(const struct store *s)
 
 status ckpt_room(const char *run_dir, int64_t bytes, int64_t n)
 {
-    struct statvfs disk;
+    bool quotas;
     char each[32], there[32];
-    char *at = io_nearest(run_dir);
-    bool known = statvfs(at, &disk) == 0 && disk.f_blocks > 0;
-    free(at);
-    if (!known)
-        return OK;
-    double room = (double)disk.f_bavail * (double)disk.f_frsize;
-    if (room >= (double)bytes * (double)n)
+    double room = disk_free(run_dir, &quotas);
+    if (room < 0 || room >= (double)bytes * (double)n)
         return OK;
     return fail(E_SPACE, "%s: %lld checkpoint%s of %s do%s not fit in the %s that are free there", run_dir,
                 (long long)n, n == 1 ? "" : "s", text_bytes(each, (double)bytes), n == 1 ? "es" : "",

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <xxhash.h>
 #include "config.h"
+#include "base/disk.h"
 #include "base/host.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -100,7 +100,8 @@ static void show_limit(const char *name, int which)
 static void show_system(void)
 {
     struct utsname u;
-    struct statvfs v;
+    bool quotas;
+    double room = disk_free(".", &quotas);
     char host[64], cores[64], a[32], b[32];
     struct host_cores mine;
     if (uname(&u) == 0)
@@ -109,8 +110,8 @@ static void show_system(void)
     tell("cores", "%s, of which %.3g may be used at once", host_cores_text(&mine, cores),
          host_cores_share(&mine, (int[]){0}, 1, 0));
     tell("memory", "%s free", text_bytes(a, (double)mem_free_bytes()));
-    if (statvfs(".", &v) == 0)
-        tell("folder", "%s free here", text_bytes(b, (double)v.f_bavail * (double)v.f_frsize));
+    if (room >= 0)
+        tell("folder", "%s free here%s", text_bytes(b, room), quotas ? "" : "; a quota would not be seen");
     show_limit("locked memory (bytes)", RLIMIT_MEMLOCK);
     show_limit("open files", RLIMIT_NOFILE);
 }

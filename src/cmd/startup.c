@@ -6,10 +6,12 @@
 #include <time.h>
 #include "config.h"
 #include "base/clock.h"
+#include "base/disk.h"
 #include "base/host.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "ckpt/ckpt.h"
 #include "format/h5.h"
 #include "train/profile.h"
 
@@ -102,9 +104,6 @@ static void warn_deck(const struct session *s)
     const struct moe *m = &s->shapes.target.moe;
     if (m->experts > 0 && m->aux_coeff == 0 && m->bias_rate == 0)
         log_warn("model.moe.aux_loss_coeff is 0: nothing balances the experts (0.01 is usual)");
-    if (s->shapes.start == START_UPCYCLE && m->aux_coeff == 0 && m->z_coeff == 0 && m->max_z_coeff == 0)
-        log_warn("right after upcycling the router's true gradient is 0: without aux or z loss Adam follows "
-                 "rounding noise");
 }
 
 static void show_model(const struct session *s)
@@ -163,6 +162,17 @@ status startup_machine(const struct session *s, double ceiling)
     show_model(s);
     show_data(s);
     return OK;
+}
+
+void startup_disk(const struct session *s)
+{
+    char each[32], there[32];
+    bool quotas;
+    double room = s->rank == 0 ? disk_free(s->deck.run.dir, &quotas) : -1;
+    if (room >= 0)
+        log_say("disk      %s a checkpoint, %lld kept | %s free%s",
+                text_bytes(each, (double)ckpt_bytes(&s->model)), (long long)s->deck.checkpoint.keep,
+                text_bytes(there, room), quotas ? "" : "; a quota would not be seen here");
 }
 
 /* ---- the target ---- */

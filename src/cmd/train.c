@@ -317,6 +317,7 @@ static status run_job(struct job *j, int argc, char **argv)
     TRY(given_up(j));
     TRY(session_open_store(s, true));
     TRY(comm_agree(s->comm, s->rank == 0 ? start_room(&s->deck, &s->model, !j->checkpoint) : OK));
+    startup_disk(s);
     TRY(j->checkpoint ? continue_run(j) : begin_run(j));
     TRY(session_open_net(s, true));
     j->trainer.net = s->net;

@@ -49,7 +49,7 @@ static void find_nodes(struct comm *comm)
 static status check_start(const struct launch *l)
 {
     status code = host_check_stack(host_stack_bytes(), "the main thread", "ulimit -s 8192");
-    if (code == OK && l->slurm && l->tasks > 1 && !l->mpi && comm_mpi_needs_pmix())
+    if (code == OK && l->slurm && l->tasks > 1 && !l->pmix && comm_mpi_needs_pmix(l->mpi))
         code = fail(E_DECK,
                     "srun started %d tasks without PMIx, and %s needs it: srun --mpi=pmix (srun --mpi=list "
                     "shows what there is)",

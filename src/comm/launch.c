@@ -8,17 +8,18 @@
 static const struct {
     const char *name;
     enum { HERE, TASKS, RANK, STEP_TASKS, STEP_RANK } says;
+    bool pmix;
 } variable[] = {
-    {"OMPI_COMM_WORLD_SIZE", TASKS},
-    {"OMPI_COMM_WORLD_RANK", RANK},
-    {"PMI_SIZE", TASKS},
-    {"PMI_RANK", RANK},
-    {"PMI_FD", HERE},
-    {"PMIX_NAMESPACE", HERE},
-    {"PMIX_RANK", RANK},
-    {"PALS_RANKID", RANK},
-    {"SLURM_STEP_NUM_TASKS", STEP_TASKS},
-    {"SLURM_PROCID", STEP_RANK},
+    {"OMPI_COMM_WORLD_SIZE", TASKS, true},
+    {"OMPI_COMM_WORLD_RANK", RANK, true},
+    {"PMI_SIZE", TASKS, false},
+    {"PMI_RANK", RANK, false},
+    {"PMI_FD", HERE, false},
+    {"PMIX_NAMESPACE", HERE, true},
+    {"PMIX_RANK", RANK, true},
+    {"PALS_RANKID", RANK, false},
+    {"SLURM_STEP_NUM_TASKS", STEP_TASKS, false},
+    {"SLURM_PROCID", STEP_RANK, false},
 };
 
 struct launch comm_launch(void)
@@ -28,6 +29,7 @@ struct launch comm_launch(void)
         const char *value = getenv(variable[i].name);
         if (!value)
             continue;
+        l.pmix = l.pmix || variable[i].pmix;
         l.mpi = l.mpi || variable[i].says < STEP_TASKS;
         l.slurm = l.slurm || variable[i].says == STEP_TASKS;
         if (l.tasks < 0 && (variable[i].says == TASKS || variable[i].says == STEP_TASKS))

@@ -10,6 +10,7 @@ struct launch {
     int rank;   /* which of them this is; 0 if unknown */
     bool mpi;   /* a launcher of MPI programs set a variable */
     bool slurm; /* this is a step of Slurm */
+    bool pmix;  /* the launcher of MPI programs speaks PMIx */
 };
 
 struct launch comm_launch(void);

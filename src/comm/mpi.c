@@ -272,7 +272,31 @@ const char *comm_mpi_library(void)
     return about;
 }
 
-bool comm_mpi_needs_pmix(void)
+/* Open MPI up to version 4 may have been built with Slurm's PMI-1 or PMI-2: it then has these components, and
+ * each has variables. MPI_T may be asked before MPI_Init. */
+static bool open_mpi_takes_pmi(void)
 {
-    return !strncmp(comm_mpi_library(), "Open MPI", strlen("Open MPI"));
+    static const char *const component[] = {"pmix_s1_", "pmix_s2_", "pmix_cray_"};
+    int threads, n = 0, verbosity, bind, scope, length;
+    bool takes = false;
+    if (MPI_T_init_thread(MPI_THREAD_SINGLE, &threads) != MPI_SUCCESS)
+        return true;
+    MPI_T_cvar_get_num(&n);
+    for (int i = 0; i < n; i++) {
+        char name[64] = "";
+        MPI_Datatype type;
+        MPI_T_enum set;
+        length = sizeof name;
+        MPI_T_cvar_get_info(i, name, &length, &verbosity, &type, &set, NULL, NULL, &bind, &scope);
+        for (size_t c = 0; c < sizeof component / sizeof *component; c++)
+            takes = takes || !strncmp(name, component[c], strlen(component[c]));
+    }
+    MPI_T_finalize();
+    return takes;
+}
+
+bool comm_mpi_needs_pmix(bool pmi)
+{
+    bool open_mpi = !strncmp(comm_mpi_library(), "Open MPI", strlen("Open MPI"));
+    return open_mpi && !(pmi && open_mpi_takes_pmi());
 }

@@ -58,8 +58,9 @@ struct comm { /* the first member of each implementation's struct */
 
 struct comm *comm_self_open(void);
 struct comm *comm_mpi_open(void);
-/** Does MPI_Init of this library fail in a Slurm step without PMIx? Other libraries need no PMIx. */
-bool comm_mpi_needs_pmix(void);
+/** Does MPI_Init of this library fail in a Slurm step without PMIx? `pmi`: the step offers PMI-1 or PMI-2.
+ * Libraries other than Open MPI need no PMIx. */
+bool comm_mpi_needs_pmix(bool pmi);
 struct link *link_self(void); /* a link of one rank, which moves nothing */
 /** E_DECK with the remedy if a launcher started several tasks and MPI sees only one. */
 status comm_check_world(int size) MUST_USE;

@@ -240,19 +240,6 @@ static void check_data(struct check *c)
     check_split(c);
 }
 
-/* At the start the router's true gradient is 0, and Adam amplifies what rounding makes of it. */
-static void warn_router(const struct deck *d)
-{
-    const struct moe_section *m = &d->model.moe;
-    bool random = d->start.from && strcmp(d->start.from, "random") == 0;
-    bool topk_first = m->router != SOFTMAX_TOPK;
-    if (m->experts > 0 && !random && topk_first && m->granularity == 1 && m->aux_loss_coeff <= 0 &&
-        m->z_loss_coeff <= 0 && m->max_z_loss_coeff <= 0)
-        log_warn(
-            "%s: without aux and z loss the router's gradient is exactly 0 at first: layouts differ early",
-            where(d, "model.moe.aux_loss_coeff", "model.moe.experts"));
-}
-
 int64_t deck_steps(const struct deck *d)
 {
     double a_step = (double)d->batch.sequences * (double)d->data.sequence;
@@ -267,7 +254,5 @@ status deck_check(const struct deck *d)
     struct check c = {.d = d};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         checks[i](&c);
-    if (c.errors.n == 0)
-        warn_router(d);
     return errors_end(&c.errors);
 }

@@ -29,9 +29,9 @@
             bug("%s: needs %s", __func__ + 4, #condition); \
     } while (0)
 
-/* Run a kernel on its arguments, unless the device is dry. It is counted and timed, and its outputs, the last
- * arguments, are checked. flops: how many it executes; in: bytes that it must read. The profile counts it by
- * the shape of its first output. */
+/* Run a kernel on its arguments. On a dry device it only reserves scratch, if it is one that does. It is
+ * counted and timed, and its outputs, the last arguments, are checked. flops: how many it executes; in: bytes
+ * that it must read. The profile counts it by the shape of its first output. */
 #define RUN(op, args, flops, in, ...) \
     RUN_INTO(, ((const view[]){__VA_ARGS__})[0], op, args, flops, in, __VA_ARGS__)
 /* The same, counted by the shape of another view, if the output does not show how large the work is. */
@@ -39,8 +39,11 @@
 /* The same for a kernel that returns something: RUN_INTO(total =, x, sum, ...). */
 #define RUN_INTO(result, shape, op, args, flops, in, ...)                                                \
     do {                                                                                                 \
-        if (dev->dry)                                                                                    \
+        if (dev->dry) {                                                                                  \
+            if (dev->ops->reserves[OP_##op] && !dev->null)                                               \
+                dev->ops->op args;                                                                       \
             break;                                                                                       \
+        }                                                                                                \
         double begin = op_begin(dev, OP_##op);                                                           \
         if (!dev->null)                                                                                  \
             result dev->ops->op args;                                                                    \

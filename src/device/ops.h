@@ -94,6 +94,9 @@ struct dev_ops {
         int64_t bytes, least, most; /* a chunk of logits: about `bytes` at most, but `least` to `most` rows */
     } head;
     int64_t expert_rows; /* rows of a block, where expert_ffn is composed */
+    /* Kernels that are called on a dry device too: they reserve the scratch that they will need, and return.
+     */
+    bool reserves[OP_COUNT];
     status (*alloc)(struct dev *, void **, int64_t bytes, enum dev_fresh);
     void (*free)(struct dev *, void *, int64_t bytes);
     void (*upload)(struct dev *, void *dst, const void *src, int64_t bytes);

@@ -53,7 +53,7 @@ static const struct clue no_config[] = {
 static char *find_entry(const char *dir, const char *pattern)
 {
     char *found = NULL;
-    DIR *d = opendir(dir);
+    DIR *d = io_opendir(dir);
     for (struct dirent *e; d && !found && (e = readdir(d));)
         if (fnmatch(pattern, e->d_name, FNM_PERIOD) == 0)
             found = mem_text(e->d_name);
@@ -81,7 +81,7 @@ static const char *meaning_of(const char *dir, const struct clue *clue)
 static char *find_model_below(const char *dir)
 {
     char *found = NULL;
-    DIR *d = opendir(dir);
+    DIR *d = io_opendir(dir);
     for (struct dirent *e; d && !found && (e = readdir(d));) {
         char *path = mem_format("%s/%s/config.json", dir, e->d_name);
         if (e->d_name[0] != '.' && io_exists(path))

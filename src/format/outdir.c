@@ -42,13 +42,13 @@ static bool remove_folder(const char *dir)
 static bool is_folder(const char *path)
 {
     struct stat about;
-    return lstat(path, &about) == 0 && S_ISDIR(about.st_mode);
+    return io_lstat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
 static bool exists(const char *path)
 {
     struct stat about;
-    return lstat(path, &about) == 0;
+    return io_lstat(path, &about) == 0;
 }
 
 static bool is_empty(const char *dir)

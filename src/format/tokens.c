@@ -117,7 +117,7 @@ static status read_index(struct tokens *t, const char *idx, int fd, int64_t size
 static bool is_there(const char *prefix, const char *end)
 {
     char *path = mem_format("%s%s", prefix, end);
-    bool there = access(path, F_OK) == 0;
+    bool there = io_exists(path);
     free(path);
     return there;
 }
@@ -137,7 +137,7 @@ static status explain_missing(const char *given, const char *prefix)
     if (is_there(prefix, "_text_document.idx"))
         return fail(E_DATA, "%s.bin does not exist, but %s_text_document.bin does; give %s_text_document",
                     prefix, prefix, prefix);
-    if (access(given, F_OK) == 0)
+    if (io_exists(given))
         return fail(E_DATA,
                     "%s is no token set; give the common name of a .bin and an .idx file, as Megatron's "
                     "preprocess_data.py makes them from text",

@@ -181,22 +181,30 @@ void store_round_weights(const struct store *s)
     }
 }
 
+/* A part at a time, so that no tensor stands twice in memory. */
+static uint64_t shard_hash(const struct store *s, const struct shard *shard, float *host, int64_t room)
+{
+    const struct tensor *t = &s->model->tensor[shard->tensor];
+    uint64_t sum = 0;
+    for (int64_t done = 0; done < shard->part.n; done += room) {
+        int64_t left = shard->part.n - done, n = left < room ? left : room;
+        piece part = {shard->part.box, shard->part.lo + done, n};
+        dev_download(s->dev, host, view_cols(store_shard(s, shard), done, n));
+        sum += tensor_hash(t->name, t->dim, &part, host);
+    }
+    return sum;
+}
+
 uint64_t store_hash(const struct store *s, enum kind kind)
 {
-    const struct model *m = s->model;
+    enum { ROOM = 1 << 20 };
+    float *host = mem_new(ROOM, sizeof *host);
     uint64_t sum = 0;
-    float *host = NULL;
-    int64_t room = 0;
     for (int i = 0; i < s->n_owned; i++) {
         struct shard shard = s->owned[i];
-        const struct tensor *t = &m->tensor[shard.tensor];
         shard.kind = kind;
-        if (kind != MASTER && !t->trained)
-            continue;
-        if (shard.part.n > room)
-            host = mem_grow(host, room = shard.part.n, sizeof *host);
-        dev_download(s->dev, host, store_shard(s, &shard));
-        sum += tensor_hash(t->name, t->dim, &shard.part, host);
+        if (kind == MASTER || s->model->tensor[shard.tensor].trained)
+            sum += shard_hash(s, &shard, host, ROOM);
     }
     free(host);
     return sum;

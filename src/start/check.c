@@ -287,7 +287,7 @@ static status can_be_made(const char *folder)
     errno = 0;
     if (io_stat(at, &about) != 0 || (!S_ISDIR(about.st_mode) && (errno = ENOTDIR)))
         code = fail(E_SPACE, "run.dir: %s cannot be made: %s: %s", folder, at, strerror(errno));
-    else if (access(at, W_OK | X_OK) != 0)
+    else if (io_access(at, W_OK | X_OK) != 0)
         code = fail(E_SPACE, "run.dir: %s cannot be written: %s: %s", folder, at, strerror(errno));
     free(at);
     return code;
@@ -320,13 +320,24 @@ static bool continue_shape(struct check *c, const char *checkpoint)
     return good;
 }
 
-/* ---- models that can be trained but not exported ---- */
+/* ---- models that can be trained, with a warning ---- */
 
 static void warn_export(const struct check *c)
 {
     const struct form *form;
     if (export_form(&form, &c->shapes.target, "auto") != OK && deck_place(c->deck, E_DATA, NULL) != OK)
         log_warn("%s; training is possible, coppice export is not", status_text());
+}
+
+/* Definitions, "Trap": where the gradient is 0, Adam turns rounding noise into whole steps. */
+static void warn_router(const struct check *c)
+{
+    const struct moe *m = &c->shapes.target.moe;
+    const char *key = "model.moe.aux_loss_coeff", *where = deck_where(c->deck, key);
+    if (shapes_experts_equal(&c->shapes) && m->aux_coeff == 0 && m->z_coeff == 0 && m->max_z_coeff == 0)
+        log_warn(
+            "%s%s%s: 0, no z loss: the router's gradient is exactly 0 at first, so Adam follows rounding",
+            where ? where : "", where ? ": " : "", key);
 }
 
 /* ---- the whole ---- */
@@ -349,6 +360,8 @@ static void check_all(struct check *c)
         check_room(c, !checkpoint);
     if (c->errors.n == 0)
         warn_export(c);
+    if (c->errors.n == 0 && !checkpoint)
+        warn_router(c);
     free(checkpoint);
 }
 

@@ -281,14 +281,19 @@ static void carry(struct config *target, const struct config *source)
         strcpy(target->carried.folder, source->carried.folder);
 }
 
+bool shapes_experts_equal(const struct shapes *s)
+{
+    return s->start == START_UPCYCLE && s->target.moe.granularity == 1 &&
+           upcycle_is_copy(&s->target, &s->source, &s->upcycle) && upcycle_weights_sum_to_one(&s->target.moe);
+}
+
 /* Refuse a start whose experts would stay equal for ever. With a zero router, equal experts get the same
  * logit and, where they are chosen, the same gradient, so the router's gradient is exactly 0 at every step.
  */
 static status check_apart(const struct shapes *s)
 {
     const struct moe *m = &s->target.moe;
-    bool equal = s->start == START_UPCYCLE && s->upcycle.router == ROUTER_ZERO && m->granularity == 1 &&
-                 upcycle_is_copy(&s->target, &s->source, &s->upcycle) && upcycle_weights_sum_to_one(m);
+    bool equal = s->upcycle.router == ROUTER_ZERO && shapes_experts_equal(s);
     if (!equal || m->aux_coeff > 0 || m->max_z_coeff > 0 || m->bias_rate > 0)
         return OK;
     return fail(

@@ -39,6 +39,9 @@ status shapes_read(struct shapes *, const struct deck *) MUST_USE;
 /** The same for a run that goes on from a checkpoint: its shape, with the deck's keys on top. model.like and
  * the start section have no effect. E_DECK. */
 status shapes_continue(struct shapes *, const struct deck *, const struct config *saved) MUST_USE;
+/** Do all experts of a layer begin equal, with weights that add up to 1? The router's gradient is then 0 at
+ * first. */
+bool shapes_experts_equal(const struct shapes *);
 /** Open the source of the weights; there must be one. Local. E_DATA, E_NOCKPT. */
 status shapes_source(const struct shapes *, const struct deck *, struct source **) MUST_USE;
 /** Make the read plan of the target from that source, or from random numbers. Local. E_DECK, E_DATA,

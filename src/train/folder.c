@@ -72,7 +72,7 @@ static status move_contents(const char *dir)
 {
     struct dirent **entry = NULL;
     char *aside = NULL;
-    int n = scandir(dir, &entry, to_move, alphasort);
+    int n = io_scandir(dir, &entry, to_move);
     status code = n > 0 ? make_aside(dir, &aside) : OK;
     for (int i = 0; i < n; i++) {
         char *from = inside(dir, entry[i]->d_name), *to = aside ? inside(aside, entry[i]->d_name) : NULL;

@@ -25,11 +25,12 @@ tells() {
     rm -rf run
     ends "$code" "$COPPICE" deck check deck.yaml --ranks 1
     good=$?
-    cp said checked
+    narrow said || good=1
+    whole said > checked
     for line; do grep -q -e "$line" checked || { good=1; echo "nobody said: $line" >> said; }; done
     [ "$(grep -c . checked)" -eq $# ] || { good=1; echo "not $# lines" >> said; }
     if [ $good -eq 0 ]; then
-        ends "$code" "$COPPICE" train deck.yaml && cmp checked said && [ ! -e run ] || good=1
+        ends "$code" "$COPPICE" train deck.yaml && whole said > trained && cmp checked trained && [ ! -e run ] || good=1
     fi
     verdict $good "$what"
 }
@@ -71,7 +72,7 @@ done
 deck "like: m, moe: {experts: 1, top_k: 1, router: softmax-topk}" "$data" "$run" "$batch"
 one "one expert: the router never learns" 64 'deck.yaml:1:33: model.moe.experts: 1: .*never learns'
 deck "like: m, moe: {experts: 4, top_k: 2, aux_loss_coeff: 0}" "$data" "$run" "$batch" "start: {upcycle: {router: zero}}"
-tells "equal experts under a zero router never become different" 64 'warning.*exactly 0' 'deck.yaml:5:27: start.upcycle.router: zero: .*never learns'
+one "equal experts under a zero router never become different" 64 'deck.yaml:5:27: start.upcycle.router: zero: .*never learns'
 deck "$model" "sequence: 1, train: [t], split: [0.9, 0.1]" "$run" "$batch"
 one "sequences of one token: Q and K never learn" 64 'deck.yaml:2:18: data.sequence: 1: .*never learn'
 deck "$model" "sequence: 16, train: [file]" "$run" "$batch"
@@ -119,6 +120,24 @@ ends 64 "$COPPICE" deck check deck.yaml && said 'kept: keys that may not change'
 verdict $? "keys that may not change on restart, all of them, as train says it"
 ends 0 "$COPPICE" train deck.yaml --branch other
 verdict $? "a branch may change them"
+
+# ---- what is no mistake ----
+
+zero='warning.*deck.yaml:1:[0-9]*: model.moe.aux_loss_coeff: 0.*exactly 0'
+deck "like: m, moe: {experts: 4, top_k: 2, aux_loss_coeff: 0}" "$data" "$run" "$batch"
+ends 0 "$COPPICE" deck check deck.yaml && said "$zero" && rm -rf run && ends 0 "$COPPICE" train deck.yaml && said "$zero" &&
+    [ "$(whole said | grep -c '^warning.*exactly 0')" -eq 1 ]
+verdict $? "equal experts and no auxiliary loss: deck check and train warn, once"
+silent=0
+for moe in "router: softmax-topk" "granularity: 2" "z_loss_coeff: 0.001"; do
+    deck "like: m, moe: {experts: 4, top_k: 2, aux_loss_coeff: 0, $moe}" "$data" "$run" "$batch"
+    rm -rf run
+    ends 0 "$COPPICE" deck check deck.yaml && ! grep -q 'exactly 0' said || silent=1
+done
+deck "like: m, moe: {experts: 4, top_k: 2, aux_loss_coeff: 0}" "$data" "$run" "$batch" "start: {upcycle: {noise: 0.1}}"
+rm -rf run
+ends 0 "$COPPICE" deck check deck.yaml && ! grep -q 'exactly 0' said && [ $silent -eq 0 ]
+verdict $? "... and not where weights, groups, a loss or noise tell experts apart"
 
 # ---- what no export can say ----
 

@@ -23,12 +23,6 @@ shares() {
     share_line | grep -o '[0-9]* %' | awk '{ sum += $1 } END { exit sum != 100 }'
 }
 
-# narrow FILE: no line is wider than 120 columns
-narrow() {
-    awk -v FS='\n' 'length > 120 && !/^ *(run|from|next|newest) / { print "wide: " $0; wide = 1 } END { exit wide }' "$1" \
-        > "$work/wide" || { cat "$work/wide" >> "$work/said"; return 1; }
-}
-
 # ---- shares, widths, columns ----
 for ranks in 1 4; do
     test_ranks $ranks 2 || continue

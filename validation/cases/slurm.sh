@@ -107,8 +107,20 @@ several_tasks() {
     verdict $? "srun of two tasks: upcycle and export refuse; one task exports"
 }
 
+# Open MPI would say 81 lines, none of which names the option.
+other_pmi() {
+    good=0
+    for kind in pmi2 none; do
+        ends 64 srun -n2 --mpi=$kind "$COPPICE" train "$work/deck.yaml" --set run.steps=1 --set "run.dir=$work/other" &&
+            said 'srun --mpi=pmix' && [ "$(grep -c '^coppice: ' "$work/said")" -eq 1 ] && ! grep -qi 'open mpi was\|OMPI was' "$work/said" ||
+            good=1
+    done
+    verdict $good "srun --mpi=pmi2 or none, and a library that needs PMIx: one message, before MPI starts"
+}
+
 node_dies
 chain
 second
 several_tasks
+if "$COPPICE" env | grep -q 'Open MPI'; then other_pmi; fi
 finish

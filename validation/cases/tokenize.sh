@@ -83,7 +83,7 @@ verdict $? "many files are one; PREFIX.json names them"
 refused() {
     code=$1 message=$2
     shift 2
-    ends "$code" "$program" tokenize "$@" && said "$message" && [ "$(grep -c . "$work/said")" -eq 1 ] && [ ! -e "$work/x.bin" ] && [ ! -e "$work/x.bin.tmp" ]
+    ends "$code" "$program" tokenize "$@" && said "$message" && [ "$(whole "$work/said" | grep -c .)" -eq 1 ] && [ ! -e "$work/x.bin" ] && [ ! -e "$work/x.bin.tmp" ]
     verdict $? "$code: $message"
 }
 t="--tokenizer $tokenizer --out $work/x"

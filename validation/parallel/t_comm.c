@@ -173,24 +173,31 @@ static void check_one_task(void)
         const char *what, *set[4][2];
         struct launch is;
     } row[] = {
-        {"no launcher", {{0}}, {1, 0, false, false}},
+        {"no launcher", {{0}}, {1, 0, false, false, false}},
         {"mpirun, Open MPI",
          {{"OMPI_COMM_WORLD_SIZE", "3"}, {"OMPI_COMM_WORLD_RANK", "2"}},
-         {3, 2, true, false}},
-        {"mpiexec, hydra", {{"PMI_FD", "9"}, {"PMI_SIZE", "3"}, {"PMI_RANK", "0"}}, {3, 0, true, false}},
+         {3, 2, true, false, true}},
+        {"mpiexec, hydra",
+         {{"PMI_FD", "9"}, {"PMI_SIZE", "3"}, {"PMI_RANK", "0"}},
+         {3, 0, true, false, false}},
         {"srun --mpi=pmix",
          {{"PMIX_RANK", "1"}, {"PMIX_NAMESPACE", "x"}, {"SLURM_STEP_NUM_TASKS", "2"}, {"SLURM_PROCID", "1"}},
-         {2, 1, true, true}},
-        {"srun --mpi=none", {{"SLURM_STEP_NUM_TASKS", "2"}, {"SLURM_PROCID", "0"}}, {2, 0, false, true}},
-        {"prterun, second task", {{"PMIX_RANK", "1"}, {"PMIX_NAMESPACE", "x"}}, {1, 1, true, false}},
-        {"PALS, second task", {{"PALS_RANKID", "1"}}, {1, 1, true, false}},
-        {"a batch script", {{"SLURM_PROCID", "0"}}, {1, 0, false, false}},
+         {2, 1, true, true, true}},
+        {"srun --mpi=pmi2",
+         {{"PMI_FD", "9"}, {"PMI_RANK", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}, {"SLURM_PROCID", "1"}},
+         {2, 1, true, true, false}},
+        {"srun --mpi=none",
+         {{"SLURM_STEP_NUM_TASKS", "2"}, {"SLURM_PROCID", "0"}},
+         {2, 0, false, true, false}},
+        {"prterun, second task", {{"PMIX_RANK", "1"}, {"PMIX_NAMESPACE", "x"}}, {1, 1, true, false, true}},
+        {"PALS, second task", {{"PALS_RANKID", "1"}}, {1, 1, true, false, false}},
+        {"a batch script", {{"SLURM_PROCID", "0"}}, {1, 0, false, false, false}},
         {"mpirun -n 1 in a step of 64",
          {{"OMPI_COMM_WORLD_SIZE", "1"},
           {"OMPI_COMM_WORLD_RANK", "0"},
           {"SLURM_STEP_NUM_TASKS", "64"},
           {"SLURM_PROCID", "5"}},
-         {1, 0, true, true}},
+         {1, 0, true, true, true}},
     };
     bool speaks = log_speaks();
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
@@ -199,7 +206,8 @@ static void check_one_task(void)
         struct launch l = comm_launch();
         status code = comm_one_task("it works", "");
         ok(l.tasks == row[i].is.tasks && l.rank == row[i].is.rank && l.mpi == row[i].is.mpi &&
-               l.slurm == row[i].is.slurm && code == (l.tasks > 1 || l.rank > 0 ? E_DECK : OK),
+               l.slurm == row[i].is.slurm && l.pmix == row[i].is.pmix &&
+               code == (l.tasks > 1 || l.rank > 0 ? E_DECK : OK),
            "%s: %d tasks, rank %d, code %d", row[i].what, l.tasks, l.rank, code);
         for (int k = 0; k < TRACES; k++)
             unsetenv(traces[k]);
@@ -230,6 +238,11 @@ static void check_launchers(struct comm *c)
            !strcmp(status_text(), "srun started 64 tasks, MPI sees 1; try --mpi=pmix"),
        "srun without PMI: %s", status_text());
     ok(comm_check_world(64) == OK, "srun with PMI");
+    setenv("PMI_FD", "9", 1); /* --mpi=pmi2 */
+    ok(!comm_mpi_needs_pmix(true) ||
+           (comm_open(&alone) == E_DECK && strstr(status_text(), "srun --mpi=pmix")),
+       "srun with PMI-2: told before MPI_Init where the library cannot use it");
+    unsetenv("PMI_FD");
     setenv("SLURM_STEP_NUM_TASKS", "1", 1);
     ok(comm_open(&alone) == OK && !strcmp(comm_about(alone), "one process"),
        "a Slurm step of one task needs no MPI");

@@ -19,7 +19,8 @@ expect() {
     timeout 20 "$COPPICE" "$@" > "$work/out" 2> "$work/said" < /dev/null
     code=$?
     if [ "$code" -eq "$wanted" ] && { [ "$code" -eq 0 ] || grep -F -e "$name" "$work/said" > "$work/named"; } &&
-        ! grep -E 'bug:|Sanitizer|runtime error' "$work/said" > /dev/null; then
+        ! grep -E 'bug:|Sanitizer|runtime error' "$work/said" > /dev/null &&
+        ! grep -E '^.{121}' "$work/said" > "$work/wide"; then
         echo "ok $count - $what: $code"
     else
         bad=1

@@ -40,7 +40,14 @@ expect_some() {
     [ -n "$2" ] && report ok "$1" || report "not ok" "$1"
 }
 
-echo 1..9
+# raw_calls SRC: calls on named files that base/io has a function for, made elsewhere
+raw_calls() {
+    names='open|creat|stat|lstat|access|opendir|scandir|rename|link|mkdir|unlink|unlinkat|rmdir|fsync|pread|pwrite'
+    (cd "$1" && grep -rnE --include='*.[ch]' "(^|[^A-Za-z0-9_>.])($names)\(" . |
+        grep -vE '^\./base/io\.[ch]:|:[[:blank:]]*(\*|//)|/\*.*('"$names"')\(' | grep -vE '"[^"]*('"$names"')\(')
+}
+
+echo 1..11
 expect_none "every include follows the order of rooms" "$(wrong_rooms "$src")"
 while read -r header allowed; do
     expect_none "$header only in ${allowed:-no file of src}" \
@@ -54,6 +61,8 @@ jansson\.h base/json\.h
 (cuda|cublas|cudnn|nccl).*\.h device/cuda/[a-z_]*\.(h|c|cu|cuh)
 TABLE
 
+expect_none "files are opened, moved and removed by base/io alone" "$(raw_calls "$src")"
+
 # The test itself: offences that it must see.
 bait=$(mktemp -d)
 trap 'rm -rf "$bait"' EXIT
@@ -62,4 +71,6 @@ printf '#include "train/step.h"\n' > "$bait/base/a.c"
 printf '  #include <stdio.h>\n#include <mpi.h>\n' > "$bait/base/b.c"
 expect_some "a planted include of a room below is seen" "$(wrong_rooms "$bait")"
 expect_some "a planted mpi.h is seen" "$(wrong_place "$bait" 'mpi\.h' 'comm/mpi\.c')"
+printf '    DIR *d = opendir(path);\n' > "$bait/base/c.c"
+expect_some "a planted opendir is seen" "$(raw_calls "$bait")"
 exit $bad

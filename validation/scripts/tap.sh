@@ -41,8 +41,23 @@ ends() {
     [ "$got" -eq "$wanted" ] || { echo "exit code $got, not $wanted" >> "$work/said"; return 1; }
 }
 
+# whole FILE: its lines, those of an error or a warning that was wrapped put together again
+whole() {
+    awk 'message && /^          [^ ]/ { line = line " " substr($0, 11); next }
+         NR > 1 { print line }
+         { line = $0; message = /^(coppice: |warning )/ || /^[^ ]*:[0-9]+:[0-9]+: / }
+         END { if (NR) print line }' "$1"
+}
+
 said() {
-    grep -q -e "$1" "$work/said" || { echo "nobody said: $1" >> "$work/said"; return 1; }
+    grep -q -e "$1" "$work/said" || whole "$work/said" | grep -q -e "$1" ||
+        { echo "nobody said: $1" >> "$work/said"; return 1; }
+}
+
+# narrow FILE: no line is wider than 120 columns, but where it ends with a long path
+narrow() {
+    awk -v FS='\n' 'length > 120 && !/^ *(run|from|next|newest) / && !/^ *[^ ]*$/ { print "wide: " $0; wide = 1 }
+                    END { exit wide }' "$1" > "$work/wide" || { cat "$work/wide" >> "$work/said"; return 1; }
 }
 
 # tokens PREFIX: 4096 lower-case letters as one document of bytes

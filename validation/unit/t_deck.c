@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "deck/deck.h"
@@ -38,6 +39,27 @@ static void tells(status code, const char *message, const char *what)
         printf("# expected: %s\n# told:     %s\n", message, told);
 }
 
+/* The width of the widest line of the last message, as a user sees it. */
+static int width(void)
+{
+    char line[4096];
+    int widest = 0, out = dup(STDERR_FILENO);
+    FILE *shown = tmpfile();
+    fflush(stderr);
+    if (!shown || out < 0 || dup2(fileno(shown), STDERR_FILENO) < 0)
+        bug("no file for a message");
+    log_error(status_text());
+    dup2(out, STDERR_FILENO);
+    close(out);
+    rewind(shown);
+    while (fgets(line, sizeof line, shown)) {
+        int n = (int)strcspn(line, "\n");
+        widest = n > widest ? n : widest;
+    }
+    fclose(shown);
+    return widest;
+}
+
 /* A case's first line, as the name of the test. */
 static char *first_line(const char *text)
 {
@@ -46,13 +68,18 @@ static char *first_line(const char *text)
 
 static void test_bad_decks(void)
 {
+    int widest = 0;
     for (size_t i = 0; i < sizeof bad_decks / sizeof *bad_decks; i++) {
         struct deck d;
         char *name = first_line(bad_decks[i].deck);
-        tells(with_variant(&d, bad_decks[i].deck), bad_decks[i].message, name);
+        status code = with_variant(&d, bad_decks[i].deck);
+        tells(code, bad_decks[i].message, name);
+        int wide = code == OK ? 0 : width();
+        widest = wide > widest ? wide : widest;
         free(name);
         deck_free(&d);
     }
+    ok(widest > 100 && widest <= 120, "no message about a deck is wider than 120 columns (%d)", widest);
 }
 
 static status with_set(struct deck *d, const char *set)

@@ -119,6 +119,8 @@ static void attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, vie
     int64_t blocks = (a.seq + tile.rows - 1) / tile.rows, per_kv = a.heads / a.kv_heads;
     int64_t tasks = blocks ? q.n[1] / a.seq * a.heads * blocks : 0;
     float *scratch = scratch_floats(dev, tiles_size(tile));
+    if (dev->dry)
+        return;
 #pragma omp parallel for schedule(dynamic)
     for (int64_t task = 0; task < tasks; task++) {
         int64_t b = task / blocks / a.heads, h = task / blocks % a.heads, d = a.head_dim;
@@ -138,7 +140,7 @@ void cpu_attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view q
     view wide = wide_view(dev, WIDE_O, o, false);
     attn_fwd(dev, a, wide, lse, wide_view(dev, WIDE_Q, q, true), wide_view(dev, WIDE_K, k, true),
              wide_view(dev, WIDE_V, v, true));
-    wide_view_store(o, wide);
+    wide_view_store(dev, o, wide);
 }
 
 /* ---- backward ---- */
@@ -230,6 +232,8 @@ static void bwd_by_kv_heads(struct dev *dev, const struct bwd *x, int64_t tasks)
 {
     int64_t per_kv = x->a.heads / x->a.kv_heads;
     float *scratch = scratch_floats(dev, tiles_size(x->tile));
+    if (dev->dry)
+        return;
 #pragma omp parallel for schedule(static)
     for (int64_t task = 0; task < tasks; task++) {
         int64_t b = task / x->a.kv_heads, first = task % x->a.kv_heads * per_kv;
@@ -314,6 +318,8 @@ static void bwd_by_chunks(struct dev *dev, const struct bwd *x)
     int64_t fit = PARTS / (size * (int64_t)sizeof(float)), least = (threads + heads - 1) / heads;
     int64_t most = min(chunks, fit > least ? fit : least);
     float *scratch = scratch_floats(dev, tiles_size(x->tile) + most * size);
+    if (dev->dry)
+        return;
     w.parts = scratch + tiles_size(x->tile);
     zero(x->dk);
     zero(x->dv);
@@ -349,7 +355,7 @@ void cpu_attn_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view d
                     .k = wide_view(dev, WIDE_K, k, true),
                     .v = wide_view(dev, WIDE_V, v, true)};
     attn_bwd(dev, &x);
-    wide_view_store(dq, x.dq);
-    wide_view_store(dk, x.dk);
-    wide_view_store(dv, x.dv);
+    wide_view_store(dev, dq, x.dq);
+    wide_view_store(dev, dk, x.dk);
+    wide_view_store(dev, dv, x.dv);
 }

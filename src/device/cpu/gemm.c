@@ -120,7 +120,8 @@ static void gemm_round(struct dev *dev, bool ta, bool tb, view a, view b, bool a
 {
     enum { ROWS = 512, COLUMNS = 1024 };
     if (c.type == F32) {
-        gemm_f32(ta, tb, a, b, acc, c);
+        if (!dev->dry)
+            gemm_f32(ta, tb, a, b, acc, c);
         return;
     }
     for (int64_t j = 0; j < c.n[2]; j += COLUMNS)
@@ -128,9 +129,11 @@ static void gemm_round(struct dev *dev, bool ta, bool tb, view a, view b, bool a
             int64_t rows = smaller(ROWS, c.n[1] - i), columns = smaller(COLUMNS, c.n[2] - j);
             view part = view_cols(view_rows(c, i, rows), j, columns),
                  wide = wide_view(dev, WIDE_C, part, acc);
+            if (dev->dry) /* no block is larger than the first */
+                return;
             gemm_f32(ta, tb, ta ? view_cols(a, i, rows) : view_rows(a, i, rows),
                      tb ? view_rows(b, j, columns) : view_cols(b, j, columns), acc, wide);
-            wide_view_store(part, wide);
+            wide_view_store(dev, part, wide);
         }
 }
 
@@ -174,7 +177,10 @@ static bool is_fast_at_bf16(void)
 
 void cpu_gemm(struct dev *dev, bool ta, bool tb, view a, view b, bool acc, view c)
 {
-    if (a.type == F32 && b.type == F32 && c.type == F32)
+    bool all_f32 = a.type == F32 && b.type == F32 && c.type == F32, bf16 = a.type == BF16 && b.type == BF16;
+    if (dev->dry && (all_f32 || (bf16 && is_fast_at_bf16())))
+        return; /* the library's own scratch */
+    if (all_f32)
         gemm_f32(ta, tb, a, b, acc, c);
     else if (!(is_fast_at_bf16() && cpu_gemm_bf16(ta, tb, a, b, acc, c)))
         gemm_wide(dev, ta, tb, a, b, acc, c);

@@ -64,9 +64,10 @@ static inline void wide_copy(view y, int64_t r, view x, int64_t s)
 }
 
 /** A view as floats: itself if it is F32, else a copy in the device's buffer `slot`, which stays until the
- * same slot is taken again. load = false: only room, undefined. Not for parallel regions. */
+ * same slot is taken again. load = false: only room, undefined, as on a dry device. Not for parallel regions.
+ */
 view wide_view(struct dev *, int slot, view v, bool load);
 /** Store the floats of wide_view in v. */
-void wide_view_store(view v, view wide);
+void wide_view_store(struct dev *, view v, view wide);
 
 #endif
