@@ -100,7 +100,7 @@ static int64_t bytes_of(const struct dev *dev, dtype type, int64_t n0, int64_t n
 /** Take bytes at one end: `used` is &a->saved or &a->scratch. NULL while measuring. */
 static char *take(struct arena *a, int64_t *used, int64_t bytes)
 {
-    if (a->dev->check != CHECK_NONE)
+    if (memory_watched(a->dev))
         bytes = mem_add(bytes, 2 * align(a->dev));
     *used = mem_add(*used, bytes);
     int64_t total = mem_add(a->saved, a->scratch);
@@ -114,7 +114,7 @@ static char *take(struct arena *a, int64_t *used, int64_t bytes)
         bug("arena: %lld bytes saved + %lld scratch do not fit into %lld", (long long)a->saved,
             (long long)a->scratch, (long long)a->size);
     char *at = a->base + (used == &a->saved ? a->saved - bytes : a->size - a->scratch);
-    return a->dev->check != CHECK_NONE ? dress(a->dev, at, bytes) : at;
+    return memory_watched(a->dev) ? dress(a->dev, at, bytes) : at;
 }
 
 view arena_save(struct arena *a, dtype type, int64_t n0, int64_t n1, int64_t n2)
@@ -154,7 +154,7 @@ void arena_reset(struct arena *a)
 /** Replace one pointer by another in the device's list of open arenas, which the check modes need. */
 static void enlist(struct dev *dev, const struct arena *was, struct arena *now)
 {
-    for (int i = 0; dev->check != CHECK_NONE && i < MAX_ARENAS; i++)
+    for (int i = 0; memory_watched(dev) && i < MAX_ARENAS; i++)
         if (dev->arenas[i] == was) {
             dev->arenas[i] = now;
             return;
@@ -184,7 +184,7 @@ void arena_close(struct arena *a)
 /* ---- region ---- */
 static int64_t guards_of(const struct region *r)
 {
-    return r->dev->check != CHECK_NONE ? 2 * align(r->dev) : 0;
+    return memory_watched(r->dev) ? 2 * align(r->dev) : 0;
 }
 
 /** Free a region's memory. */

@@ -60,6 +60,8 @@ void op_end(struct dev *dev, enum dev_op op, view shape, double begin, double fl
             const view *outputs, int n)
 {
     dev->flops += flops;
+    if (dev->profiling && dev->ops->mark)
+        dev->ops->sync(dev); /* the time of the work, not of the asking */
     if (dev->profiling)
         profile_count(dev, op, shape, begin, flops, in + views_bytes(outputs, n));
     if (dev->check != CHECK_NONE)

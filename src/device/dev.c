@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct dev_ops *const devices[] = {&dev_cpu_ops};
-
 const char *dev_op_name(enum dev_op op)
 {
 #define OP_TEXT(result, name, args) [OP_##name] = #name,
@@ -17,8 +15,8 @@ const char *dev_op_name(enum dev_op op)
 
 bool dev_is_known(const char *name)
 {
-    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
-        if (strcmp(devices[i]->name, name) == 0)
+    for (const struct dev_ops *const *ops = dev_devices; *ops; ops++)
+        if (strcmp((*ops)->name, name) == 0)
             return true;
     return false;
 }
@@ -34,16 +32,16 @@ static void forget(struct dev *dev)
 status dev_open(struct dev **out, const char *name, int node_local_rank, const struct dev_options *options)
 {
     *out = NULL;
-    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
-        if (strcmp(devices[i]->name, name) != 0)
+    for (const struct dev_ops *const *ops = dev_devices; *ops; ops++) {
+        if (strcmp((*ops)->name, name) != 0)
             continue;
         struct dev *dev = mem_new(1, sizeof *dev);
         dev->null = options->null;
-        dev->ops = options->null ? null_ops(devices[i]) : devices[i];
+        dev->ops = options->null ? null_ops(*ops) : *ops;
         dev->threads = options->threads;
         dev->check = options->check;
         status opened = dev->ops->open(dev, node_local_rank);
-        if (opened == OK && dev->check != CHECK_NONE)
+        if (opened == OK && memory_watched(dev))
             memory_watch(dev);
         if (opened == OK)
             *out = dev;
@@ -77,6 +75,11 @@ const char *dev_about(const struct dev *dev)
 int dev_threads(const struct dev *dev)
 {
     return dev->threads;
+}
+
+int dev_count(const struct dev *dev)
+{
+    return dev->count;
 }
 
 int64_t dev_pitch(const struct dev *dev, int64_t n)

@@ -1,5 +1,5 @@
 /* The device: about 40 typed ops behind one facade, which checks shapes, counts FLOPs and time, and applies
- * the modes `check` and `dry`. A device is a table of kernels, such as device/cpu/. Not collective.
+ * the modes `check` and `dry`. A device is a table of kernels: device/cpu/, device/cuda/. Not collective.
  *
  * Contract of every op: arguments are views, which are borrowed device memory. Ops run in order on the
  * COMPUTE stream. Outputs are overwritten, or added to if `acc` is true. Any size may be zero; a GEMM with K
@@ -51,14 +51,17 @@ struct dev_options {
 };
 /** Was a device of this name compiled into the program? */
 bool dev_is_known(const char *name);
-/** name: "cpu" or "cuda". E_RESOURCE if it was not compiled in. */
+/** name: "cpu" or "cuda". E_RESOURCE if it was not compiled in or there is none ("no GPU: ..."). The ranks of a
+ * node take its devices in turn. */
 status dev_open(struct dev **, const char *name, int node_local_rank, const struct dev_options *) MUST_USE;
 void dev_close(struct dev *);
 const char *dev_name(const struct dev *);
 /** One line about the device for the start of a run: "2 cores, AVX-512 kernels, 2 threads, GEMM by
  * oneDNN 2.6.3". The instruction set is that of our kernels; the library chooses its own. */
 const char *dev_about(const struct dev *);
-int dev_threads(const struct dev *);
+int dev_threads(const struct dev *); /* of the host */
+/** Devices of its kind on this node. With more ranks than that, some share one. 0: they are not counted. */
+int dev_count(const struct dev *);
 /** Columns to allocate for rows of n elements that GEMMs read column by column. */
 int64_t dev_pitch(const struct dev *, int64_t n);
 /** The most rows of a chunk of the head's logits with so many columns of a type. */
@@ -81,8 +84,16 @@ ticket dev_mark(struct dev *, enum stream);
 void dev_wait(struct dev *, enum stream, ticket);
 void dev_wait_host(struct dev *, ticket);
 void dev_sync(struct dev *); /* the host waits for everything */
-/** Give a stream the work run(with). For links, which move device memory. */
+/** Give a stream the work run(with). For links, which move device memory. A device with streams of its own is
+ * given it at once: ops inside `run` then go to this stream. */
 void dev_queue(struct dev *, enum stream, void (*run)(void *), void *with);
+/** The stream that ops go to now: COMPUTE, except inside dev_queue. */
+enum stream dev_at(const struct dev *);
+/** The device's own handle of it (CUDA: a cudaStream_t), for a transport of the device's kind; NULL: none. */
+void *dev_stream(struct dev *);
+/** look(with) is called again and again while the host waits for a device with streams of its own. */
+void dev_watch(struct dev *, void (*look)(void *with), void *with);
+void dev_unwatch(struct dev *, const void *with);
 
 /* ---- memory (device/memory.c) ---- */
 enum dev_fresh { FRESH_ANY, FRESH_ZERO }; /* what a new block holds */
@@ -99,6 +110,8 @@ bool dev_host_memory(const struct dev *);
 /** Has an op finished when it returns, so that a wait costs nothing? False in the hidden mode, where the CPU
  * stands for a GPU. */
 bool dev_at_once(const struct dev *);
+/** May a link of the host's touch device memory between dev_show and dev_hide? */
+bool dev_can_show(const struct dev *);
 /** In the check modes these bytes become NaN, because they must not be used any more. */
 void dev_poison(struct dev *, void *, int64_t bytes);
 /** Between dev_show and dev_hide a link may touch device memory. Calls nest. */

@@ -139,7 +139,7 @@ static bool watched_free(struct dev *dev, const char *at)
     return true;
 }
 
-static bool is_watched(const struct dev *dev)
+bool memory_watched(const struct dev *dev)
 {
     return dev->check != CHECK_NONE && dev->ops->host_memory;
 }
@@ -148,13 +148,13 @@ status dev_alloc(struct dev *dev, const char *what, void **out, int64_t bytes, e
 {
     if (bytes <= 0)
         bug("dev_alloc: %lld bytes for %s", (long long)bytes, what);
-    return is_watched(dev) ? watched_alloc(dev, what, out, bytes, fresh)
-                           : dev->ops->alloc(dev, out, bytes, fresh);
+    return memory_watched(dev) ? watched_alloc(dev, what, out, bytes, fresh)
+                               : dev->ops->alloc(dev, out, bytes, fresh);
 }
 
 void dev_free(struct dev *dev, void *p, int64_t bytes)
 {
-    if (p && !(is_watched(dev) && watched_free(dev, p)))
+    if (p && !(memory_watched(dev) && watched_free(dev, p)))
         dev->ops->free(dev, p, bytes);
 }
 
@@ -172,9 +172,14 @@ bool dev_host_memory(const struct dev *dev)
     return dev->ops->host_memory && dev->check != CHECK_HIDDEN;
 }
 
+bool dev_can_show(const struct dev *dev)
+{
+    return dev->ops->host_memory;
+}
+
 void dev_poison(struct dev *dev, void *p, int64_t bytes)
 {
-    if (!is_watched(dev) || dev->dry || !p)
+    if (!memory_watched(dev) || dev->dry || !p)
         return;
     dev_show(dev);
     poison(p, bytes);
@@ -253,13 +258,13 @@ static ticket copy_async(struct copy copy)
 ticket dev_upload_async(struct dev *dev, view dst, const void *src)
 {
     int64_t bytes = transfer_bytes(dev, "dev_upload_async", dst);
-    return copy_async((struct copy){dev, dev->ops->upload, dst.data, src, bytes});
+    return copy_async((struct copy){dev, dev->ops->upload_async, dst.data, src, bytes});
 }
 
 ticket dev_download_async(struct dev *dev, void *dst, view src)
 {
     int64_t bytes = transfer_bytes(dev, "dev_download_async", src);
-    return copy_async((struct copy){dev, dev->ops->download, dst, src.data, bytes});
+    return copy_async((struct copy){dev, dev->ops->download_async, dst, src.data, bytes});
 }
 
 int64_t dev_waits(const struct dev *dev)

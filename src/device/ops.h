@@ -101,9 +101,17 @@ struct dev_ops {
     void (*free)(struct dev *, void *, int64_t bytes);
     void (*upload)(struct dev *, void *dst, const void *src, int64_t bytes);
     void (*download)(struct dev *, void *dst, const void *src, int64_t bytes);
+    /* The same on the stream at work, of host memory that host_alloc gave; they do not wait. */
+    void (*upload_async)(struct dev *, void *dst, const void *src, int64_t bytes);
+    void (*download_async)(struct dev *, void *dst, const void *src, int64_t bytes);
     void *(*host_alloc)(struct dev *, int64_t bytes);
     void (*host_free)(struct dev *, void *);
     void (*sync)(struct dev *);
+    /* Streams of its own; NULL: calls return when their work is done. */
+    void (*mark)(struct dev *, enum stream, int64_t number); /* ticket `number` is all that it was given */
+    void (*wait)(struct dev *, enum stream, ticket);
+    bool (*wait_host)(struct dev *, ticket); /* true if it was not done yet */
+    void *(*handle)(struct dev *);           /* of the stream at work */
     double (*ceiling)(struct dev *, dtype);
 #define OP_POINTER(result, name, args) result(*name) args;
     DEV_OPS(OP_POINTER)
@@ -130,6 +138,9 @@ struct dev {
     int threads;
     enum dev_check check;
     bool dry, null, profiling;
+    int count;                        /* devices of its kind on this node; 0: they are not counted */
+    enum stream at;                   /* the stream that ops go to now: COMPUTE, except inside dev_queue */
+    struct watcher *watchers;         /* stream.c */
     int64_t waits;                    /* how often the host has waited */
     struct block *blocks;             /* memory.c: the blocks of dev_alloc, in the check modes */
     int shown;                        /* how many ops and links are at work, so that memory is not hidden */
@@ -147,6 +158,9 @@ const char *dev_op_name(enum dev_op);
 /** Count a call of an op with this shape; begin: omp_get_wtime() before it. */
 void profile_count(struct dev *, enum dev_op, view shape, double begin, double flops, double bytes);
 void profile_free(struct profile_table *);
+/** Do blocks stand between guards, poisoned when fresh? In the check modes of a device whose memory is the
+ * host's. Of another's only the outputs of ops are looked at. */
+bool memory_watched(const struct dev *);
 /** Report faults in this device's blocks from now on, until the device is closed. */
 void memory_watch(const struct dev *);
 void memory_unwatch(const struct dev *);
@@ -162,7 +176,11 @@ bool view_contiguous(view v);
 
 /** The table of the null device that stands for another one. Caller frees. */
 struct dev_ops *null_ops(const struct dev_ops *like);
+/** Tells the watchers that the host waits. */
+void dev_look(struct dev *);
 
 extern const struct dev_ops dev_cpu_ops;
+/** All that the program was built with (devices.c); NULL behind the last. */
+extern const struct dev_ops *const dev_devices[];
 
 #endif

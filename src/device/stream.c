@@ -1,7 +1,7 @@
-/* Streams and tickets. On a device whose calls return when their work is done, such as the CPU, work is done
- * at once and a wait does nothing. In the hidden mode COMM and COPIES run late instead: their work stays in
- * queues until something waits for it. So code that forgets to wait reads NaN or old values, as it may on a
- * GPU. */
+/* Streams and tickets. A device with streams of its own does what it is told by its table (mark, wait,
+ * wait_host). The others' calls return when their work is done, as the CPU's: work is done at once, and a
+ * wait does nothing. In the hidden mode COMM and COPIES run late instead: their work stays in queues until a
+ * wait wants it, so that what forgets to wait reads NaN or the values before, as it may on a GPU. */
 #include <stdlib.h>
 #include "base/mem.h"
 #include "base/progress.h"
@@ -13,6 +13,19 @@ struct task {
     ticket other; /* if run is NULL, the task waits for this ticket */
     struct task *next;
 };
+
+struct watcher {
+    void (*look)(void *);
+    void *with;
+    struct watcher *next;
+};
+
+static bool own_streams(const struct dev *dev)
+{
+    return dev->ops->mark != NULL;
+}
+
+/* ---- queues ---- */
 
 /** Run a stream's work in order up to a ticket. It ends, because queued work waits only for earlier work. */
 static void drain(struct dev *dev, ticket to)
@@ -43,26 +56,61 @@ static void put(struct dev *dev, enum stream s, struct task task)
         drain(dev, dev_mark(dev, s));
 }
 
+/* ---- what callers see ---- */
+
+enum stream dev_at(const struct dev *dev)
+{
+    return dev->at;
+}
+
+void *dev_stream(struct dev *dev)
+{
+    return dev->ops->handle ? dev->ops->handle(dev) : NULL;
+}
+
+/* On a device with streams of its own, what `run` asks of it goes to this one. */
 void dev_queue(struct dev *dev, enum stream s, void (*run)(void *), void *with)
 {
-    put(dev, s, (struct task){.run = run, .with = with});
+    if (!own_streams(dev)) {
+        put(dev, s, (struct task){.run = run, .with = with});
+        return;
+    }
+    enum stream before = dev->at;
+    dev->at = s;
+    run(with);
+    dev->at = before;
 }
 
 ticket dev_mark(struct dev *dev, enum stream s)
 {
-    return (ticket){s, dev->queue[s].put};
+    struct queue *q = &dev->queue[s];
+    if (own_streams(dev) && !dev->dry)
+        dev->ops->mark(dev, s, ++q->put);
+    return (ticket){s, q->put};
 }
 
 void dev_wait(struct dev *dev, enum stream s, ticket t)
 {
-    if (s != t.stream && dev->queue[t.stream].done < t.number)
+    if (s == t.stream || dev->queue[t.stream].done >= t.number)
+        return;
+    if (own_streams(dev))
+        dev->ops->wait(dev, s, t);
+    else
         put(dev, s, (struct task){.other = t});
 }
 
 void dev_wait_host(struct dev *dev, ticket t)
 {
-    dev->waits += dev->queue[t.stream].done < t.number;
+    struct queue *q = &dev->queue[t.stream];
+    if (q->done >= t.number)
+        return;
     progress_op("wait");
+    if (own_streams(dev)) {
+        dev->waits += dev->ops->wait_host(dev, t);
+        q->done = t.number;
+        return;
+    }
+    dev->waits++;
     drain(dev, t);
 }
 
@@ -72,7 +120,33 @@ void dev_sync(struct dev *dev)
         return;
     dev->waits++;
     progress_op("wait");
-    for (int s = 0; s < STREAMS; s++)
+    for (int s = 0; s < STREAMS && !own_streams(dev); s++)
         drain(dev, dev_mark(dev, (enum stream)s));
     dev->ops->sync(dev);
+}
+
+/* ---- who looks while the host waits ---- */
+
+void dev_watch(struct dev *dev, void (*look)(void *), void *with)
+{
+    struct watcher *w = mem_new(1, sizeof *w);
+    *w = (struct watcher){look, with, dev->watchers};
+    dev->watchers = w;
+}
+
+void dev_unwatch(struct dev *dev, const void *with)
+{
+    struct watcher **link = &dev->watchers;
+    while (*link && (*link)->with != with)
+        link = &(*link)->next;
+    struct watcher *w = *link;
+    if (w)
+        *link = w->next;
+    free(w);
+}
+
+void dev_look(struct dev *dev)
+{
+    for (const struct watcher *w = dev->watchers; w; w = w->next)
+        w->look(w->with);
 }
