@@ -51,8 +51,8 @@ struct dev_options {
 };
 /** Was a device of this name compiled into the program? */
 bool dev_is_known(const char *name);
-/** name: "cpu" or "cuda". E_RESOURCE if it was not compiled in or there is none ("no GPU: ..."). The ranks of a
- * node take its devices in turn. */
+/** name: "cpu" or "cuda". E_RESOURCE if it was not compiled in or there is none ("no GPU: ..."). The ranks of
+ * a node take its devices in turn. */
 status dev_open(struct dev **, const char *name, int node_local_rank, const struct dev_options *) MUST_USE;
 void dev_close(struct dev *);
 const char *dev_name(const struct dev *);

@@ -174,7 +174,7 @@ bool dev_host_memory(const struct dev *dev)
 
 bool dev_can_show(const struct dev *dev)
 {
-    return dev->ops->host_memory;
+    return dev->ops->host_memory || dev->null;
 }
 
 void dev_poison(struct dev *dev, void *p, int64_t bytes)

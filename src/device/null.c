@@ -80,9 +80,13 @@ struct dev_ops *null_ops(const struct dev_ops *like)
     ops->free = null_free;
     ops->upload = null_upload;
     ops->download = null_download;
+    ops->upload_async = null_upload;
+    ops->download_async = null_download;
     ops->host_alloc = null_host_alloc;
     ops->host_free = null_host_free;
     ops->sync = null_sync;
+    ops->mark = NULL; /* no streams of its own */
+    ops->handle = NULL;
     ops->ceiling = null_ceiling;
     return ops;
 }

@@ -134,7 +134,7 @@ struct queue {
 
 struct dev {
     const struct dev_ops *ops;
-    char about[160];
+    char about[256];
     int threads;
     enum dev_check check;
     bool dry, null, profiling;

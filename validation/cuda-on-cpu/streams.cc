@@ -86,13 +86,11 @@ void push(cudaStream_t s, op o)
         run_now(s);
 }
 
-cudaError_t query(bool done, cudaStream_t s)
+void run_until(cudaEvent_t e)
 {
-    if (!done && !s->todo.empty()) {
-        device_open open;
-        run_one(s); /* time passes */
-    }
-    return done ? cudaSuccess : cudaErrorNotReady;
+    device_open open;
+    while (e->done < e->recorded)
+        run_one(e->on);
 }
 } // namespace
 
@@ -181,10 +179,12 @@ cudaError_t cudaStreamSynchronize(cudaStream_t s)
 
 cudaError_t cudaStreamQuery(cudaStream_t s)
 {
-    cudaError_t done = query(s->todo.empty(), s);
-    if (done == cudaSuccess)
+    if (s->todo.empty()) {
         race::acquire(&s->token);
-    return done;
+        return cudaSuccess;
+    }
+    run_now(s); /* time passes until it is asked again */
+    return cudaErrorNotReady;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned)
@@ -216,17 +216,17 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
 
 cudaError_t cudaEventQuery(cudaEvent_t e)
 {
-    cudaError_t done = query(e->done >= e->recorded, e->on);
-    if (done == cudaSuccess)
+    if (e->done >= e->recorded) {
         race::acquire(&e->token);
-    return done;
+        return cudaSuccess;
+    }
+    run_until(e); /* time passes until it is asked again */
+    return cudaErrorNotReady;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t e)
 {
-    device_open open;
-    while (e->done < e->recorded)
-        run_one(e->on);
+    run_until(e);
     race::acquire(&e->token);
     return cudaSuccess;
 }

@@ -32,7 +32,7 @@ static void describe(struct dev *dev, const struct cudaDeviceProp *p)
     int runs = version_of(cudaRuntimeGetVersion), drives = version_of(cudaDriverGetVersion);
     int lt = (int)cublasLtGetVersion();
     snprintf(dev->about, sizeof dev->about,
-             "%.40s (sm_%d%d, %s, %d of %d), CUDA %d.%d, driver for %d.%d, cuBLASLt %d.%d.%d", p->name,
+             "%.40s (sm_%d%d, %s, %d of %d), CUDA %d.%d, driver for %d.%d, cuBLASLt %d.%d.%d, %s", p->name,
              p->major, p->minor, text_bytes(memory, (double)p->totalGlobalMem), cuda->device + 1, cuda->count,
              runs / 1000, runs % 1000 / 10, drives / 1000, drives % 1000 / 10, lt / 10000, lt / 100 % 100,
              lt % 100);
@@ -99,6 +99,7 @@ static status cuda_open(struct dev *dev, int node_local_rank)
 static void cuda_close(struct dev *dev)
 {
     struct cuda *cuda = dev->own;
+    cuda_sdpa_close();
     cuda_gemm_close(dev);
     for (int i = 0; i < SLOTS; i++) {
         CUDA(cudaEventDestroy(cuda->slot[i].done));
