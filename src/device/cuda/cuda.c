@@ -35,7 +35,7 @@ static void describe(struct dev *dev, const struct cudaDeviceProp *p)
              "%.40s (sm_%d%d, %s, %d of %d), CUDA %d.%d, driver for %d.%d, cuBLASLt %d.%d.%d, %s", p->name,
              p->major, p->minor, text_bytes(memory, (double)p->totalGlobalMem), cuda->device + 1, cuda->count,
              runs / 1000, runs % 1000 / 10, drives / 1000, drives % 1000 / 10, lt / 10000, lt / 100 % 100,
-             lt % 100);
+             lt % 100, cuda_sdpa_open());
 }
 
 /* Ranks of a node take its cards in turn; more ranks than cards share them. */
