@@ -57,8 +57,9 @@ static status read_deck(struct planner *p)
 static status read_machine(struct planner *p)
 {
     const char *file = p->options->machine;
-    bool gpu = p->deck.device.type != DEVICE_CPU || p->options->like;
-    return machine_read(&p->machine, file ? file : gpu ? "dgx-h100" : "cpu");
+    enum device_type type = p->options->like ? DEVICE_CUDA : p->deck.device.type;
+    const char *own = p->deck.run.machine ? p->deck.run.machine : plan_machine_of(type);
+    return machine_read(&p->machine, file ? file : own);
 }
 
 static status make_layout(struct planner *p)

@@ -12,6 +12,7 @@
 #include "cmd/commands.h"
 #include "cmd/session.h"
 #include "cmd/startup.h"
+#include "plan/own.h"
 #include "train/loop.h"
 #include "train/mark.h"
 #include "train/profile.h"
@@ -267,6 +268,15 @@ static status check_data(struct job *j)
     return start_same_data(j->s.data, from, j->checkpoint, j->branches, &j->trainer.state.data);
 }
 
+/* What this leg will take, to compare with. Only a machine file that the deck names must be good. */
+static status foresee(struct job *j)
+{
+    const struct session *s = &j->s;
+    double ceiling = 1e9 * j->trainer.ceiling / comm_size(s->comm);
+    status code = plan_forecast(&j->trainer.forecast, &s->deck, &s->shapes.target, &s->layout, ceiling);
+    return s->deck.run.machine ? deck_place(&s->deck, code, "run.machine") : OK;
+}
+
 static status prepare(struct job *j, int argc, char **argv)
 {
     struct session *s = &j->s;
@@ -286,6 +296,7 @@ static status prepare(struct job *j, int argc, char **argv)
     startup_banner(s, j->checkpoint ? j->index.state.leg + 1 : 1);
     j->trainer.ceiling = ceiling_sample(s->comm, s->dev, session_precision(s));
     TRY(startup_machine(s, j->trainer.ceiling));
+    TRY(comm_agree(s->comm, s->rank == 0 ? foresee(j) : OK));
     if (s->rank == 0)
         j->trainer.limit = limit_find(s->deck.run.time_limit, began);
     return write_resolved(j);

@@ -37,6 +37,7 @@ struct run_section {
     int64_t seed;
     char *dir; /* absolute */
     bool profile;
+    char *machine;     /* a machine file, absolute; NULL = the shipped one */
     double time_limit; /* s; 0 = auto */
     double watchdog;   /* s; 0 = never */
 };

@@ -35,6 +35,10 @@ static const struct key table[] = {
      "runs/<deck's name> under the current folder.", NULL, RESTART_YES},
     {"run.profile", K_BOOL, AT(run.profile), 0, 0, NULL, "false",
      "Time and FLOP rate of every kind of operation in the summary.", NULL, RESTART_YES},
+    {"run.machine", K_PATH, AT(run.machine), 0, 0, NULL, NULL,
+     "Machine file (coppice plan --measure writes one) with which the run's time and memory are predicted: RUN/plan.json "
+     "has them beside what was measured. Not given: the shipped file of this kind of device, scaled to the run's GEMM "
+     "ceiling.", NULL, RESTART_YES},
     {"run.time_limit", K_DURATION, AT(run.time_limit), 1, 1e9, "s", "auto",
      "Save and exit with code 75 before so much time has passed since the start of the leg: 90s, "
      "30min, 2h, 1d. The end of the Slurm job holds too, if it is earlier; auto: it alone.", auto_word, RESTART_YES},

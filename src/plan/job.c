@@ -156,12 +156,6 @@ status plan_job_set(struct plan_job *j, const char *text)
     return OK;
 }
 
-void plan_job_help(void)
-{
-    for (int i = 0; i < SETTINGS; i++)
-        printf("  %-14s %s\n", setting[i].name, setting[i].help);
-}
-
 static bool divides(double a, double b)
 {
     return fmod(b, a) == 0;

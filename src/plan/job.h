@@ -46,7 +46,5 @@ struct plan_job plan_job_of(const struct deck *, double ranks);
 status plan_job_set(struct plan_job *, const char *text) MUST_USE;
 /** E_DECK: sizes that do not divide what they cut. */
 status plan_job_check(const struct plan_job *, const struct plan_shape *) MUST_USE;
-/** A line for each key of --with. */
-void plan_job_help(void);
 
 #endif

@@ -1,6 +1,7 @@
 #include "plan/own.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/dtype.h"
 #include "ckpt/ckpt.h"
@@ -134,9 +135,12 @@ static void add_time(struct own_plan *o, const struct machine *c, const struct r
 
 /* ---- memory ---- */
 
+/* Where device memory is the host's, the heap's holes, kernels' scratch and page tables take their part, too.
+ */
 static void set_memory(double memory[MEMORY_KINDS], const struct machine *c, const struct rehearsal *r,
-                       double imbalance)
+                       double imbalance, bool on_host, bool bf16)
 {
+    double heap = bf16 ? 0.035 : 0.015; /* bf16: fp32 copies of operands, and the library's kernels */
     double balanced = (double)r->routed / imbalance;
     memory[MEMORY_WEIGHTS] = (double)r->store[WEIGHT];
     memory[MEMORY_GRADIENTS] = (double)r->store[GRAD];
@@ -144,9 +148,10 @@ static void set_memory(double memory[MEMORY_KINDS], const struct machine *c, con
     memory[MEMORY_SAVED] = (double)r->saved + balanced;
     memory[MEMORY_SCRATCH] = (double)(r->scratch + r->small);
     memory[MEMORY_COMMUNICATION] = (double)r->exchange;
-    memory[MEMORY_SNAPSHOT] = (double)r->snapshot;
-    memory[MEMORY_IMBALANCE] = (double)r->routed - balanced + (double)r->beyond;
-    memory[MEMORY_CONTEXT] = c->context;
+    memory[MEMORY_SNAPSHOT] = on_host ? (double)r->snapshot : 0; /* else it is in the host's memory */
+    memory[MEMORY_IMBALANCE] = (double)r->routed - balanced;
+    memory[MEMORY_BEYOND] = (double)r->beyond;
+    memory[MEMORY_CONTEXT] = c->context + (on_host ? heap * (double)rehearsal_bytes(r) : 0);
 }
 
 static int64_t gcd(int64_t a, int64_t b)
@@ -196,6 +201,13 @@ static double sum_of(const double memory[MEMORY_KINDS])
     return sum;
 }
 
+/* checkpoint.async: auto takes copies only where they fit. */
+static void drop_copies(struct rank_class *r, const struct machine *c, const struct deck *d)
+{
+    if (d->checkpoint.async == ASYNC_AUTO && sum_of(r->memory) > c->capacity)
+        r->memory[MEMORY_SNAPSHOT] = 0;
+}
+
 static void fullest_first(struct own_plan *o)
 {
     for (int i = 1; i < o->classes; i++)
@@ -239,7 +251,9 @@ static status plan_classes(struct own_plan *o, const struct machine *c, const st
         struct rehearsal r;
         status code = count_rank(&r, d, config, l, o->by_class[i].first, way);
         if (code == OK)
-            set_memory(o->by_class[i].memory, c, &r, imbalance);
+            set_memory(o->by_class[i].memory, c, &r, imbalance, d->device.type == DEVICE_CPU,
+                       d->device.precision == BF16);
+        drop_copies(&o->by_class[i], c, d);
         if (code == OK && o->by_class[i].first == 0) /* it has as many tokens as any */
             add_time(o, c, &r, d, config, l);
         rehearsal_free(&r);
@@ -259,4 +273,41 @@ status plan_own(struct own_plan *o, const struct machine *c, const struct deck *
     o->checkpoint = (double)ckpt_bytes(&m);
     model_close(&m);
     return plan_classes(o, c, d, config, l, way);
+}
+
+/* ---- what training compares itself with ---- */
+
+const char *plan_machine_of(enum device_type type)
+{
+    return type == DEVICE_CPU ? "cpu" : "dgx-h100";
+}
+
+/* Another processor of the same kind: what computes goes with its products, memory does not. */
+static void scale(struct machine *m, double ceiling)
+{
+    double by = ceiling / m->gemm;
+    m->peak *= by;
+    m->gemm *= by;
+    m->attn_fwd *= by;
+    m->attn_bwd *= by;
+    snprintf(m->name + strnlen(m->name, sizeof m->name - 24), 24, ", scaled");
+}
+
+status plan_forecast(struct forecast *f, const struct deck *d, const struct config *c, const struct layout *l,
+                     double ceiling)
+{
+    struct machine m;
+    struct own_plan o;
+    *f = (struct forecast){0};
+    TRY(machine_read(&m, d->run.machine ? d->run.machine : plan_machine_of(d->device.type)));
+    if (!d->run.machine && d->device.type == DEVICE_CPU)
+        scale(&m, ceiling);
+    TRY(plan_own(&o, &m, d, c, l, OWN_CLOSED));
+    f->step = o.plan.step;
+    f->band = m.band;
+    f->memory = plan_memory(&o.plan);
+    f->beyond = o.plan.memory[MEMORY_BEYOND];
+    memcpy(f->phase, o.phase, sizeof f->phase);
+    snprintf(f->machine, sizeof f->machine, "%.79s", m.name);
+    return OK;
 }

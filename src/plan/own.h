@@ -3,6 +3,7 @@
 #ifndef PLAN_OWN_H
 #define PLAN_OWN_H
 #include "plan/plan.h"
+#include "train/forecast.h"
 #include "train/rehearsal.h"
 #include "train/step.h"
 
@@ -25,6 +26,12 @@ struct own_plan {
  * (plan/closed.h), which gives the same. */
 enum own_way { OWN_STEP, OWN_CLOSED };
 
+/** What training compares itself with. The deck's run.machine, or the shipped file of its kind of device,
+ * scaled to `ceiling` FLOP/s of this rank's products. E_DECK: the file has mistakes; E_RESOURCE. */
+status plan_forecast(struct forecast *, const struct deck *, const struct config *, const struct layout *,
+                     double ceiling) MUST_USE;
+/** The name of the shipped machine file of a device. */
+const char *plan_machine_of(enum device_type);
 /** E_RESOURCE. */
 status plan_own(struct own_plan *, const struct machine *, const struct deck *, const struct config *,
                 const struct layout *, enum own_way) MUST_USE;

@@ -44,6 +44,7 @@ enum plan_step_term { PLAN_STEP(PLAN_ID) STEP_TERMS };
     X(COMMUNICATION, "communication")   \
     X(SNAPSHOT, "checkpoint snapshot")  \
     X(IMBALANCE, "imbalance allowance") \
+    X(BEYOND, "beyond that allowance")  \
     X(CONTEXT, "program and libraries")
 #define PLAN_ID(id, name) MEMORY_##id,
 enum plan_memory_kind { PLAN_MEMORY(PLAN_ID) MEMORY_KINDS };

@@ -4,6 +4,7 @@
 #define TRAIN_LOOP_H
 #include "ckpt/ckpt.h"
 #include "train/folder.h"
+#include "train/forecast.h"
 #include "train/limit.h"
 #include "train/step.h"
 #include "train/watchdog.h"
@@ -25,10 +26,11 @@ struct trainer {
     const struct eval_section *eval;
     const struct log_section *log;
     int64_t sequence;
-    bool watched;       /* not --quiet: progress in place if stdout is a terminal */
-    double ceiling;     /* GFLOP/s of all ranks' GEMMs together; it only rises */
-    struct limit limit; /* when the job ends, on rank 0 */
-    double start_valid; /* validation loss before the first step of the first leg; NAN if unknown */
+    bool watched;             /* not --quiet: progress in place if stdout is a terminal */
+    double ceiling;           /* GFLOP/s of all ranks' GEMMs together; it only rises */
+    struct limit limit;       /* when the job ends, on rank 0 */
+    struct forecast forecast; /* of this leg, on rank 0 */
+    double start_valid;       /* validation loss before the first step of the first leg; NAN if unknown */
     /* state */
     struct ckpt_state state;
     int64_t steps;             /* the run ends after this step */

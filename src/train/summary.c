@@ -40,7 +40,7 @@ static void show_phases(const struct report *r, double all)
 }
 
 /* The peak memory of each rank, and what was predicted. COLLECTIVE. */
-static void show_memory(const struct report *r, const struct trainer *t)
+static double show_memory(const struct report *r, const struct trainer *t)
 {
     enum { SHOWN = 8 };
     int n = comm_size(t->comm);
@@ -50,13 +50,14 @@ static void show_memory(const struct report *r, const struct trainer *t)
     comm_all_gather(t->comm, all, &mine, sizeof mine);
     json_t *peaks = json_array(), *predictions = json_array();
     char text[32], *line = NULL;
-    int64_t most = 0;
+    int64_t most = 0, peak = 0;
     for (int i = 0; i < n; i++) {
         if (i < SHOWN)
             mem_append(&line, " %s", text_bytes(text, (double)all[i].peak));
         json_array_append_new(peaks, json_integer(all[i].peak));
         json_array_append_new(predictions, json_integer(all[i].predicted));
         most = all[i].predicted > most ? all[i].predicted : most;
+        peak = all[i].peak > peak ? all[i].peak : peak;
     }
     log_say("memory    peak of each rank:%s%s | predicted at most %s", line, n > SHOWN ? " ..." : "",
             text_bytes(text, (double)most));
@@ -65,6 +66,7 @@ static void show_memory(const struct report *r, const struct trainer *t)
                            "predicted_bytes", (json_int_t)most));
     free(line);
     free(all);
+    return (double)peak;
 }
 
 /* Bytes that all ranks sent inside each kind of group. COLLECTIVE. */
@@ -203,7 +205,7 @@ void summary_show(const struct report *r, const struct trainer *t, const char *w
     }
     if (isfinite(t->valid) && isfinite(t->start_valid))
         log_say("valid     loss %.4f -> %.4f nats/token", t->start_valid, t->valid);
-    show_memory(r, t);
+    forecast_show(&t->forecast, r, t, show_memory(r, t));
     if (log_warnings() > 0)
         log_say("warnings  %d", log_warnings());
     for (int i = 0; i < log_warnings(); i++)

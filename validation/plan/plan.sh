@@ -9,7 +9,7 @@ start: random
 model: {hidden: 4096, ffn: 14336, layers: 32, heads: 32, kv_heads: 8, vocab: 128256, max_positions: 8192,
         moe: {experts: 8, top_k: 2, capacity: 1.0}}
 run: {tokens: 1.0e+11}
-device: {precision: bf16}
+device: {type: cuda, precision: bf16}
 parallel: {tensor: 4, expert: 8}
 data: {sequence: 8192, train: [/nowhere]}
 batch: {sequences: 512, micro: 1}
@@ -77,8 +77,19 @@ tokens "$work/tokens"
 tiny "experts: 4, top_k: 2" "$work/tokens" > "$work/deck.yaml"
 ends 0 "$COPPICE" train "$work/deck.yaml" --set "run.dir=$work/run" --set run.steps=2
 verdict $? "a run"
+said '^plan  *[0-9.e-]* s a step predicted' && said 'worst term: ' && grep -q '"ratio": [0-9]' "$work/run/plan.json" &&
+    grep -q 'memory_bytes' "$work/run/plan.json"
+verdict $? "its summary shows the worst term, plan.json all of them"
+ends 64 "$COPPICE" train "$work/deck.yaml" --set "run.dir=$work/run2" --set run.steps=2 --set "run.machine=$work/bad.yaml" &&
+    said 'bad.yaml:1:11: expected a number'
+verdict $? "a machine file with mistakes is refused before training"
 ends 0 plan "$work/run" --legal-ranks --ranks 8 && said '^ *1 2 4$'
 verdict $? "--legal-ranks of a run folder"
 ends 0 plan "$work/run" && said 'fits into' && said 'machine: 2 cores of Zen 3'
 verdict $? "the plan of a run folder, on the default machine"
+ends 0 plan --measure "$work/deck.yaml" --out "$work/here.yaml" && ends 0 plan "$work/deck.yaml" --set run.steps=2 --machine "$work/here.yaml" &&
+    said 'fits into'
+verdict $? "--measure writes a machine file that can be used"
+ends 73 plan --measure "$work/deck.yaml" --out "$work/here.yaml" && said 'here.yaml: cannot be written'
+verdict $? "--measure overwrites nothing"
 finish

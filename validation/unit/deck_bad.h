@@ -104,10 +104,10 @@ static const struct bad bad_decks[] = {
     {"run: {steps: ~}", "t.yaml: run.steps: say how long to train: run.steps or run.tokens"},
     {"run: 100",
      "t.yaml:1:6: run: expected a mapping, not a value; it holds steps, tokens, seed, dir, profile, "
-     "time_limit, watchdog"},
+     "machine, time_limit, watchdog"},
     {"run: [steps]",
      "t.yaml:1:6: run: expected a mapping, not a list; it holds steps, tokens, seed, dir, profile, "
-     "time_limit, watchdog"},
+     "machine, time_limit, watchdog"},
     {"run: {step: 1}", "t.yaml:1:7: run.step: unknown key; did you mean run.steps?"},
     {"run: {}\nrun: {}", "t.yaml:2:1: run: given twice in this deck"},
     {"lr: 1.0e-4", "t.yaml:1:1: lr: unknown key; did you mean optimizer.lr?"},
@@ -341,7 +341,8 @@ static const struct bad bad_decks[] = {
      "token that began on line 2 (tabs cannot indent)"},
     {"run: [1, 2}",
      "t.yaml:1:6: run: expected a mapping, not a list; it holds steps, tokens, seed, dir, profile, "
-     "time_limit, watchdog\nt.yaml:1:11: not YAML: did not find expected ',' or ']', while parsing a flow "
+     "machine, time_limit, watchdog\nt.yaml:1:11: not YAML: did not find expected ',' or ']', while parsing "
+     "a flow "
      "sequence that began on line 1"},
     {"run: {steps: 5}}",
      "t.yaml:1:16: not YAML: did not find expected key, while parsing a block mapping that began on "
@@ -349,9 +350,9 @@ static const struct bad bad_decks[] = {
     {"%YAML 9.0\n---\nrun: {}", "t.yaml:1:1: not YAML: found incompatible YAML document"},
     {"[[[[[[[[[[[[[[[[[[a]]]]]]]]]]]]]]]]]]",
      "t.yaml:1:1: expected a mapping such as model: {like: PATH}, not a list"},
-    {"run: {x: [[[[[[[[[[[[[[[a]]]]]]]]]]]]]]]}",
-     "t.yaml:1:7: run.x: unknown key; run holds steps, tokens, seed, dir, profile, time_limit, watchdog\n"
-     "t.yaml:1:24: more than 16 levels"},
+    {"run: {x: [[[[[[[[[[[[[[[a]]]]]]]]]]]]]]]}", "t.yaml:1:7: run.x: unknown key; run holds steps, tokens, "
+                                                  "seed, dir, profile, machine, time_limit, watchdog\n"
+                                                  "t.yaml:1:24: more than 16 levels"},
     {"run: {steps: x, seed: y}\nbatch: {micro: z}\nnothing: 1",
      "t.yaml:1:14: run.steps: expected an integer, not 'x'\nt.yaml:1:23: run.seed: expected an integer, "
      "not 'y'\nt.yaml:2:16: batch.micro: expected an integer, not 'z'\nt.yaml:3:1: nothing: unknown "
@@ -375,8 +376,10 @@ static const struct bad bad_decks[] = {
      "t.yaml:1:31: model.moe.aux_loss_coeff: -1 is out of range (0 to 1000)"},
     {"model: {moe: {experts: 5000}}", "t.yaml:1:24: model.moe.experts: 5000 is out of range (0 to 4096)"},
     {"run: {x: {y: 1}, z: [1, 2]}\nbatch: {micro: 3}",
-     "t.yaml:1:7: run.x: unknown key; run holds steps, tokens, seed, dir, profile, time_limit, watchdog\n"
-     "t.yaml:1:18: run.z: unknown key; run holds steps, tokens, seed, dir, profile, time_limit, watchdog"},
+     "t.yaml:1:7: run.x: unknown key; run holds steps, tokens, seed, dir, profile, machine, time_limit, "
+     "watchdog\n"
+     "t.yaml:1:18: run.z: unknown key; run holds steps, tokens, seed, dir, profile, machine, time_limit, "
+     "watchdog"},
     {"model:\n  like: \"\xff\"\n", "t.yaml:2:10: not YAML: invalid leading UTF-8 octet"},
 };
 
@@ -397,8 +400,8 @@ static const struct bad bad_sets[] = {
      "line 1"},
     {"data.train={weight: 2}", "--set: data.train.0: a data set needs a path"},
     {"data.train=[*a]", "--set: aliases (*name) are refused in a deck; write the value again"},
-    {"run=[steps]",
-     "--set: run: a section, not a key; it holds steps, tokens, seed, dir, profile, time_limit, watchdog"},
+    {"run=[steps]", "--set: run: a section, not a key; it holds steps, tokens, seed, dir, profile, machine, "
+                    "time_limit, watchdog"},
     {"model.moe.layers=[0",
      "--set: model.moe.layers: expected all, every N, or a list of layers such as [0, 2, 5], not '[0'"},
     {"model.moe.layers=[2,1]", "--set: model.moe.layers: layers must be whole numbers in ascending order"},
