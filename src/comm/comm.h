@@ -13,7 +13,7 @@ struct comm;
  * no Slurm step of several tasks), else `mpi`. E_DECK with the remedy if Slurm started several tasks and MPI
  * sees one. */
 status comm_open(struct comm **) MUST_USE;
-/** Local: rank `rank` of a world of `size`, without the others: nothing moves (comm/null.c). */
+/** Local: rank `rank` of a world of `size`, without the others: nothing moves (comm/self.c). */
 struct comm *comm_null_open(int rank, int size);
 /** Barrier, then finalise MPI. */
 void comm_close(struct comm *);

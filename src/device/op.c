@@ -150,7 +150,8 @@ static double causal_flops(struct attn_shape s, int64_t tokens)
     return (double)tokens * (double)(s.heads * s.head_dim) * (double)(s.seq + 1);
 }
 
-void dev_attn_fwd(struct dev *dev, struct attn_shape s, view o, view lse, view q, view k, view v)
+/** Checks for forward and backward. It has the name of an op for their messages. */
+static void dev_attn(struct dev *dev, struct attn_shape s, view o, view lse, view q, view k, view v)
 {
     int64_t tokens = q.n[1], wide = s.heads * s.head_dim, narrow = s.kv_heads * s.head_dim;
     NEED(s.seq > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0 && tokens % s.seq == 0);
@@ -159,24 +160,23 @@ void dev_attn_fwd(struct dev *dev, struct attn_shape s, view o, view lse, view q
     WANT_FLOAT(v, tokens, narrow);
     WANT_FLOAT(o, tokens, wide);
     WANT(lse, F32, tokens, s.heads);
-    RUN(attn_fwd, (dev, s, o, lse, q, k, v), 2 * causal_flops(s, tokens), BYTES(q, k, v), o, lse);
+}
+
+void dev_attn_fwd(struct dev *dev, struct attn_shape s, view o, view lse, view q, view k, view v)
+{
+    dev_attn(dev, s, o, lse, q, k, v);
+    RUN(attn_fwd, (dev, s, o, lse, q, k, v), 2 * causal_flops(s, q.n[1]), BYTES(q, k, v), o, lse);
 }
 
 void dev_attn_bwd(struct dev *dev, struct attn_shape s, view dq, view dk, view dv, view d_o, view o, view lse,
                   view q, view k, view v)
 {
-    int64_t tokens = q.n[1], wide = s.heads * s.head_dim, narrow = s.kv_heads * s.head_dim;
-    NEED(s.seq > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0 && tokens % s.seq == 0);
-    WANT_FLOAT(q, tokens, wide);
-    WANT_FLOAT(k, tokens, narrow);
-    WANT_FLOAT(v, tokens, narrow);
-    WANT_FLOAT(o, tokens, wide);
-    WANT(lse, F32, tokens, s.heads);
-    WANT_FLOAT(d_o, tokens, wide);
-    WANT_FLOAT(dq, tokens, wide);
-    WANT_FLOAT(dk, tokens, narrow);
-    WANT_FLOAT(dv, tokens, narrow);
-    RUN(attn_bwd, (dev, s, dq, dk, dv, d_o, o, lse, q, k, v), 5 * causal_flops(s, tokens),
+    dev_attn(dev, s, o, lse, q, k, v);
+    WANT_FLOAT(d_o, q.n[1], q.n[2]);
+    WANT_FLOAT(dq, q.n[1], q.n[2]);
+    WANT_FLOAT(dk, k.n[1], k.n[2]);
+    WANT_FLOAT(dv, k.n[1], k.n[2]);
+    RUN(attn_bwd, (dev, s, dq, dk, dv, d_o, o, lse, q, k, v), 5 * causal_flops(s, q.n[1]),
         BYTES(d_o, o, lse, q, k, v), dq, dk, dv);
 }
 

@@ -348,7 +348,7 @@ static struct machine unknown_machine(struct comm *comm)
         .hide = 0, .band = 0.10, .coll = 1e9, .a2a = 1e9, .network = 1e9, .near_latency = 1e-5};
     m.far_latency = m.near_latency;
     m.node = comm_node_size(comm);
-    m.capacity = (double)(mem_free_bytes() / comm_node_size(comm) + mem_rss());
+    m.capacity = (double)mem_free_bytes() / comm_node_size(comm) + (double)mem_rss();
     return m;
 }
 

@@ -165,7 +165,7 @@ static struct data *check_set(struct check *c, const struct data_section *alone)
     int64_t looked;
     const struct deck *d = c->deck;
     int sets = d->data.train.n + d->data.valid.n + (d->data.batches != NULL);
-    take_placed(c, data_check(data, 0, 1, START_LOOK / sets, &looked));
+    take_placed(c, data_check(data, 0, 1, (double)START_LOOK / sets, &looked));
     return data;
 }
 

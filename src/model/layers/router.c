@@ -38,7 +38,7 @@ static void losses(struct net *net, struct pass *p, struct saved *s, int layer, 
 {
     const struct moe *m = &net->config->moe;
     struct router_losses l = {.top_k = m->top_k,
-                              .n = p->tokens > 0 ? (double)(p->tokens / domains(net, p)) : 1,
+                              .n = p->tokens > 0 ? (double)p->tokens / (double)domains(net, p) : 1,
                               .coeff = m->aux_coeff / (double)p->batch->micros,
                               .told = net->at.t == 0 && p->tokens > 0};
     view load = m->aux_domain == AUX_GLOBAL ? weight(net, layer, T_ROUTER_LOAD) : view_none(); /* [X] */
