@@ -22,6 +22,7 @@ enum { STOPS = sizeof stops / sizeof *stops };
 static const int unblocked[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGCHLD};
 
 static atomic_int seen;
+static atomic_bool hurry;
 
 static bool is_ignored(int number)
 {
@@ -51,12 +52,11 @@ static void end_now(void)
     raise(SIGINT);
 }
 
-/* Some senders send INT twice, to the process and to its group. Two within half a second count as one. */
-static bool is_second(int number, double *first)
+/* Some senders send a signal twice, to the process and to its group. Two within half a second count as one.
+ * `first`: the clock at the first one; 0: there was none. */
+static bool is_second(double *first)
 {
     double now = clock_seconds();
-    if (number != SIGINT)
-        return false;
     if (*first > 0)
         return now - *first >= 0.5;
     *first = now;
@@ -67,15 +67,17 @@ static bool is_second(int number, double *first)
 static void *watch(void *unused)
 {
     sigset_t set = stop_set();
-    double first_int = 0;
+    double first_int = 0, first = 0;
     int number;
     (void)unused;
     pthread_sigmask(SIG_SETMASK, &set, NULL);
     for (;;) {
         if (sigwait(&set, &number) != 0)
             continue;
-        if (is_second(number, &first_int))
+        if (number == SIGINT && is_second(&first_int))
             end_now();
+        if (is_second(&first))
+            hurry = true;
         seen = number;
     }
     return NULL;
@@ -95,6 +97,11 @@ status signals_open(void)
         return fail(E_RESOURCE, "no thread to watch for signals: %s", strerror(error));
     pthread_detach(watcher);
     return OK;
+}
+
+bool signals_hurry(void)
+{
+    return hurry;
 }
 
 int signals_seen(void)

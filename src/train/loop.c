@@ -7,12 +7,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/progress.h"
-#include "base/signals.h"
 #include "base/text.h"
 #include "eval/valid.h"
 #include "train/report.h"
 #include "train/saving.h"
 #include "train/schedule.h"
+#include "train/stop.h"
 #include "train/summary.h"
 
 int64_t loop_steps(const struct run_section *run, const struct batch_section *batch, int64_t sequence,
@@ -46,50 +46,13 @@ static bool is_due(const struct trainer *t, const struct every *e, struct due *d
     return now;
 }
 
-/* Seconds until the job ends; infinite if nobody knows. */
-static double seconds_left(const struct trainer *t)
-{
-    return t->limit.end - clock_seconds();
-}
-
-/* What the leg may still do before it has to save: a step and a validation as long as the longest so far. */
-static bool is_late(const struct trainer *t, const struct report *r)
-{
-    return seconds_left(t) < r->longest.step + r->longest.validation + 2 * r->longest.save + 60;
-}
-
-/* Why to stop now: GO_ON, or the largest of the ranks' reasons. SIGNALLED + its number names a signal. */
-enum { GO_ON, LATE, SIGNALLED, USER = SIGNALLED + 1000 };
-
-/* Any rank's reason counts. Only rank 0 looks at the clock and at the file. */
-static int64_t stop_reason(const struct trainer *t, const struct report *r)
-{
-    int64_t reason = signals_seen() ? SIGNALLED + signals_seen() : GO_ON;
-    if (comm_rank(t->comm) == 0) {
-        if (folder_stop_asked(t->folder))
-            reason = USER;
-        else if (reason == GO_ON && is_late(t, r))
-            reason = LATE;
-    }
-    return reason;
-}
-
 /* COLLECTIVE: one reduction a step. A save in flight goes on where it needs no waiting. */
 static status agree(struct trainer *t, struct report *r, int64_t *why)
 {
-    int64_t both[2] = {stop_reason(t, r), saving_busy(t)};
+    int64_t both[2] = {stop_asked(t, r), saving_busy(t)};
     comm_max_i64(t->comm, both, 2);
     *why = both[0];
     return saving_go_on(t, r, both[1] > 0);
-}
-
-/* Caller frees. */
-static char *reason_text(int64_t why)
-{
-    if (why == LATE)
-        return mem_text("the time limit");
-    return why == USER ? mem_text("RUN/stop")
-                       : mem_format("the signal %s", signals_name((int)(why - SIGNALLED)));
 }
 
 /* ---- validation ---- */
@@ -174,7 +137,8 @@ static status read_steps(struct trainer *t, struct report *r, bool show)
     return OK;
 }
 
-/* Begin a step; the one before it is read meanwhile. */
+/* Begin a step; the one before it is read meanwhile. E_STOP: it was given up, because a second signal
+ * hurries. */
 static status one_step(struct trainer *t, struct report *r)
 {
     int64_t sequences = sequences_left(t), update = t->state.step + 1;
@@ -184,7 +148,8 @@ static status one_step(struct trainer *t, struct report *r)
     if (step_unread(&t->stepper) == 0)
         r->step_began = clock_seconds();
     profile_step_begin(&r->profile, t->dev);
-    step_gradients(&t->stepper, &t->fetched);
+    if (!step_gradients(&t->stepper, &t->fetched))
+        return fail(E_STOP, "step %lld was given up", (long long)update);
     step_update(&t->stepper, update, schedule_rate(t->optimizer, t->state.horizon, update));
     t->state.step = update;
     t->state.samples += sequences;
@@ -195,7 +160,7 @@ static status one_step(struct trainer *t, struct report *r)
 
 static status after_step(struct trainer *t, struct report *r, struct due *eval, bool last)
 {
-    r->job_seconds = seconds_left(t);
+    r->job_seconds = t->limit.end - clock_seconds();
     bool show = last || t->state.step == 1 || t->state.step % t->log->every == 0;
     bool validate = is_due(t, &t->eval->every, eval) || last;
     if (show || validate || !t->late)
@@ -223,31 +188,50 @@ static status end_unsaved(struct trainer *t, struct report *r)
 /* Ends the leg: OK when finished, else why it was stopped; E_SPACE when its last save failed. */
 static status end_leg(struct trainer *t, struct report *r, int64_t why)
 {
-    if (why == USER && comm_rank(t->comm) == 0)
+    if (why == STOP_USER && comm_rank(t->comm) == 0)
         folder_obeyed(t->folder);
     if (r->unsaved)
         return end_unsaved(t, r);
-    char *reason = reason_text(why);
+    char *reason = stop_text(why);
     report_status(r, t, why ? "stopped" : "finished");
-    report_event(t, why ? "stop" : "finish", why ? json_pack("{ss}", "reason", reason) : NULL);
+    report_event(t, why ? "stop" : "finish",
+                 why ? json_pack("{ssss}", "kind", stop_kind(why), "reason", reason) : NULL);
     summary_show(r, t, why ? "STOPPED" : "DONE");
-    status code = why ? fail(why == USER ? E_ASKED : E_STOP,
-                             "stopped at step %lld of %lld by %s, saved; the same command continues",
-                             (long long)t->state.step, (long long)t->steps, reason)
+    status code = why ? fail(why == STOP_USER ? E_ASKED : E_STOP,
+                             "stopped at step %lld of %lld by %s, %s; the same command continues",
+                             (long long)t->state.step, (long long)t->steps, reason,
+                             r->saved == t->state.step && r->saved > 0 ? "saved" : "nothing to save")
                       : OK;
     free(reason);
     return code;
+}
+
+/* The state is that of the step before, which may be saved already. */
+static status end_hurried(struct trainer *t, struct report *r)
+{
+    log_say("  step %lld given up: a second signal hurries", (long long)t->state.step + 1);
+    int64_t why = STOP_NOT;
+    TRY(read_steps(t, r, false));
+    TRY(saving_end(t, r, true));
+    if (t->state.step > r->saved)
+        TRY(saving_begin(t, r));
+    TRY(saving_end(t, r, true));
+    TRY(agree(t, r, &why));
+    return end_leg(t, r, why);
 }
 
 /* What is asked while a checkpoint is written is obeyed with this checkpoint. */
 static status run_steps(struct trainer *t, struct report *r)
 {
     struct due eval = {clock_seconds()}, checkpoint = {clock_seconds()};
-    int64_t why = GO_ON;
+    int64_t why = STOP_NOT;
     *done(t, t->state.step) = t->state;
     report_begin(r, t);
     while (t->state.step < t->steps && !why) {
-        TRY(one_step(t, r));
+        status code = one_step(t, r);
+        if (code == E_STOP)
+            return end_hurried(t, r);
+        TRY(code);
         bool last = t->state.step == t->steps;
         TRY(after_step(t, r, &eval, last));
         if (!last)
@@ -259,7 +243,7 @@ static status run_steps(struct trainer *t, struct report *r)
         if (!last && !why)
             TRY(agree(t, r, &why));
     }
-    TRY(saving_end(t, r, why != GO_ON && why != USER));
+    TRY(saving_end(t, r, why != STOP_NOT && why != STOP_USER));
     return end_leg(t, r, why);
 }
 
@@ -289,6 +273,8 @@ status loop_run(struct trainer *t)
     struct report r = {.at = t->state, .started = clock_seconds(), .first_step = t->state.step};
     TRY(saving_open(t));
     t->late = !dev_at_once(t->dev) && !t->run->profile;
+    r.saved = t->state.step;
+    r.earlier = report_earlier(t);
     profile_open(&r.profile, t->run->profile, t->store->model->weights);
     status code = stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
     batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro,

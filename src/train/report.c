@@ -249,6 +249,38 @@ void report_event(const struct trainer *t, const char *kind, json_t *more)
     written(folder_append(t->folder, "events.jsonl", line, EVENTS_SCHEMA));
 }
 
+static const struct {
+    const char *name;
+    size_t at;
+} pace_member[] = {{"longest_step_s", offsetof(struct pace, step)},
+                   {"longest_validation_s", offsetof(struct pace, validation)},
+                   {"longest_save_s", offsetof(struct pace, save)}};
+enum { PACES = sizeof pace_member / sizeof *pace_member };
+
+static double *pace_at(struct pace *p, int i)
+{
+    return (double *)((char *)p + pace_member[i].at);
+}
+
+struct pace report_earlier(const struct trainer *t)
+{
+    struct pace p = {0};
+    for (int i = 0; i < PACES && writes(t); i++) {
+        double recorded = folder_recorded(t->folder, "status.json", pace_member[i].name);
+        *pace_at(&p, i) = recorded > 0 ? recorded : 0;
+    }
+    return p;
+}
+
+/* What was not measured in this leg stays as it was. */
+static void add_pace(json_t *s, struct pace now, struct pace then)
+{
+    for (int i = 0; i < PACES; i++) {
+        double x = *pace_at(&now, i) > 0 ? *pace_at(&now, i) : *pace_at(&then, i);
+        json_object_set_new(s, pace_member[i].name, json_real(x));
+    }
+}
+
 void report_status(const struct report *r, const struct trainer *t, const char *state)
 {
     if (!writes(t))
@@ -261,6 +293,7 @@ void report_status(const struct report *r, const struct trainer *t, const char *
     json_object_set_new(s, "valid_loss", folder_number(t->valid));
     json_object_set_new(
         s, "eta_s", folder_number(stepped ? mean_step(r) * (double)(t->steps - r->at.step) : (double)NAN));
+    add_pace(s, r->longest, r->earlier);
     if (!strcmp(state, "failed"))
         json_object_set_new(s, "error", json_string(status_text()));
     written(folder_write_json(t->folder, "status.json", s));

@@ -12,18 +12,16 @@ struct report {
     double stepping;        /* seconds in steps since then */
     double seconds[PHASES]; /* spent in this leg, by phase */
     double saving, validating;
-    double waited;       /* seconds that the steps waited for the save in flight */
-    int64_t saved;       /* step of the last checkpoint that was committed in this leg */
-    int64_t first_step;  /* of this leg */
-    int64_t rows;        /* console rows since the header */
-    double step_began;   /* clock, or when the step before it was read */
-    double step_seconds; /* the last step's */
-    struct {
-        double step, validation, save; /* seconds */
-    } longest;                         /* of this leg */
-    char *unsaved;                     /* why the last save failed; NULL if it did not. Owned */
-    double job_seconds;                /* from the last step to the job's end; infinite if unknown */
-    bool terminal;                     /* show progress in place between rows */
+    double waited;                /* seconds that the steps waited for the save in flight */
+    int64_t saved;                /* step of the newest checkpoint that was loaded or committed */
+    int64_t first_step;           /* of this leg */
+    int64_t rows;                 /* console rows since the header */
+    double step_began;            /* clock, or when the step before it was read */
+    double step_seconds;          /* the last step's */
+    struct pace longest, earlier; /* of this leg; of the leg before, as status.json has it */
+    char *unsaved;                /* why the last save failed; NULL if it did not. Owned */
+    double job_seconds;           /* from the last step to the job's end; infinite if unknown */
+    bool terminal;                /* show progress in place between rows */
     struct profile profile;
     int64_t predicted; /* peak memory of this rank, from before the first step */
 };
@@ -37,6 +35,8 @@ void report_step(struct report *, struct trainer *, bool show);
 void report_valid(struct trainer *, const char *set, double loss, double mean, bool last);
 /** Write an event with more members, an object whose reference is taken, or NULL. */
 void report_event(const struct trainer *, const char *kind, json_t *more);
+/** What the leg before wrote of its pace into status.json. Local on rank 0. */
+struct pace report_earlier(const struct trainer *);
 /** status.json, whole; `state` is running, finished, stopped or failed. Others' states: train/mark.h. */
 void report_status(const struct report *, const struct trainer *, const char *state);
 /** Tokens of a full step. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/progress.h"
+#include "base/signals.h"
 #include "train/balance.h"
 
 static int64_t loads(const struct stepper *s)
@@ -73,7 +74,15 @@ static struct step_report facts_of(const struct stepper *s, const struct batch *
                                 .load_n = loads(s)};
 }
 
-void step_gradients(struct stepper *s, const struct batch *b)
+/* COLLECTIVE */
+static bool ranks_hurry(const struct stepper *s)
+{
+    int64_t mine = signals_hurry();
+    comm_max_i64(s->comm, &mine, 1);
+    return mine;
+}
+
+bool step_gradients(struct stepper *s, const struct batch *b)
 {
     struct step_report *r = &s->begun[s->steps++ % 2];
     double start = clock_seconds(), exchanged = exchange_seconds(s);
@@ -81,6 +90,10 @@ void step_gradients(struct stepper *s, const struct batch *b)
     net_begin(s->net, s->want_margin);
     for (int64_t round = 0; round < b->rounds; round++) {
         struct micro_batch m = batch_round(b, round);
+        if (round > 0 && ranks_hurry(s)) {
+            s->steps--;
+            return false;
+        }
         net_train(s->net, &m, round > 0);
     }
     r->seconds[PHASE_EXCHANGE] = exchange_seconds(s) - exchanged;
@@ -92,6 +105,7 @@ void step_gradients(struct stepper *s, const struct batch *b)
     optim_squares(&s->optim, s->store, s->group[G_WORLD]);
     net_tell(s->net);
     r->seconds[PHASE_NORM] = clock_lap(&start);
+    return true;
 }
 
 void step_update(struct stepper *s, int64_t update, double rate)

@@ -41,8 +41,9 @@ status stepper_open(struct stepper *, struct comm *, struct group *const *, stru
                     const struct optimizer_section *) MUST_USE;
 void stepper_close(struct stepper *);
 /** COLLECTIVE: begin a step: forward and backward of all micro-batches, the sum of gradients over ranks,
- * their norm, and the sum of the net's report; all on the device. */
-void step_gradients(struct stepper *, const struct batch *);
+ * their norm, and the sum of the net's report; all on the device. False: given up between two micro-batches,
+ * because a second signal hurries; then it has not begun. */
+bool step_gradients(struct stepper *, const struct batch *);
 /** COLLECTIVE: clip, AdamW as this update with this rate, routing state, gathering of weights. Nothing
  * changes if the norm or the loss is not finite, nor in any later step. */
 void step_update(struct stepper *, int64_t update, double rate);

@@ -79,11 +79,35 @@ static void test_zone(void)
     ok(limit_from_date("2026-07-01T02:00:00", NOW, &end) && end == NOW + 181 * 86400, "its summer time");
 }
 
+/* What scontrol prints, cut short. */
+static void test_words(void)
+{
+    static const char job[] =
+        "JobId=7 JobName=x EndTime=2026-01-01T01:00:00 Deadline=N/A\n"
+        "   PreemptEligibleTime=2026-01-01T00:10:00 PreemptTime=None\n   JobState=RUNNING";
+    char word[64];
+    ok(limit_from_words(job, "EndTime", word) && !strcmp(word, "2026-01-01T01:00:00"),
+       "a word within a line");
+    ok(limit_from_words(job, "PreemptTime", word) && !strcmp(word, "None"), "a word at the end of a line");
+    ok(limit_from_words(job, "JobState", word) && !strcmp(word, "RUNNING"), "the last word");
+    ok(!limit_from_words(job, "Time", word) && !limit_from_words("", "EndTime", word), "no part of a word");
+}
+
+static void test_margin(void)
+{
+    const struct pace none = {0}, slow = {.step = 100, .validation = 50, .save = 200};
+    ok(limit_margin(&none, 36000) == 60 && limit_margin(&none, 120) == 12,
+       "a minute, or a tenth of a short leg");
+    ok(limit_margin(&slow, 36000) == 100 + 50 + 2 * 200 + 60, "a step, a validation, two saves");
+}
+
 int main(void)
 {
     setenv("TZ", "UTC0", 1);
     tzset();
     test_texts();
+    test_words();
+    test_margin();
     test_zone();
     return tap_done();
 }
