@@ -249,24 +249,20 @@ void report_event(const struct trainer *t, const char *kind, json_t *more)
     written(folder_append(t->folder, "events.jsonl", line, EVENTS_SCHEMA));
 }
 
-static const struct {
-    const char *name;
-    size_t at;
-} pace_member[] = {{"longest_step_s", offsetof(struct pace, step)},
-                   {"longest_validation_s", offsetof(struct pace, validation)},
-                   {"longest_save_s", offsetof(struct pace, save)}};
-enum { PACES = sizeof pace_member / sizeof *pace_member };
+static const char *const pace_name[] = {"longest_step_s", "longest_validation_s", "longest_save_s"};
+enum { PACES = sizeof pace_name / sizeof *pace_name };
 
 static double *pace_at(struct pace *p, int i)
 {
-    return (double *)((char *)p + pace_member[i].at);
+    double *const member[PACES] = {&p->step, &p->validation, &p->save};
+    return member[i];
 }
 
 struct pace report_earlier(const struct trainer *t)
 {
     struct pace p = {0};
     for (int i = 0; i < PACES && writes(t); i++) {
-        double recorded = folder_recorded(t->folder, "status.json", pace_member[i].name);
+        double recorded = folder_recorded(t->folder, "status.json", pace_name[i]);
         *pace_at(&p, i) = recorded > 0 ? recorded : 0;
     }
     return p;
@@ -277,7 +273,7 @@ static void add_pace(json_t *s, struct pace now, struct pace then)
 {
     for (int i = 0; i < PACES; i++) {
         double x = *pace_at(&now, i) > 0 ? *pace_at(&now, i) : *pace_at(&then, i);
-        json_object_set_new(s, pace_member[i].name, json_real(x));
+        json_object_set_new(s, pace_name[i], json_real(x));
     }
 }
 

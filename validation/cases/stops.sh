@@ -34,8 +34,8 @@ for signal in USR2 QUIT XCPU; do
 done
 
 # ---- a second INT: steps are longer than half a second ----
-options="--set batch.sequences=30000"
-begin env && kill -s INT $job && sleep 0.8 && kill -s INT $job && ended 130 && ! saved
+options="--set batch.sequences=10000"
+begin env && sleep 0.3 && kill -s INT $job && sleep 0.8 && kill -s INT $job && ended 130 && ! saved
 verdict $? "INT, and again later: ends at once, unsaved"
 options="--set run.steps=1"
 ends 0 "$COPPICE" train "$work/deck.yaml" --set "run.dir=$work/run" --set run.steps=1
