@@ -7,21 +7,21 @@
 
 struct crew {
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* any of the numbers below */
+    pthread_cond_t changed; /* one of the numbers below has changed */
     crew_work *work;
     void *with;
     int64_t n, ready, next; /* pieces in all, offered, begun */
     int64_t running;        /* pieces that are being worked on */
     bool *done;             /* [n] */
     bool ending;            /* nothing more will be offered */
-    status code;            /* of the first piece that failed */
-    int64_t failed;         /* which */
+    status code;            /* of the lowest piece that failed */
+    int64_t failed;         /* the number of that piece */
     char *why;
     int threads;
     pthread_t *thread;
 };
 
-/* Under the lock. */
+/* Note that piece i is done. Called under the lock. */
 static void note(struct crew *c, int64_t i, status code)
 {
     c->running--;
@@ -40,7 +40,7 @@ static bool more(const struct crew *c)
     return c->next < c->ready && c->code == OK;
 }
 
-/* Under the lock, which is given up while a piece is worked on. */
+/* Work on pieces. Called under the lock, which is released while a piece is worked on. */
 static void work_along(struct crew *c)
 {
     while (more(c)) {

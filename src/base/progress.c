@@ -15,7 +15,7 @@ static _Thread_local bool works;
 #define NOTE(member, value) atomic_store_explicit(&now.member, value, memory_order_relaxed)
 #define READ(member) atomic_load_explicit(&now.member, memory_order_relaxed)
 
-/* One thread writes, so that a load and a store do. */
+/* A load and a store suffice, because only one thread writes. */
 static void beat(void)
 {
     NOTE(beats, READ(beats) + 1);

@@ -1,5 +1,5 @@
-/* coppice plan DECK: memory, time, traffic and cost before the job, on a login node: no MPI, no data, no
- * weights. */
+/* coppice plan DECK: memory, time, traffic and cost of a job before it runs. It works on a login node,
+ * without MPI, data and weights. */
 #include "cmd/plan.h"
 
 #include <math.h>
@@ -133,7 +133,7 @@ static char *choice_text(const struct own_choice *x)
         text_bytes(memory, x->memory), x->step);
 }
 
-/* The nearest that does fit: on these ranks, else on more. Caller frees; NULL if nothing is found. */
+/* The nearest deck that does fit, on these ranks or on more; NULL if there is none. Caller frees. */
 static char *nearest_fit(const struct planner *p)
 {
     enum { DOUBLINGS = 7 };

@@ -16,21 +16,21 @@ struct planner {
     int ranks;
 };
 
-/** The page of one plan, its texts to be freed with planner_page_free. */
+/** The page of a plan. Free its texts by planner_page_free. */
 struct plan_page planner_page(const struct planner *, const char *program, const struct plan *, double load,
                               double checkpoint);
 void planner_page_free(struct plan_page *);
-/** Print it, in the form that the options ask for. */
+/** Print a page in the form that the options ask for. */
 void planner_print(const struct planner *, const struct plan_page *);
 /** coppice plan --like megatron. */
 status planner_megatron(struct planner *) MUST_USE;
-/** --search: the best choices. */
+/** --search: print the best layouts. */
 status planner_search(struct planner *) MUST_USE;
-/** --legal-ranks. */
+/** --legal-ranks: print the numbers of ranks that fit. */
 status planner_legal(const struct planner *) MUST_USE;
-/** --job: the sbatch script with the plan's numbers. */
+/** --job: print the sbatch script with the plan's numbers. */
 void planner_job(const struct planner *, const struct plan_page *);
-/** --measure: this machine's file. COLLECTIVE; opens and closes what it needs. */
+/** --measure: measure this machine's file. COLLECTIVE; it opens and closes all that it needs. */
 status planner_measure(const struct options *) MUST_USE;
 
 #endif

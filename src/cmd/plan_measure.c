@@ -1,5 +1,4 @@
-/* coppice plan --measure [DECK] [--out FILE]: this machine's file, by measurement; under MPI on all ranks at
- * once. */
+/* coppice plan --measure [DECK] [--out FILE]: measure this machine's file; under MPI on all ranks at once. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
-/* The head and its loss, forward beside backward, by the device's own kernel or composed. */
+/* The head and its loss, forward beside backward. The device's own kernel computes them, or they are composed
+ * of other ops. */
 #include "device/check.h"
 
-/** What forward and backward both want. Named like an op for the messages. */
+/** Checks for forward and backward. It has the name of an op for their messages. */
 static void dev_head_loss(struct dev *dev, view logits, view h, view w, view target)
 {
     WANT_FLOAT(logits, logits.n[1], logits.n[2]);

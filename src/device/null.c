@@ -1,6 +1,6 @@
-/* The null device: it stands for another one, computes nothing and holds nothing. Its memory is address space
- * that nobody may touch, of the sizes, alignment and pitch of the device that it stands for; its ops check
- * their arguments and are counted. So the real step runs on it for any rank of any layout. */
+/* The null device stands for another device, computes nothing and holds nothing. Its memory is protected
+ * address space with the sizes, alignment and pitch of the device that it stands for. Its ops check their
+ * arguments and are counted. So the real step runs on it for any rank of any layout. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +72,7 @@ static double null_ceiling(struct dev *dev, dtype type)
 struct dev_ops *null_ops(const struct dev_ops *like)
 {
     struct dev_ops *ops = mem_new(1, sizeof *ops);
-    *ops = *like; /* kernels stand there, and are never called */
+    *ops = *like; /* with its kernels, which are never called */
     ops->host_memory = false;
     ops->open = null_open;
     ops->close = null_close;

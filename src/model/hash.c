@@ -1,6 +1,6 @@
-/* The hash of values. A mix takes four products of 64 bits: with vectors that have them it is as fast as
- * memory, without it is not; so the loop is compiled for several instruction sets. Integers alone are
- * computed: each gives the same bits. */
+/* The hash of values. A mix takes four products of 64 bits. With vector instructions for these it is as fast
+ * as memory, so the loop is compiled for several instruction sets. All of them give the same bits, because
+ * only integers are computed. */
 #include "model/hash.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The closed form of this program's own step: every op by shape and every message of one rank, from sizes
- * alone, with balanced experts. It counts what train/rehearsal.h counts, and a test holds the two equal.
+ * alone, with balanced experts. It gives the same counts as train/rehearsal.h, and a test compares the two.
  * Pure. */
 #ifndef PLAN_CLOSED_H
 #define PLAN_CLOSED_H
@@ -13,8 +13,8 @@ struct closed {
     struct rehearsed_group group[GROUPS];
 };
 
-/** A step of a rank that has a micro-batch in every round. `dev` says how its kernels cut the work: head
- * chunks, blocks of expert rows. */
+/** Count a step of a rank that has a micro-batch in every round. `dev` says how its kernels divide the work:
+ * chunks of the head, blocks of expert rows. */
 void plan_closed(struct closed *, const struct dev *, const struct deck *, const struct config *,
                  const struct layout *, int rank);
 void closed_free(struct closed *);

@@ -1,5 +1,5 @@
-/* What is planned: a model's sizes, and how a job runs it. Doubles, because they stand in formulas. Names as
- * in doc/plan.md. Pure. */
+/* What is planned: a model's sizes, and how a job runs it. They are doubles, because they stand in formulas.
+ * The names are those of doc/plan.md. Pure. */
 #ifndef PLAN_JOB_H
 #define PLAN_JOB_H
 #include <stdbool.h>
@@ -7,8 +7,8 @@
 #include "deck/deck.h"
 #include "model/config.h"
 
-/* Every layer alike: `experts` of width `width`, `top_k` a token, beside a dense or shared FFN of width
- * `shared`. A dense model has experts 1 and top_k 1. */
+/* All layers are equal: `experts` experts of width `width`, `top_k` for each token, beside a dense or shared
+ * FFN of width `shared`. A dense model has experts 1 and top_k 1. */
 struct plan_shape {
     double layers, hidden, heads, kv_heads, head_dim, width, experts, top_k, vocab, shared;
     bool tied;
@@ -20,31 +20,32 @@ struct plan_job {
     double ranks, tensor, context, pipeline, stages, expert, expert_tensor;
     double sequences, micro, sequence;
     double capacity; /* rows are padded to this factor of the balanced number; 1: they are not */
-    double load;     /* rows of the slowest rank over the mean */
-    double hide_tensor, hide_expert; /* share of this traffic that compute hides */
-    bool deduplicate;                /* a row crosses to a node once, not once an expert */
-    bool even_head;                  /* layers are dealt so that the head's stage is no slower */
+    double load;     /* rows of the slowest rank divided by the mean */
+    double hide_tensor, hide_expert; /* the share of this traffic that compute hides */
+    bool deduplicate;                /* a row is sent to a node once, not once for each expert there */
+    bool even_head;                  /* layers are dealt so that the stage with the head is not slower */
     enum recompute recompute;
 };
 
-/** Parameters of a layer: attention, one expert, shared FFN, router. */
+/** Parameters of the parts of a layer: attention, one expert, shared FFN, router. */
 struct layer_parameters {
     double attention, expert, shared, router;
 };
 struct layer_parameters plan_parameters(const struct plan_shape *);
-/** FLOPs a token of forward and backward: Megatron's convention (causal half), and 6 x active parameters. */
+/** FLOPs of forward and backward per token: by Megatron's convention (the causal half), and 6 x active
+ * parameters. */
 double plan_flops_megatron(const struct plan_shape *, double sequence);
 double plan_flops_6n(const struct plan_shape *);
 
-/** E_DECK: a model whose layers are not alike has no such shape. */
+/** The shape of a model. E_DECK if its layers are not equal. */
 status plan_shape_of(struct plan_shape *, const struct config *) MUST_USE;
-/** One rank, nothing cut, one sequence. */
+/** A job of one rank and one sequence, in which nothing is cut. */
 struct plan_job plan_job_default(void);
-/** The layout, batch and load that a deck says, on so many ranks. */
+/** The job of a deck on so many ranks: its layout, batch and load. */
 struct plan_job plan_job_of(const struct deck *, double ranks);
-/** KEY=VALUE of `--with`: pipeline=8. E_DECK with the keys that there are. */
+/** Set a value by a text KEY=VALUE of `--with`, such as pipeline=8. E_DECK with the known keys. */
 status plan_job_set(struct plan_job *, const char *text) MUST_USE;
-/** E_DECK: sizes that do not divide what they cut. */
+/** E_DECK if a size does not divide what it cuts. */
 status plan_job_check(const struct plan_job *, const struct plan_shape *) MUST_USE;
 
 #endif

@@ -1,5 +1,5 @@
-/* A plan of this program's own step: the real step on the null device (train/rehearsal.h), every op and
- * message timed by a machine file. Local. */
+/* A plan of this program's own step. The real step runs on the null device (train/rehearsal.h), and a machine
+ * file gives the time of every op and message. Local. */
 #ifndef PLAN_OWN_H
 #define PLAN_OWN_H
 #include "plan/plan.h"
@@ -9,7 +9,7 @@
 
 enum { OWN_CLASSES = 4 };
 
-/* Ranks whose memory is alike. */
+/* Ranks that need the same memory. */
 struct rank_class {
     int first, ranks; /* the lowest of them, and how many there are */
     double memory[MEMORY_KINDS];
@@ -17,7 +17,7 @@ struct rank_class {
 struct own_plan {
     struct plan plan;     /* memory of the fullest rank, time of the slowest */
     double phase[PHASES]; /* seconds of a step as training reports them */
-    int classes;          /* the fullest first; ranks of further classes count in the last */
+    int classes; /* number of classes; the fullest is the first, and the last has all further ranks */
     struct rank_class by_class[OWN_CLASSES];
     double checkpoint; /* bytes, all files together */
 };
@@ -26,8 +26,9 @@ struct own_plan {
  * (plan/closed.h), which gives the same. */
 enum own_way { OWN_STEP, OWN_CLOSED };
 
-/** What training compares itself with. The deck's run.machine, or the shipped file of its kind of device,
- * scaled to `ceiling` FLOP/s of this rank's products. E_DECK: the file has mistakes; E_RESOURCE. */
+/** The forecast that training compares itself with. The machine is the deck's run.machine, or the shipped
+ * file of the device, scaled to `ceiling` FLOP/s of this rank's products. E_DECK: the file has mistakes.
+ * E_RESOURCE. */
 status plan_forecast(struct forecast *, const struct deck *, const struct config *, const struct layout *,
                      double ceiling) MUST_USE;
 /** The name of the shipped machine file of a device. */
@@ -35,7 +36,7 @@ const char *plan_machine_of(enum device_type);
 /** E_RESOURCE. */
 status plan_own(struct own_plan *, const struct machine *, const struct deck *, const struct config *,
                 const struct layout *, enum own_way) MUST_USE;
-/** Rows of the slowest rank's experts over the mean that the plan assumes. */
+/** The rows of the slowest rank's experts divided by the mean, as the plan assumes it. */
 double plan_own_load(const struct config *, const struct layout *);
 
 #endif

@@ -1,4 +1,4 @@
-/* A plan as people and programs read it. */
+/* A plan in words for people, and as JSON for programs. */
 #ifndef PLAN_PAGE_H
 #define PLAN_PAGE_H
 #include "base/json.h"
@@ -11,7 +11,7 @@ struct plan_page {
     const struct machine *machine;
     double ranks, load;
     const struct plan *plan;
-    const struct rank_class *by_class; /* NULL: the plan's own memory stands for all ranks */
+    const struct rank_class *by_class; /* NULL: all ranks have the plan's memory */
     int classes;
     struct outlook outlook;
 };

@@ -1,5 +1,5 @@
-/* A plan: memory of a rank by kind, time of a step by term, FLOPs by convention. Two models fill it:
- * megatron.c for jobs of other programs, own.c for this program's own step. page.c prints it. */
+/* A plan: memory of a rank by kind, time of a step by term, and FLOPs by convention. megatron.c fills it for
+ * jobs of Megatron-Core, own.c for this program's own step. page.c prints it. */
 #ifndef PLAN_PLAN_H
 #define PLAN_PLAN_H
 #include "plan/cost.h"
@@ -60,10 +60,10 @@ struct plan {
     struct cost layer[LAYER_TERMS]; /* one layer, one micro-batch */
     double term[STEP_TERMS];        /* a step */
     double memory[MEMORY_KINDS];    /* bytes of the fullest rank */
-    double layers, micros;          /* of a rank: that one after the other make a step */
-    double hidden;                  /* seconds of traffic behind compute, not in any term */
-    double step;                    /* seconds */
-    struct plan_line {              /* where they go: they add up to step */
+    double layers, micros; /* layers of a rank and micro-batches that it does one after the other in a step */
+    double hidden;         /* seconds of traffic hidden by compute, which are in no term */
+    double step;           /* seconds */
+    struct plan_line {     /* what takes these seconds; the lines add up to step */
         const char *name;
         double seconds;
     } line[PLAN_LINES];
@@ -72,16 +72,16 @@ struct plan {
     double megatron, six_n, executed; /* FLOPs of a step, all ranks, by convention */
 };
 
-/** The closed form of Megatron-Core's step. Sizes must have passed plan_job_check. */
+/** Plan a step of Megatron-Core by its closed form. The sizes must have passed plan_job_check. */
 struct plan plan_megatron(const struct machine *, const struct plan_shape *, const struct plan_job *);
 double plan_memory(const struct plan *); /* of all kinds */
-/** A line of a step's time, if it takes any. */
+/** Add a line to a step's time, if it takes any. */
 void plan_add(struct plan *, const char *name, double seconds);
 /** The line that takes the most. */
 const struct plan_line *plan_most(const struct plan *);
 /** Seconds of a step that all layers spend in a term. */
 double plan_layer_seconds(const struct plan *, enum plan_layer_term);
-/** FLOPs over what the ranks' peaks could do in a step. */
+/** FLOPs divided by what the ranks could do in a step at their peaks. */
 double plan_share(const struct plan *, const struct machine *, double ranks, double flops);
 
 #endif

@@ -1,4 +1,4 @@
-/* All layouts of a number of ranks, planned and ranked. Local. */
+/* Plans of all layouts on a number of ranks, in order. Local. */
 #ifndef PLAN_SEARCH_H
 #define PLAN_SEARCH_H
 #include "plan/own.h"
@@ -11,15 +11,15 @@ struct own_choice {
 };
 struct own_choices {
     int64_t n;
-    struct own_choice *at; /* what fits first, fast ones first; then what needs least memory */
+    struct own_choice *at; /* first those that fit, by time; then the others, by memory */
 };
-/** Every tensor, expert and expert_tensor size and micro-batch that the shape allows on these ranks without
- * idle ones. E_RESOURCE. own_choices_free in any case. */
+/** Plan every size of tensor, expert, expert_tensor and micro-batch that the shape allows on these ranks
+ * without idle ranks. E_RESOURCE. The caller calls own_choices_free in any case. */
 status plan_search(struct own_choices *, const struct machine *, const struct deck *, const struct config *,
                    int ranks) MUST_USE;
 void own_choices_free(struct own_choices *);
-/** The choice that fits and differs in the fewest keys from the deck's, the fastest of these; NULL if none
- * fits. */
+/** Of the choices that fit, the one that differs from the deck in the fewest keys; of several, the fastest.
+ * NULL if none fits. */
 const struct own_choice *plan_nearest(const struct own_choices *, const struct machine *,
                                       const struct deck *);
 
@@ -31,7 +31,7 @@ struct job_choices {
     int64_t n;
     struct job_choice *at;
 };
-/** The same for Megatron-Core: pipeline, context and recomputation too. The batch is the job's. */
+/** The same for Megatron-Core, with pipeline, context and recomputation. The batch is that of the job. */
 void plan_search_jobs(struct job_choices *, const struct machine *, const struct plan_shape *,
                       const struct plan_job *);
 void job_choices_free(struct job_choices *);

@@ -33,18 +33,18 @@ char crew_next_state(const struct crew *c)
     if (file)
         fclose(file);
     text[n] = '\0';
-    const char *at = strrchr(text, ')'); /* the name before it may hold anything */
+    const char *at = strrchr(text, ')'); /* the last one, because the name may hold some, too */
     return at && at[1] == ' ' && at[2] ? at[2] : '?';
 }
 
-/* ---- one rank tells ---- */
+/* ---- the report of a rank ---- */
 
 static char *place_path(const struct crew *c, int rank)
 {
     return mem_format("%s/hang/rank_%05d.json", c->dir, rank);
 }
 
-/* What the rank's file says. The caller's reference. */
+/* What the rank's file says. A new reference. */
 static json_t *make_place(const struct crew *c, const struct progress *p, const char *text, double still)
 {
     const char state[] = {crew_next_state(c), '\0'};
@@ -79,15 +79,15 @@ static void write_place(const struct crew *c, const struct progress *p, const ch
     char *folder = mem_format("%s/hang", c->dir), *path = place_path(c, c->rank);
     json_t *place = make_place(c, p, text, still);
     io_mkdir(folder, 0777);
-    (void)!json_write_file(place, path, 1); /* where it fails this rank has said nothing */
+    (void)!json_write_file(place, path, 1); /* if it fails, this rank counts as silent */
     json_decref(place);
     free(path);
     free(folder);
 }
 
-/* ---- the lowest one judges ---- */
+/* ---- the verdict ---- */
 
-/* What a rank told; NULL if it did not in this leg. The caller's reference. */
+/* The report of a rank; NULL if there is none of this leg. A new reference. */
 static json_t *read_place(const struct crew *c, int rank)
 {
     char *path = place_path(c, rank);
@@ -108,7 +108,7 @@ static int64_t number(const json_t *place, const char *key)
     return json_integer_value(json_object_get(place, key));
 }
 
-/* Below 0: a stands before b. At the same collective one that is not in it stands before one that is. */
+/* Below 0 if a is behind b. At the same collective, a rank that is not in it is behind one that is. */
 static int compare_places(const json_t *a, const json_t *b)
 {
     const int64_t x[] = {number(a, "all"), number(a, "some"), json_is_true(json_object_get(a, "inside"))};
@@ -119,7 +119,7 @@ static int compare_places(const json_t *a, const json_t *b)
     return 0;
 }
 
-/* What the rank before it on its node saw of a silent one. */
+/* The state of a silent rank, as the rank before it on its node reported it. */
 static const char *state_of(json_t *const *place, int size, int rank)
 {
     static const struct {
@@ -142,7 +142,7 @@ static const char *state_of(json_t *const *place, int size, int rank)
     return "it is stopped, or its node is gone";
 }
 
-/* The text of the verdict; caller frees. */
+/* The text of the verdict. Caller frees. */
 static char *verdict(const struct crew *c, json_t *const *place, double still)
 {
     char *text = mem_format("no progress for %.0f s: ", still), who[128];
@@ -192,7 +192,7 @@ static bool is_judged(const struct crew *c)
     return judged;
 }
 
-/* Reads what is there; returns how many ranks have told. */
+/* Read the reports that exist. Returns how many there are. */
 static int collect(const struct crew *c, json_t **place)
 {
     int told = 0;
@@ -204,7 +204,7 @@ static int collect(const struct crew *c, json_t **place)
     return told;
 }
 
-/* Has a lower rank told? The nearest one mostly has: one look. */
+/* Has a lower rank reported? The nearest one is looked at first, because it mostly has. */
 static bool lower_told(const struct crew *c)
 {
     for (int r = c->rank - 1; r >= 0; r--) {
@@ -216,14 +216,14 @@ static bool lower_told(const struct crew *c)
     return false;
 }
 
-/* Many ranks ask a file system more rarely. */
+/* Sleep, for longer if there are many ranks, so that the file system is not flooded. */
 static void doze(const struct crew *c)
 {
     int ms = c->size < 900 ? 100 + c->size : 999;
     nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
 }
 
-/* Until all have told, somebody has judged, or the grace is over. */
+/* Wait until all have reported, the verdict is given, or the time is over. */
 static void wait_for_others(const struct crew *c, json_t **place, double until)
 {
     while (clock_seconds() < until && !is_judged(c)) {
@@ -235,7 +235,7 @@ static void wait_for_others(const struct crew *c, json_t **place, double until)
 
 void hang_tell(const struct crew *c, const struct progress *p, double still, double grace)
 {
-    enum { PATIENCE = 5 }; /* s: for the judge */
+    enum { PATIENCE = 5 }; /* seconds to wait for the verdict of a lower rank */
     char text[256], who[128];
     json_t **place = mem_new(c->size, sizeof(json_t *));
     double begin = clock_seconds();

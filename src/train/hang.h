@@ -1,7 +1,7 @@
-/* What is said when a job hangs. Every rank that still can tells where it stands: on stderr, and in
- * RUN/hang/rank_N.json, because MPI cannot be used any more. The lowest rank that told its place then judges:
- * it names those that said nothing, or whose progress lags, in status.json ("hung"), events.jsonl, run.log
- * and on stderr. Not collective. */
+/* Reporting a job that hangs. MPI cannot be used any more, so every rank that still can reports what it is
+ * doing on stderr and in RUN/hang/rank_N.json. Then the lowest rank that reported gives the verdict: it names
+ * the ranks that are silent, or behind the others, in status.json ("hung"), events.jsonl, run.log and on
+ * stderr. Not collective. */
 #ifndef TRAIN_HANG_H
 #define TRAIN_HANG_H
 #include <stdint.h>
@@ -9,23 +9,24 @@
 
 enum { CREW_TOKEN = 33 };
 
-/* The ranks of the job, as they told each other at the start. */
+/* What the ranks of the job told each other at the start. */
 struct crew {
     const char *dir;        /* the run folder, borrowed */
-    char token[CREW_TOKEN]; /* of this leg: files of older ones do not count */
-    int rank, size, next;   /* next: the rank on this node whose process this rank looks at; -1: none */
+    char token[CREW_TOKEN]; /* names this leg, so that files of older legs do not count */
+    int rank, size, next;   /* next: the rank on this node whose process this rank watches; -1: none */
     struct mate {
         char host[64];
-        int64_t pid, space; /* space: the namespace that pid is a number of; 0: unknown */
+        int64_t pid, space; /* space: the namespace of pid; 0: unknown */
     } * mate;               /* [size] */
 };
 
 /** "rank 3 (process 4711 on n1)"; returns out. */
 char *crew_text(const struct crew *, int rank, char out[128]);
-/** The kernel's letter for the state of `next`: 'R', 'S', 'T' (stopped), 'Z' ...; '?': unknown. */
+/** The state of the process of `next` as the kernel's letter: 'R', 'S', 'T' (stopped), 'Z' ...; '?': unknown.
+ */
 char crew_next_state(const struct crew *);
-/** This rank has stood still for so many seconds: tell, wait up to `grace` seconds for the others to tell,
- * and judge if this is the lowest rank that did. The caller ends the process. */
+/** This rank has stood still for `still` seconds: report, wait up to `grace` seconds for the others' reports,
+ * and give the verdict if this is the lowest rank that reported. The caller then ends the process. */
 void hang_tell(const struct crew *, const struct progress *, double still, double grace);
 
 #endif

@@ -11,7 +11,7 @@
 
 enum { LIMIT = 1 << 20 };
 
-/* The caller's reference: an empty object if there is no such file. */
+/* Read the file; an empty object if there is none. A new reference. */
 static json_t *read_state(const char *path)
 {
     json_t *state = NULL;
@@ -22,7 +22,8 @@ static json_t *read_state(const char *path)
     return state;
 }
 
-/* By a name of this process's own: others may write at the same moment. */
+/* Write the file under a name with this process's number first, because others may write at the same moment.
+ */
 static void write_state(const char *path, const json_t *state)
 {
     char *own = mem_format("%s.%ld", path, (long)getpid());
@@ -65,7 +66,7 @@ bool mark_end(const char *dir, const char *word, const char *error)
 static void append(const char *dir, const char *name, const char *line)
 {
     char *path = mem_format("%s/%s", dir, name);
-    (void)!file_append(path, line, NULL); /* where it fails nobody could be told */
+    (void)!file_append(path, line, NULL); /* there is nobody to tell if it fails */
     free(path);
 }
 

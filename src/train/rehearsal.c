@@ -8,7 +8,7 @@
 #include "train/saving.h"
 #include "train/step.h"
 
-/* Everything that a rank has open when it trains, but for data and files. */
+/* Everything that a rank has open while it trains, except data and files. */
 struct stage {
     struct comm *comm;
     struct dev *dev;
@@ -30,7 +30,7 @@ status rehearsal_device(struct dev **dev, const struct deck *deck)
 
 static void open_batch(struct stage *s, const struct deck *deck, const struct layout *l)
 {
-    enum { MOST = 2 }; /* rounds: the first, and one of the others, which are alike */
+    enum { MOST = 2 }; /* rounds: the first, and one of the others, which are all equal */
     const struct batch_section *b = &deck->batch;
     s->rounds = layout_rounds(l, b->sequences / b->micro);
     int64_t rounds = s->rounds < MOST ? s->rounds : MOST;
@@ -69,7 +69,7 @@ static void close_stage(struct stage *s)
 
 /* ---- counting ---- */
 
-/* What the device and the groups have counted since they were opened. */
+/* The counts of device and groups since they were opened. */
 struct tally {
     struct dev_profile_row *row;
     int rows;
@@ -91,7 +91,8 @@ static struct tally run_step(struct stage *s, int64_t rounds)
     return t;
 }
 
-/* first: a step of one round; both: that and a step of two rounds. */
+/* The count of a step of many rounds. first: of a step of one round; both: of that and a step of two rounds.
+ */
 static double many_rounds(double first, double both, int64_t rounds)
 {
     return first + (double)(rounds - 1) * (both - 2 * first);

@@ -25,9 +25,9 @@
 struct watchdog {
     struct crew crew;
     double limit;
-    _Atomic double longest; /* step of this leg; 0: none is done */
-    int end[2];             /* a pipe: closing [1] ends the thread */
-    int next;               /* becomes readable when the next rank dies; -1: nobody to look at */
+    _Atomic double longest; /* the longest step of this leg; 0: none is done */
+    int end[2];             /* a pipe; closing [1] ends the thread */
+    int next;               /* a descriptor that becomes readable when the next rank dies; -1: none */
     pthread_t thread;
     bool runs;
 };
@@ -42,7 +42,7 @@ static double patience(const struct watchdog *w)
     return fmax(longest > 0 ? w->limit : FIRST * w->limit, STEPS * longest);
 }
 
-/* For the others to tell, within the patience. */
+/* How long to wait for the reports of others. */
 static double grace(double patience)
 {
     return fmin(patience / 4, GRACE);
@@ -56,7 +56,7 @@ static _Noreturn void hang(const struct watchdog *w, const struct progress *p, d
 
 /* ---- a rank dies ---- */
 
-/* The main thread of rank 0 may still write "running" once. */
+/* Set the state "died". The main thread of rank 0 may still write "running" once, so it is set again. */
 static _Noreturn void next_died(const struct watchdog *w)
 {
     enum { TENTHS = 80 };
@@ -106,7 +106,7 @@ static void introduce(struct mate *me)
     host_name(me->host);
 }
 
-/* The rank behind this one among those of its node, round and round. -1 if its process cannot be seen. */
+/* The next rank on this node, or the first one for the last. -1 if its process cannot be seen. */
 static int next_of(const struct crew *c, const int *node_of)
 {
     for (int i = 1; i < c->size; i++) {
@@ -128,7 +128,7 @@ static void meet(struct crew *c, struct comm *comm, const char *dir)
     c->next = next_of(c, comm_nodes(comm));
 }
 
-/* Kernels before 5.3 have no such descriptors: then deaths are the launcher's business alone. */
+/* Kernels before 5.3 have no such descriptors. Then only the launcher notices a death. */
 static int open_next(const struct crew *c)
 {
 #ifdef SYS_pidfd_open
