@@ -23,6 +23,8 @@ static const struct {
                 {"router_logits", PRODUCTS},
                 {"expert_ffn_fwd", PRODUCTS},
                 {"expert_ffn_bwd", PRODUCTS},
+                {"head_loss_fwd", PRODUCTS},
+                {"head_loss_bwd", PRODUCTS},
                 {"attn_fwd", ATTENTION},
                 {"attn_bwd", ATTENTION},
                 {"sumsq", NORM},
