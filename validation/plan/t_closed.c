@@ -30,7 +30,7 @@ static const struct {
     {"experts, bf16, capacity, jitter, a bias",
      ", moe: {experts: 8, top_k: 3, capacity: 1.5, jitter: 0.01, bias_update_rate: 0.001}}\ndevice: "
      "{precision: bf16}\n",
-     {{1, 1, 1, 1}, {4, 4, 2, 2}, {6, 2, 2, 3}, {24, 1, 8, 3}}},
+     {{1, 1, 1, 1}, {4, 4, 2, 2}, {6, 2, 2, 3}, {8, 8, 2, 2}, {24, 1, 8, 3}}},
     {"shared experts with a gate, loss over sequences",
      ", moe: {experts: 4, top_k: 2, shared: 2, shared_gate: true, aux_loss_domain: sequence}}\n",
      {{1, 1, 1, 1}, {2, 2, 2, 1}, {8, 4, 4, 2}, {12, 2, 2, 3}}},
