@@ -1,9 +1,9 @@
-/* Time to upcycle on one rank, over the least that it could be: reading the same bytes from the page cache
- * and setting every byte of the store once, to 0 and to 1 (machines write zeros faster than anything that has
- * to be copied). Prints medians over rounds that take turns, their ratios, and how much memory filling takes
- * beside the store.
- *   make validation/bench/upcycle && OMP_NUM_THREADS=2 validation/bench/upcycle DENSE_DIR [EXPERTS] [ROUNDS]
- * The store's pages are touched before, the file is in the page cache; both sides use the same threads. */
+/* Time to upcycle on one rank, compared with the least that it can be: reading the same bytes from the page
+ * cache, and setting every byte of the store once, to 0 and to 1 (machines write zeros faster than other
+ * bytes). Prints medians over rounds that take turns, their ratios, and the memory that filling takes beside
+ * the store. make validation/bench/upcycle && OMP_NUM_THREADS=2 validation/bench/upcycle DENSE_DIR [EXPERTS]
+ * [ROUNDS] The store's pages are touched before, and the file is in the page cache. Both sides use the same
+ * threads. */
 #include <fcntl.h>
 #include <omp.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What compares never passes on nothing compared: probe --expect needs every array of its mode, in its shape, and
-# inspect --diff sees settings that no tensor shows.
+# A comparison must not pass because nothing was compared: probe --expect needs every array of its mode in its shape, and
+# inspect --diff also sees settings that no tensor shows.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 export OMP_NUM_THREADS=1
 tokens "$work/t"

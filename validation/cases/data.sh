@@ -1,5 +1,5 @@
 #!/bin/sh
-# Token data: what is said at start of windows, epochs, ids and files that are no token set.
+# Token data: messages at the start about windows, epochs, ids, and files that are not a token set.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 cd "$work" || exit 73
 tokens t

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A rank dies, is stopped, or never comes back from a call: the others are gone in time, and status.json, run.log and
-# stderr say which rank it was and what it did.
+# A rank dies, is stopped, or does not return from a call. The other ranks must end in time, and status.json, run.log and
+# stderr must say which rank it was and what it did.
 #   LIMIT=10 validation/cases/death.sh            run.watchdog of the trials (default 4 s)
 #   CHECK_LEVEL=long validation/cases/death.sh    more victims
 . "${srcdir:-.}/validation/scripts/tap.sh"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# coppice deck check opens what a deck names and tells every mistake at once, with its place; train refuses the same
-# decks with the same words before it has made anything. What cannot be exported is told at the start too.
+# coppice deck check opens what a deck names and reports all mistakes with their positions. train refuses the same decks with
+# the same messages before it makes anything. It also warns at the start if the model cannot be exported.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 export OMP_NUM_THREADS=1
 make_model=$builddir/validation/cases/hf_model

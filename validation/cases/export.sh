@@ -1,6 +1,6 @@
 #!/bin/sh
-# Exports say the model that was trained: which form, what goes along from the source's folder, through chains of
-# runs; what cannot be said is refused; and folders of other people stay as they are.
+# Exports describe the model that was trained: in the right form, with the files of the source's folder, also after several
+# runs. A model that no form describes is refused. Existing folders are not changed.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 export OMP_NUM_THREADS=1
 make_model=$builddir/validation/cases/hf_model

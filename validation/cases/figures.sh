@@ -1,6 +1,6 @@
 #!/bin/sh
-# Figures that are right, and a console that explains itself: threads, shares of time, share of the ceiling, time in
-# metrics.jsonl, columns, width of lines, and nothing for terminals in files.
+# Figures and console: threads, shares of time, share of the ceiling, time in metrics.jsonl, the explanation of columns, the
+# width of lines, and no control characters of terminals in files.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 esc=$(printf '\033')
 tokens "$work/t"

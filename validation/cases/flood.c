@@ -1,4 +1,5 @@
-/* Preloaded: a timer signal with a handler of its own, a thousand times a second, as profilers have. */
+/* A preloaded library with a timer signal and its handler, a thousand times a second, as profilers have it.
+ */
 #include <signal.h>
 #include <stddef.h>
 #include <sys/time.h>

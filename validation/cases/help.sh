@@ -1,6 +1,6 @@
 #!/bin/sh
-# Help of every command in all its spellings; what was probably meant; each command takes the options that its
-# help lists, and no others.
+# Help of every command in all its forms; suggestions of what was probably meant; each command takes exactly the options that
+# its help lists.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 commands="train probe inspect export upcycle tokenize env help"
 two_words="new check show keys"

@@ -1,6 +1,6 @@
-/* Writes a small Hugging Face directory for the scripts beside it. Values are a function of the tensor's name
- * and the element's index: integers from -127 to 127 times 2^EXPONENT, which BF16, F16 (down to 2^-24) and
- * F32 all hold exactly; norms are 1. hf_model DIR [OPTION...]
+/* Writes a small Hugging Face directory for the scripts in this folder. The values depend on the tensor's
+ * name and the element's index: integers from -127 to 127 times 2^EXPONENT, which are exact in BF16, F16
+ * (down to 2^-24) and F32. Norms are 1. hf_model DIR [OPTION...]
  *   --family llama|mistral|qwen2|mixtral    --dtype F32|F16|BF16    --exponent N (-7)    --shards N (1)
  *   --set KEY=JSON     a key of config.json          --without KEY    one less
  *   --tied             no lm_head.weight

@@ -1,5 +1,5 @@
 #!/bin/sh
-# coppice inspect: the verdict first, tensors by kind, token sets, checkpoints, nothing of a file that a terminal obeys.
+# coppice inspect: the verdict comes first; tensors by kind, token sets, checkpoints; no control characters from files.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 cd "$work" || exit 73
 mixtral=$top/validation/reference/mixtral-losses

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The job scripts, with stand-ins for Slurm's commands and for coppice: who requeues, who tries again and how often, who ends,
-# and that each decision is a line of the log.
+# The job scripts with stand-ins for Slurm's commands and for coppice: which exit codes requeue, try again (how often) or end,
+# with a line in the log for each decision.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 command -v bash > /dev/null || { verdict 0 "job scripts # SKIP no bash"; finish; }
 run=$work/run

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Model directories of other people: one model in three types; config.json's keys; heads that are stored twice;
-# what a folder is when it is no model; what differs between the model and its weights.
+# Model directories as they are found: a model in three types; keys of config.json; heads that are stored twice; messages
+# about folders that are not a model; differences between a model and its weights.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 export OMP_NUM_THREADS=1
 make_model=$builddir/validation/cases/hf_model

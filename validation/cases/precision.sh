@@ -1,7 +1,7 @@
 #!/bin/sh
-# device.precision: bf16. A restart is bit-identical, on four ranks and with every kind of layer too; layouts agree; a run
-# goes on in the other precision with the masters' bits; the certificate of an exact upcycle passes; the share of the ceiling
-# is one of bf16 GEMMs.
+# device.precision: bf16. A restart has the same bits, also on four ranks and with every kind of layer. Layouts agree. A run
+# goes on in the other precision with the bits of the masters. The certificate of an exact upcycle passes. The share of the
+# ceiling refers to bf16 GEMMs.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 tokens "$work/tokens"
 tiny "experts: 4, top_k: 2, aux_loss_coeff: 0.02" tokens > "$work/d.yaml"

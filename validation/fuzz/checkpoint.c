@@ -1,7 +1,7 @@
-/* The index of a checkpoint: a good one in which the input replaces datasets. An input is records of a
- * byte (which dataset), a byte (length / 8) and so many bytes; none is the good index itself. The bytes
- * of HDF5 are not varied: its library does not stand hostile files (t_h5 has damaged ones), ours is what
- * the datasets hold. */
+/* The index of a checkpoint: a good one in which the input replaces datasets. An input consists of records: a
+ * byte that names the dataset, a byte with the length / 8, and so many bytes. An empty input is the good
+ * index. The bytes of HDF5 itself are not changed, because its library does not withstand hostile files (t_h5
+ * has damaged ones). */
 #include <stdbool.h>
 #include <string.h>
 #include "ckpt/extent.h"

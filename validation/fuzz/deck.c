@@ -1,4 +1,4 @@
-/* The deck: what is accepted is written as the resolved deck, read again, and must come out the same. */
+/* The deck: an accepted input is written as the resolved deck, which must read back as the same deck. */
 #include <string.h>
 #include "deck/deck.h"
 #include "fuzz.h"

@@ -1,5 +1,5 @@
-/* A fuzz target as a test: its corpus (good-* must be accepted, bad-* refused), then mutations of it that
- * are the same on every run. COPPICE_FUZZ: how many mutations, default 2000. */
+/* A fuzz target as a test: its corpus (good-* must be accepted, bad-* refused), then mutations of it, the
+ * same on every run. COPPICE_FUZZ: the number of mutations, default 2000. */
 #include <dirent.h>
 #include <errno.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
-/* Fuzz targets: one file per parser defines fuzz_parse(). Built in two ways: with driver.c as a test of
- * make check (the corpus and some thousand mutations of it, always the same), and with libFuzzer
- * (validation/fuzz/run). What every target checks: no crash, and no refusal without a message. */
+/* Fuzz targets: a file for each parser defines fuzz_parse(). They are built in two ways: with driver.c as a
+ * test of make check, and with libFuzzer (validation/fuzz/run). Every target checks that there is no crash,
+ * and no refusal without a message. */
 #ifndef FUZZ_FUZZ_H
 #define FUZZ_FUZZ_H
 #include <stddef.h>
@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-/** Parse one input and free everything; what the parser said. */
+/** Parse one input and free everything. Returns what the parser returned. */
 status fuzz_parse(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

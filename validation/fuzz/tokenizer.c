@@ -1,4 +1,4 @@
-/* The input is a tokenizer.json; with what is accepted a text is encoded, and its ids are decoded. */
+/* The input is a tokenizer.json. If it is accepted, a text is encoded by it, and the ids are decoded. */
 #include <string.h>
 #include "fuzz.h"
 #include "text/tokenizer.h"

@@ -1,4 +1,4 @@
-/* The input is an .idx file, beside a .bin file of 64 bytes; the tokens of what is accepted are read. */
+/* The input is an .idx file, beside a .bin file of 64 bytes. If it is accepted, its tokens are read. */
 #include <stdbool.h>
 #include "format/tokens.h"
 #include "fuzz.h"

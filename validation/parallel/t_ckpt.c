@@ -1,5 +1,6 @@
-/* Checkpoints: saved on one layout, loaded on another, every element compared with a pure function of
- * (tensor, kind, global index); damaged in every way that a disk or a person can think of. */
+/* Checkpoints are saved on one layout and loaded on another, and every element is compared with a pure
+ * function of (tensor, kind, global index). Checkpoints that a disk or a person damaged in many ways are
+ * refused. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"

@@ -1,5 +1,5 @@
-/* The control plane on any number of ranks; one rank also checks the transport without MPI and the
- * texts of opening. Expected values are computed here from the ranks' numbers. */
+/* The control plane on any number of ranks. On one rank it also checks the transport without MPI and the
+ * messages of opening. Expected values are computed here from the ranks' numbers. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* Weights on every layout of these ranks: the golden llama-wide model upcycled to eight experts, with
- * and without virtual groups, and random and equal starts. On each layout every element is compared
- * with a formula written here, the hash with that of one rank alone, the bytes read with the plan. */
+/* Weights on every layout of these ranks: the golden llama-wide model upcycled to eight experts, with and
+ * without virtual groups, and random and equal starts. On each layout every element is compared with a
+ * formula written here, the hash with that of one rank, and the bytes that were read with the plan. */
 #include <math.h>
 #include <string.h>
 #include <unistd.h>

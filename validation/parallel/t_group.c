@@ -1,5 +1,6 @@
-/* The data plane on the groups of folded layouts. Every rank can compute any other's input (fill), so
- * expected results are made locally: bits, for floats too, because sums have rank order. */
+/* The data plane on the groups of folded layouts. Every rank can compute the input of any other (fill), so
+ * expected results are computed locally. Bits are compared, also those of floats, because sums are in rank
+ * order. */
 #include <math.h>
 #include <string.h>
 #include "base/log.h"

@@ -1,6 +1,6 @@
 /* Every method of growth and upcycling, alone and composed, on every layout of these ranks (TP and ETP up to
- * 4, EP up to 8): the weights' hash is that of one rank alone, and each rank reads the bytes that its tensors
- * need, counted here source element by source element, and no others. */
+ * 4, EP up to 8). The hash of the weights must be that of one rank. Each rank must read exactly the bytes
+ * that its tensors need, which are counted here source element by source element. */
 #include <string.h>
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
-/* Memory that filling takes beside the store: never more than the rank's largest slab, however many experts a
- * tensor feeds and however many threads fill, measured as resident memory of a model of 100 to 200 MB that is
- * made here. */
+/* Filling must not take more memory beside the store than the rank's largest slab, whatever the numbers of
+ * experts and of threads. It is measured as resident memory with a model of 100 to 200 MB that is made here.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
-/* The plan's closed form against figures that others computed (vectors.txt) and against published steps
- * (rows.txt). Last line: rows, mean and worst error. With --table, every row. */
+/* Compares the plan's closed form with figures that others computed (vectors.txt) and with published steps
+ * (rows.txt). The last line has the number of rows, the mean and the worst error. With --table it prints
+ * every row. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

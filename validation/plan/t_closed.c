@@ -1,5 +1,5 @@
-/* The closed form of this program's step against the step itself on the null device: every op by shape,
- * calls, FLOPs and bytes, and every group's calls and bytes, equal. */
+/* The closed form of this program's step must equal the step itself on the null device: calls, FLOPs and
+ * bytes of every op by shape, and calls and bytes of every group. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

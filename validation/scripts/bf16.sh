@@ -1,9 +1,9 @@
 #!/bin/sh
-# The curve of BF16, behind CHECK_LEVEL=long (half an hour on two cores): the model of validation/bench/tiny-e8t2.yaml (ten
-# million active parameters) over 200 steps with three seeds in fp32 and with the first of them in bf16. Over every 20 steps
-# bf16's mean loss is nearer to its fp32 twin than the seeds are to each other (largest less smallest), and so is the loss on
-# the same validation tokens at the end. A seed changes the weights and the order of the tokens.
-# KEEP=FOLDER: the four run folders stay there.
+# The training curve in bf16; only with CHECK_LEVEL=long (half an hour on two cores). The model of
+# validation/bench/tiny-e8t2.yaml (ten million active parameters) trains for 200 steps with three seeds in fp32, and with the
+# first of them in bf16. The mean loss of every 20 steps in bf16 must be nearer to fp32 with the same seed than the spread of
+# the seeds (largest less smallest); so must the validation loss at the end. A seed changes the weights and the order of tokens.
+# KEEP=FOLDER keeps the four run folders there.
 [ "${CHECK_LEVEL:-}" = long ] || { echo "1..0 # SKIP CHECK_LEVEL=long asks for it"; exit 0; }
 TEST_TIMEOUT=${TEST_TIMEOUT:-7200}
 . "${srcdir:-.}/validation/scripts/tap.sh"

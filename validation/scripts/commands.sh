@@ -1,5 +1,5 @@
 #!/bin/sh
-# inspect, export, env and help: what they print, exit codes, what is no model at all.
+# inspect, export, env and help: output, exit codes, and paths that are not a model.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 reference=$top/validation/reference
 

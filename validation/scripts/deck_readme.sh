@@ -1,5 +1,5 @@
 #!/bin/sh
-# input/README.md is what the table of keys says, and the deck that `deck new` writes says what to fill in.
+# input/README.md agrees with the table of keys, and the deck that `deck new` writes says what to fill in.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 readme=${srcdir:-.}/input/README.md

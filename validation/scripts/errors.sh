@@ -1,6 +1,6 @@
 #!/bin/sh
-# What is wrong on one rank only ends all ranks: one message, its exit code, no hang, no lock left behind.
-# Every rank reads the same names, but in a folder of its own (/proc/self/cwd).
+# An error on one rank must end all ranks, with one message and its exit code, without a hang or a lock left behind. Every
+# rank reads the same names in a folder of its own (/proc/self/cwd).
 . "${srcdir:-.}/validation/scripts/tap.sh"
 TEST_TIMEOUT=${TEST_TIMEOUT:-120}
 mkdir "$work/good"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The certificate of every kind of upcycling: what theory promises, the verdict, and each gain against the derived range
-# (src/weights/gain.h; facts/methods B4) on 1 and 4 ranks.
+# The certificate of every kind of upcycling on 1 and 4 ranks: what theory promises, the verdict, and each gain in the derived
+# range (src/weights/gain.h).
 . "${srcdir:-.}/validation/scripts/tap.sh"
 dense=$top/validation/reference/dense-bias-llama3 # 2 layers x 44, FFN 54
 

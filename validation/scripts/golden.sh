@@ -1,5 +1,5 @@
 #!/bin/sh
-# Reference cases on several layouts: ours, and those of ../shared where it is there.
+# Reference cases on several layouts: our own, and those of ../shared if it exists.
 src=${srcdir:-.}
 shared=${COPPICE_SHARED:-$src/../shared}/golden
 out=$(mktemp)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Growth and upcycling from end to end: the certificate of what theory calls equal, and of what it does not; the
-# weights' hash on layouts of up to 8 ranks; what coppice upcycle writes is what training starts from; refusals.
+# Growth and upcycling from end to end: the certificate where theory promises equal logits, and where it does not; the hash of
+# weights on layouts of up to 8 ranks; coppice upcycle writes what training starts from; refusals.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 dense=$top/validation/reference/dense-bias-llama3 # 2 layers x 44, 8 heads over 2 KV heads, FFN 54, biases, tied
 

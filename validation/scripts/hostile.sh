@@ -1,7 +1,7 @@
 #!/bin/sh
-# The program on hostile files: every bad input of the fuzz corpus, and what is no file or not the expected
-# one. A refusal is one of the exit codes for input (64 deck, 65 data, 76 checkpoint), says why in a line that
-# names the file, comes within seconds and is no crash; good inputs pass.
+# The program on hostile files: every bad input of the fuzz corpus, paths that are not a file, and files of another kind. It
+# must refuse within seconds, with an exit code for input (64 deck, 65 data, 76 checkpoint) and a line that names the file and
+# the reason. It must not crash. Good inputs must pass.
 src=${srcdir:-.}
 top=$(cd "$src" && pwd)
 . "$top/validation/launch.sh"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every key of a deck is read by some code: the field that its row in src/deck/keys.c fills stands in a file of src/ other
-# than the deck's table and its structs.
+# Some code reads every key of a deck: the field that its row in src/deck/keys.c fills is used in a file of src/ other than the
+# deck's table and structs.
 src=${srcdir:-.}
 fields=$(sed -n 's/.*AT(\([a-z_0-9.]*\)).*/\1/p' "$src/src/deck/keys.c" | sort -u)
 count=0 bad=0

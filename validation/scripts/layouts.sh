@@ -1,5 +1,5 @@
 #!/bin/sh
-# validation/layouts --quick as TAP, in both precisions: a test per layout.
+# validation/layouts --quick in both precisions as TAP, with a test for each layout.
 if [ "$MPIEXEC" = no ]; then
     echo "1..0 # SKIP configure found no MPI launcher"
     exit 0

@@ -1,3 +1,3 @@
 #!/bin/sh
-# The sources as validation/lint wants them, with the tools that are there.
+# validation/lint with the tools that are installed.
 exec "${srcdir:-.}/validation/lint" --quick

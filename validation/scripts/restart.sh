@@ -1,6 +1,6 @@
 #!/bin/sh
-# Stopping and running again: by steps, RUN/stop and signals; on the same layout bit by bit, on another
-# one to rounding; locks, refusals, damaged checkpoints; from an export.
+# Stopping and running again: after the last step, by RUN/stop and by signals; with the same bits on the same layout, up to
+# rounding on another one; locks, refusals, damaged checkpoints; starting from an export.
 # shellcheck disable=SC2086 # run names and layouts are words
 . "${srcdir:-.}/validation/scripts/tap.sh"
 STEPS=8

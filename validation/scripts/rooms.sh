@@ -1,6 +1,6 @@
 #!/bin/sh
-# The order of rooms: a room includes only itself and the rooms above it, and the headers of MPI, HDF5,
-# jansson and CUDA stand only where the facade for them is.
+# The order of rooms: a room includes only itself and the rooms above it, and only the files that wrap MPI, HDF5, jansson and
+# CUDA include their headers.
 src=${srcdir:-.}/src
 [ -e "$src/base/status.h" ] || { echo "Bail out! no sources in $src"; exit 1; }
 order="base layout deck device comm format text model weights data eval ckpt start train plan cmd"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Routing: a capacity that nobody exceeds is dropless, bit by bit; a restart keeps the routing's state
-# (balancing bias, loads of the step before) and the jitter, bit by bit; upcycling with shared experts.
+# Routing: a capacity that no expert exceeds gives the bits of dropless; a restart keeps the bits of routing state (balancing
+# bias, loads of the step before) and of jitter; upcycling with shared experts.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 reference=$top/validation/reference
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# validation/science/run --quick as TAP: a test per result that must hold exactly.
+# validation/science/run --quick as TAP, with a test for each result that must hold exactly.
 work=$(mktemp -d) || exit 73
 trap 'rm -rf "$work"' EXIT
 "${srcdir:-.}/validation/science/run" --quick --jobs 1 --work "$work" 2>&1 | awk '

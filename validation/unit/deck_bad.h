@@ -1,5 +1,5 @@
-/* Bad decks, each with what is said about it: a deck is a variant of t_deck.c's base, called t.yaml; a
- * --set comes after that base alone. */
+/* Bad decks with their messages. Each is a variant, called t.yaml, of the base of t_deck.c, or a --set after
+ * that base. */
 #ifndef UNIT_DECK_BAD_H
 #define UNIT_DECK_BAD_H
 

@@ -1,5 +1,5 @@
-/* Rig of t_ops: matrices of a case, the description of an op with its plain reference in double, and
- * the check of one case. Views have a gap between rows, whose content must survive. */
+/* The rig of t_ops: matrices of a case, the description of an op with its reference in double, and the check
+ * of one case. Views have gaps between their rows, whose content must not change. */
 #ifndef UNIT_OPS_H
 #define UNIT_OPS_H
 #include "device/dev.h"
@@ -54,9 +54,9 @@ extern const struct op op_router_logits, op_router, op_jitter, op_sigmoid, op_ga
 
 /** Inputs, gradients and what setup adds, for the sizes r->n. */
 void make(const struct op *, struct run *r);
-/** Forward against the reference, backward against its central differences (along every coordinate of
- *  small inputs, random directions of large ones), gaps intact, equal bits when repeated. `text` says
- *  what was found. */
+/** Compare forward with the reference, and backward with central differences of the reference (along every
+ * coordinate of small inputs, along random directions of large ones). Gaps must be unchanged, and repeating
+ * must give equal bits. `text` says what was found. */
 bool check(const struct op *, const int64_t *n, unsigned acc, char text[256]);
 
 #endif

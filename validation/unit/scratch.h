@@ -1,5 +1,5 @@
-/* Files for unit tests: a temporary folder in the current one, hostile files written byte by byte,
- * reference files that may or may not be there, and a look at the error record. One process. */
+/* Files for unit tests of one process: a temporary folder in the current one, files written byte by byte,
+ * reference files that may be absent, and a look at the error record. */
 #ifndef UNIT_SCRATCH_H
 #define UNIT_SCRATCH_H
 #include <stdbool.h>

@@ -1,5 +1,6 @@
-/* State of the routing after a step, by hand: the bias moves by u towards the mean, the load is n_e over
- * the mean, each rank writes what it owns and nothing else, and the pieces of all ranks make the whole. */
+/* Routing state after a step, compared with values computed by hand. The bias moves by u towards the mean,
+ * and the load is n_e over the mean. Each rank writes only what it owns, and the pieces of all ranks make the
+ * whole. */
 #include <string.h>
 
 #include "base/mem.h"

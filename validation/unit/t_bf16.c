@@ -1,6 +1,6 @@
-/* Ops on BF16: every op computes in fp32 whatever is stored and rounds once, so its BF16 result is the
- * rounded result of the same op on the same values in F32, bit by bit. A GEMM may sum in another order:
- * its error is bounded by arithmetic. */
+/* Ops on BF16. Every op computes in fp32 and rounds once, so its BF16 result has the bits of the rounded
+ * result of the same op on the same values in F32. A GEMM may sum in another order, so arithmetic gives a
+ * bound for its error. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Capacity at one rank (definitions D5): who is kept, by position and by probability, and that equal
- * probabilities go to the token that comes first. */
+/* Capacity on one rank (definitions D5): which assignments are kept, by position and by probability; of equal
+ * probabilities the first token is kept. */
 #include <string.h>
 #include "base/mem.h"
 #include "model/layers/layers.h"

@@ -1,5 +1,5 @@
-/* Data order: blending, windows, epochs, split, batches from a file. Token sets are written with ids
- * that count up through all documents, so an id tells where in its set it was read. */
+/* The order of data: blending, windows, epochs, split, batches from a file. The ids of the token sets count
+ * up through all documents, so an id shows where in its set it was read. */
 #include <inttypes.h>
 #include "base/mem.h"
 #include "data/data.h"

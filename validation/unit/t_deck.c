@@ -1,5 +1,5 @@
-/* The deck: every kind of mistake with its message and place (deck_bad.h); good decks, merging,
- * --set, paths, the resolved deck read again, restarts, and mutations that must never crash. */
+/* The deck: every kind of mistake with its message and position (deck_bad.h); good decks, merging, --set,
+ * paths, reading the resolved deck again, restarts, and mutations, which must not crash. */
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>

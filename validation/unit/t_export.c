@@ -1,7 +1,7 @@
-/* Export: random models of every kind that Hugging Face can say are written and read back bit by bit, in one
- * file and in several, rounded to bfloat16: Llama, Qwen2 and Mixtral through config.json and the names,
- * Qwen2-MoE, which is not read, array by array. Which form says which model; what goes along; and what is
- * refused leaves nothing behind. */
+/* Export: random models of every kind that a Hugging Face form can describe are written, in one file and in
+ * several, also rounded to bfloat16, and compared bit by bit: Llama, Qwen2 and Mixtral by reading them,
+ * Qwen2-MoE array by array. Also: which form describes which model, the files that are copied, and refusals,
+ * which leave nothing behind. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>

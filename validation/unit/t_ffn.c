@@ -1,5 +1,5 @@
-/* The experts' FFN: forward against double precision, backward against finite differences of that
- * forward, with an empty expert, one that needs several blocks of rows, and accumulation. */
+/* The experts' FFN: forward is compared with double precision, backward with finite differences of that. One
+ * expert has no rows, and one needs several blocks of rows. Gradients are also added to what is there. */
 #include "base/mem.h"
 #include "base/rng.h"
 #include "device/ops.h"

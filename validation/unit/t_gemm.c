@@ -1,5 +1,5 @@
-/* Products whose inner dimension is longer than one chunk of cpu_gemm: integers, so that every order of
- * summation gives the same bits and the reference is exact. */
+/* Products whose inner dimension is longer than one chunk of cpu_gemm. The numbers are integers, so every
+ * order of summation gives the same bits, and the reference is exact. */
 #include "base/mem.h"
 #include "base/rng.h"
 #include "device/dev.h"

@@ -1,5 +1,5 @@
-/* Growth: every element of every tensor of a grown model against formulas written out here, for all methods;
- * composition with upcycling; what is refused; what theory calls exact. */
+/* Growth by all methods: every element of every tensor of a grown model is compared with formulas written
+ * here. Also composition with upcycling, refusals, and where theory promises equal logits. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

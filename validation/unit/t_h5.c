@@ -1,4 +1,4 @@
-/* format/h5: what we write is plain HDF5 and comes back; hostile files are refused, never followed. */
+/* format/h5: what it writes is plain HDF5 and reads back; hostile files are refused. */
 #include "base/mem.h"
 #include "format/h5.h"
 #include "tap.h"

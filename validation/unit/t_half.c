@@ -1,5 +1,5 @@
-/* base/half: every 16-bit pattern and the roundings between them, by arithmetic in double, in a thread that
- * flushes denormals as the devices' threads do. */
+/* base/half: every 16-bit pattern, and the rounding of values between them, compared with arithmetic in
+ * double, in a thread that flushes denormals as computing threads do. */
 #include <math.h>
 #include "base/denormals.h"
 #include "base/half.h"

@@ -1,5 +1,5 @@
-/* The weight hash (definitions D10): the sum over elements of a mix of name, global index and bits. So it
- * sees which element holds a value, and does not see how the array is cut into pieces. */
+/* The weight hash (definitions D10) is the sum over elements of a mix of name, global index and bits. So it
+ * depends on which element holds a value, and not on how the array is cut into pieces. */
 #include <string.h>
 #include "base/rng.h"
 #include "model/store.h"

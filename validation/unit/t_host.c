@@ -1,5 +1,5 @@
-/* Cores: what each process of a node has to itself, when its threads are too many, and the limits of control
- * groups of both versions from files that are made here. */
+/* Cores: the share of each process of a node, when a process has too many threads, and the limits of control
+ * groups of both versions, from files that are made here. */
 #include "base/host.h"
 
 #include <string.h>

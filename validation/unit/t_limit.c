@@ -1,4 +1,4 @@
-/* The end of a job as Slurm tells it: what is taken, and what is no time to come. */
+/* The end of a job as Slurm reports it: which texts are accepted, and which are not a time in the future. */
 #include "train/limit.h"
 
 #include <stdlib.h>

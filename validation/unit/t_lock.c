@@ -1,6 +1,6 @@
-/* The lock of a run folder: one process at a time, whatever stands there, however many come at once, and also
- * when they are killed or stopped at any moment. The lock is compiled with a short heartbeat and with a
- * link() that can fail. */
+/* The lock of a run folder: one process at a time holds it, whatever files are there, however many processes
+ * come at once, and even if they are killed or stopped at any moment. The lock is compiled with a short
+ * heartbeat and with a link() that can fail. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>

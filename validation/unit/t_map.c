@@ -1,6 +1,6 @@
-/* The read plan against brute force: random maps with repetition, gaps, scales and terms that add or replace
- * are evaluated element by element from their definition and compared bit by bit with map_run, whole, cut to
- * random boxes, and composed two and three deep; reads are counted per source element. */
+/* Maps against brute force: random maps with repetition, gaps, scales and terms that add or replace are
+ * evaluated element by element from their definition, and compared bit by bit with map_run: whole, cut to
+ * random boxes, and composed of two and three. Reads are counted for each source element. */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* How many messages a rank sends for a sum over 1,024 ranks, and how long they are: counted by a link that
- * moves nothing. The sum itself is checked by t_group. */
+/* The number and length of the messages that a rank sends for a sum over 1,024 ranks, counted by a link that
+ * moves nothing. t_group checks the sum itself. */
 #include "base/mem.h"
 #include "comm/group.h"
 #include "comm/ops.h"

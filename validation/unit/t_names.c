@@ -1,6 +1,6 @@
-/* Names and shapes of Hugging Face directories: every tensor of every golden model, element by
- * element, against arrays whose names this test spells out itself; Mixtral's fused naming; and what
- * is said about directories that do not fit. */
+/* Names and shapes of Hugging Face directories: every tensor of every golden model is compared, element by
+ * element, with arrays whose names are written here once more. Also Mixtral's fused naming, and messages
+ * about directories that do not fit. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

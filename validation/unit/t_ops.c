@@ -1,6 +1,6 @@
-/* The ops of norm, rope, swiglu, embedding, attention, router, rows and cross-entropy: a table of
- * cases (ops.h says what is checked), and what the table cannot say. `t_ops --bench` prints speeds
- * instead; `--device NAME` takes another device. */
+/* The ops of norm, rope, swiglu, embedding, attention, router, rows and cross-entropy: a table of cases
+ * (ops.h says what is checked), and checks that do not fit into the table. `t_ops --bench` prints speeds
+ * instead; `--device NAME` uses another device. */
 #include "base/status.h"
 #include "ops.h"
 #include "ops_device.h"
@@ -73,7 +73,7 @@ static const struct {
     {&op_cross_entropy, {5, 3001, 1500}},
 };
 
-/* ---- what the table cannot say ---- */
+/* ---- checks that do not fit into the table ---- */
 
 /* Rank of expert e among the logits of a token: by value (plus bias), then by number. */
 static int64_t place(view logits, view bias, int64_t t, int64_t e)

@@ -1,4 +1,5 @@
-/* run.profile: the first step does not count, ops add up over the others, medians, the ceiling's samples. */
+/* run.profile: the first step does not count, ops add up over the other steps, medians, samples of the
+ * ceiling. */
 #include "base/mem.h"
 #include "tap.h"
 #include "train/profile.h"

@@ -1,5 +1,5 @@
-/* format/safetensors: files not written by us are read to the bit, hostile files are refused with a
- * reason, and what we write has the header it should have and comes back. */
+/* format/safetensors: files of another writer are read with the right bits, hostile files are refused with a
+ * reason, and what we write has the right header and reads back. */
 #include <fcntl.h>
 #include <stdint.h>
 #include "base/denormals.h"

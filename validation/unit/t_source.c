@@ -1,5 +1,5 @@
-/* format/source: boxes of arrays from one file, from shards and from the generator hold what they
- * should and cost the bytes of the box; hostile folders are refused. */
+/* format/source: boxes of arrays from one file, from several and from the generator hold the right values,
+ * and only the bytes of the box are read. Hostile folders are refused. */
 #include <fcntl.h>
 #include <stdint.h>
 #include "base/rng.h"

@@ -1,5 +1,5 @@
-/* The model's shape as text in a checkpoint's index: what is written is read; checkpoints from before a field
- * existed are read with its default; and what makes no sense is refused. */
+/* The model's shape as text in a checkpoint's index: it reads back; older checkpoints without a field are
+ * read with its default; values that make no sense are refused. */
 #include <string.h>
 
 #include "base/json.h"

@@ -1,5 +1,5 @@
-/* text/tokenizer: small tokenizers of each kind, their ids as Hugging Face's tokenizers 0.23 gave them; files
- * that are refused, by name; patterns of Oniguruma; the vectors of llama.cpp where they are there. */
+/* text/tokenizer: small tokenizers of each kind, with the ids of Hugging Face's tokenizers 0.23; files that
+ * are refused by name; patterns of Oniguruma; the vectors of llama.cpp if they are there. */
 #include "base/json.h"
 #include "text/bpe.h"
 #include "text/regex.h"

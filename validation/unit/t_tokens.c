@@ -1,4 +1,4 @@
-/* format/tokens: Megatron's files to the byte, files of another writer, hostile files. */
+/* format/tokens: the bytes of Megatron's files, files of another writer, hostile files. */
 #include <fcntl.h>
 #include <stdint.h>
 #include "format/tokens.h"

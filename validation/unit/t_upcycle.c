@@ -1,5 +1,6 @@
-/* Experts that are no plain copies, every element by formulas written out here: several parents, neurons
- * drawn anew, more experts from some, the routers' choices; what is refused; what theory calls exact. */
+/* Experts that are not plain copies: several parents, neurons drawn anew, more experts from some, kinds of
+ * routers. Every element is compared with formulas written here. Also refusals, and where theory promises
+ * equal logits. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
