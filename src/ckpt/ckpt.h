@@ -128,9 +128,12 @@ struct ckpt_keep {
     int64_t newest; /* usable ones, that of step `made` among them; >= 1 */
     int64_t every;  /* those of steps that it divides stay too; 0: none */
 };
-/** Delete older checkpoints than that of step `made`, which is known to be good, and what broken saves left.
- * Those of higher steps and of other runs are not touched. Rank 0 only, best effort. */
-void ckpt_prune(const char *run_dir, const struct ckpt_keep *, int64_t made);
+struct pruning;
+/** Delete older checkpoints than that of step `made`, which is known to be good: chosen now, removed by a
+ * thread until the end, which waits for it. What broken saves left goes, too. Those of higher steps and of
+ * other runs are not touched. Rank 0 only, best effort. */
+struct pruning *ckpt_prune_begin(const char *run_dir, const struct ckpt_keep *, int64_t made);
+void ckpt_prune_end(struct pruning *); /* NULL is fine */
 /** Remove what broken saves left. Rank 0 only, under the lock; best effort. */
 void ckpt_sweep(const char *run_dir);
 

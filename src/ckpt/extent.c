@@ -2,6 +2,7 @@
 #include "ckpt/extent.h"
 
 #include "base/file.h"
+#include "base/half.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include <errno.h>
@@ -21,27 +22,60 @@ const char *kind_name(enum kind kind)
     return name[kind];
 }
 
-/* Read in blocks that the processor's cache holds until they are digested. */
+int64_t extent_bytes(const struct extent *e)
+{
+    return mem_mul(e->shard.part.n, dtype_size(e->type));
+}
+
+/* Read in blocks that the processor's cache holds until they are digested. BF16 is widened behind that. */
+static status read_block(int fd, const char *path, const struct extent *e, int64_t lo, int64_t n, float *out,
+                         void *raw, XXH3_state_t *state)
+{
+    int64_t size = dtype_size(e->type);
+    void *to = e->type == F32 && out ? (void *)(out + lo) : raw;
+    TRY(file_read(fd, path, e->offset + lo * size, n * size, to));
+    XXH3_64bits_update(state, to, (size_t)(n * size));
+    for (int64_t i = 0; i < n && out && e->type == BF16; i++)
+        out[lo + i] = float_of_bf16(((const uint16_t *)raw)[i]);
+    return OK;
+}
+
 status extent_read(int fd, const char *path, const struct extent *e, float *out, uint64_t *digest)
 {
     enum { READ_ONCE = 1 << 18 };
-    int64_t n = e->shard.part.n;
-    float *room = out ? NULL : mem_new(n < READ_ONCE ? n : READ_ONCE, sizeof *room);
+    int64_t all = e->shard.part.n, block = all < READ_ONCE ? all : READ_ONCE;
+    void *raw = e->type == F32 && out ? NULL : mem_new(block, sizeof(float));
     XXH3_state_t *state = XXH3_createState();
     status s = OK;
     XXH3_64bits_reset(state);
-    for (int64_t lo = 0; lo < n && s == OK; lo += READ_ONCE) {
-        int64_t bytes = (n - lo < READ_ONCE ? n - lo : READ_ONCE) * (int64_t)sizeof *out;
-        float *to = out ? out + lo : room;
-        s = file_read(fd, path, e->offset + lo * (int64_t)sizeof *out, bytes, to);
-        if (s == OK)
-            XXH3_64bits_update(state, to, (size_t)bytes);
-    }
+    for (int64_t lo = 0; lo < all && s == OK; lo += block)
+        s = read_block(fd, path, e, lo, all - lo < block ? all - lo : block, out, raw, state);
     int error = errno;
     *digest = XXH3_64bits_digest(state);
     XXH3_freeState(state);
-    free(room);
+    free(raw);
     errno = error;
+    return s;
+}
+
+static status load_checked(int fd, const char *path, const struct extent *e, float *out)
+{
+    uint64_t digest;
+    TRY(extent_read(fd, path, e, out, &digest));
+    errno = 0;
+    if (digest != e->digest)
+        return fail(E_DATA, "%s: its digest differs, the file was changed after it was written", path);
+    return OK;
+}
+
+status extent_load(int fd, const char *path, const struct ckpt_index *x, const struct extent *e, float *out)
+{
+    status s = load_checked(fd, path, e, out);
+    if (s == OK)
+        return OK;
+    char *where = mem_format(" (%s of %s)", kind_name(e->shard.kind), x->tensor[e->shard.tensor].name);
+    s = ckpt_verdict(s, where);
+    free(where);
     return s;
 }
 
@@ -80,12 +114,6 @@ status ckpt_verdict(status s, const char *where)
     return s;
 }
 
-/* About an extent, so that its tensor is in every message. */
-static char *in_tensor(const struct reader *r, const struct extent *e)
-{
-    return mem_format(" (%s of %s)", kind_name(e->shard.kind), r->index->tensor[e->shard.tensor].name);
-}
-
 /* Local: make the file of an extent the one that is open. */
 static status open_file(struct reader *r, const struct extent *e)
 {
@@ -99,19 +127,6 @@ static status open_file(struct reader *r, const struct extent *e)
     return OK;
 }
 
-static status read_extent(struct reader *r, const struct extent *e)
-{
-    int64_t bytes = mem_mul(e->shard.part.n, sizeof *r->data);
-    TRY(open_file(r, e));
-    uint64_t digest;
-    TRY(extent_read(r->fd, r->path, e, r->data, &digest));
-    r->bytes += bytes;
-    errno = 0;
-    if (digest != e->digest)
-        return fail(E_DATA, "%s: its digest differs, the file was changed after it was written", r->path);
-    return OK;
-}
-
 /* Make extent i the one in memory. */
 static status hold(struct reader *r, int i)
 {
@@ -119,11 +134,11 @@ static status hold(struct reader *r, int i)
     if (r->held == i)
         return OK;
     r->held = -1;
-    char *where = in_tensor(r, e);
-    status s = ckpt_verdict(read_extent(r, e), where);
-    free(where);
-    r->held = s == OK ? i : -1;
-    return s;
+    TRY(ckpt_verdict(open_file(r, e), ""));
+    TRY(extent_load(r->fd, r->path, r->index, e, r->data));
+    r->bytes += extent_bytes(e);
+    r->held = i;
+    return OK;
 }
 
 /* Copy what extent i has of the piece; its data are read only if there is something. */
@@ -144,8 +159,7 @@ static status copy_overlap(struct reader *r, int i, const piece *want, float *ou
     return OK;
 }
 
-/* Index of the first extent that is not before (tensor, kind). */
-static int lower_bound(const struct ckpt_index *index, int tensor, enum kind kind)
+int extent_first(const struct ckpt_index *index, int tensor, enum kind kind)
 {
     int lo = 0, hi = index->n_extents;
     while (lo < hi) {
@@ -163,7 +177,7 @@ status reader_fill(struct reader *r, int tensor, enum kind kind, const piece *wa
 {
     const struct ckpt_index *index = r->index;
     int64_t copied = 0;
-    for (int i = lower_bound(index, tensor, kind); i < index->n_extents; i++) {
+    for (int i = extent_first(index, tensor, kind); i < index->n_extents; i++) {
         if (index->extent[i].shard.tensor != tensor || index->extent[i].shard.kind != kind)
             break;
         TRY(copy_overlap(r, i, want, out, &copied));

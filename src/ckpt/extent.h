@@ -9,9 +9,15 @@ enum { EXTENT_ELEMENTS = 4 << 20, SAVED_KINDS = 3 };
 
 enum kind saved_kind(int i);      /* i = 0, 1, 2: MASTER, MOMENT1, MOMENT2 */
 const char *kind_name(enum kind); /* "master", "moment1", "moment2" */
-/** Read an extent from its file: to out [part.n], or only to look at it (NULL). *digest: of what came,
- * XXH3-64. One thread. E_DATA: the file is shorter; E_IO. */
+int64_t extent_bytes(const struct extent *);
+/** Read an extent from its file: to out [part.n] as fp32, or only to look at it (NULL). *digest: XXH3-64 of
+ * the bytes that came. One thread. E_DATA: the file is shorter; E_IO. */
 status extent_read(int fd, const char *path, const struct extent *, float *out, uint64_t *digest) MUST_USE;
+/** The same, judged: E_NOCKPT with file and tensor if it is damaged; E_IO. */
+status extent_load(int fd, const char *path, const struct ckpt_index *, const struct extent *,
+                   float *out) MUST_USE;
+/** Index of the first extent that is not before (tensor, kind). */
+int extent_first(const struct ckpt_index *, int tensor, enum kind);
 
 /* Reads whole extents and verifies them. Holds the last file open and the last extent in memory. */
 struct reader {

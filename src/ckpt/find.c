@@ -2,7 +2,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "ckpt/ckpt.h"
+#include "ckpt/extent.h"
 #include "ckpt/notes.h"
 #include "ckpt/step_dir.h"
 #include <errno.h>
@@ -16,7 +16,7 @@ static status check_files(const struct ckpt_index *x, const char *dir)
     status s = OK;
     for (int i = 0; i < x->n_extents; i++) {
         const struct extent *e = &x->extent[i];
-        int64_t to = e->offset + e->shard.part.n * (int64_t)sizeof(float);
+        int64_t to = e->offset + extent_bytes(e);
         end[e->file] = to > end[e->file] ? to : end[e->file];
     }
     for (int i = 0; i < x->n_files && s == OK; i++) {

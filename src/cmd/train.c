@@ -206,7 +206,8 @@ static void prune_older(const struct job *j)
 {
     const struct checkpoint_section *c = &j->s.deck.checkpoint;
     if (j->s.rank == 0 && !j->branches)
-        ckpt_prune(j->s.deck.run.dir, &(struct ckpt_keep){c->keep, c->keep_every}, j->index.state.step);
+        ckpt_prune_end(ckpt_prune_begin(j->s.deck.run.dir, &(struct ckpt_keep){c->keep, c->keep_every},
+                                        j->index.state.step));
 }
 
 static status continue_run(struct job *j)

@@ -41,6 +41,7 @@ struct trainer {
     struct stepper stepper;
     struct batch fetched;
     struct saver *saver;
+    struct pruning *pruning; /* on rank 0, older checkpoints being removed */
 };
 
 /** The step at which a run ends: run.steps, or the first one that reaches run.tokens with this batch from

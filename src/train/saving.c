@@ -133,7 +133,8 @@ static status judge(struct trainer *t, struct report *r)
         ckpt_note_damaged(t->comm, dir);
         free(dir);
     } else if (code == OK && comm_rank(t->comm) == 0) {
-        ckpt_prune(t->folder->dir, &keep, r->saved);
+        ckpt_prune_end(t->pruning);
+        t->pruning = ckpt_prune_begin(t->folder->dir, &keep, r->saved);
     }
     return code == E_NOCKPT ? outcome(t, r, r->saved, code) : code;
 }
@@ -150,12 +151,19 @@ status saving_go_on(struct trainer *t, struct report *r, bool busy)
     return saver_phase(t->saver) == SAVER_IDLE || busy ? OK : advance(t, r);
 }
 
+static void end_pruning(struct trainer *t)
+{
+    ckpt_prune_end(t->pruning);
+    t->pruning = NULL;
+}
+
 status saving_begin(struct trainer *t, struct report *r)
 {
     double start = clock_seconds();
     progress_task("save", t->state.step);
     while (saver_phase(t->saver) != SAVER_IDLE)
         TRY(advance(t, r));
+    end_pruning(t);
     status code = saver_begin(t->saver, &t->state);
     double seconds = clock_lap(&start);
     r->saving += seconds;
@@ -181,4 +189,5 @@ void saving_close(struct trainer *t, struct report *r)
     free(first);
     saver_close(t->saver);
     t->saver = NULL;
+    end_pruning(t);
 }

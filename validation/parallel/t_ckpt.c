@@ -614,14 +614,14 @@ static void test_prune(struct body *a)
     ok(save(a, 13, 0) == OK && exists(older), "save once more");
     comm_barrier(comm);
     if (rank == 0)
-        ckpt_prune(run, &(struct ckpt_keep){.newest = 2}, 13);
+        ckpt_prune_end(ckpt_prune_begin(run, &(struct ckpt_keep){.newest = 2}, 13));
     comm_barrier(comm);
     ok(exists(eleven) && !exists(older) && !exists(tmp), "the two newest are kept");
     char *fourteen = folder_of(14, "");
     ok(save(a, 14, 0) == OK && save(a, 15, 0) == OK && save(a, 16, 0) == OK, "three more");
     comm_barrier(comm);
     if (rank == 0)
-        ckpt_prune(run, &(struct ckpt_keep){.newest = 1, .every = 7}, 15);
+        ckpt_prune_end(ckpt_prune_begin(run, &(struct ckpt_keep){.newest = 1, .every = 7}, 15));
     comm_barrier(comm);
     ok(exists(fourteen) && !exists(eleven), "milestones stay");
     free(fourteen);
