@@ -111,6 +111,8 @@ status ckpt_resolve(const char *path, char **dir) MUST_USE;
 /** Local: is its index good, are its files there and long enough? Digests are verified by loading. E_NOCKPT,
  * E_IO. */
 status ckpt_usable(const char *dir) MUST_USE;
+/** Local: read every extent and compare it with its digest. E_NOCKPT with file and tensor, E_IO. */
+status ckpt_verify(const struct ckpt_index *, const char *dir, int threads) MUST_USE;
 /** Local: read index.h5 of a checkpoint folder. */
 status ckpt_index_read(struct ckpt_index *, const char *dir) MUST_USE;
 /** COLLECTIVE: the same; rank 0 reads the file, all ranks get its bytes. */

@@ -38,6 +38,8 @@ status ckpt_verdict(status, const char *where) MUST_USE;
  *  E_NOCKPT, with file and tensor, if an extent is damaged or an element is missing; E_IO. */
 status reader_fill(struct reader *, int tensor, enum kind, const piece *want, float *out) MUST_USE;
 
+/** Extents by tensor and kind for search, then as they lie on disk for reading. */
+void ckpt_index_sort(struct ckpt_index *);
 /** Write index.h5 (which must not exist) and sync it. */
 status ckpt_index_write(const struct ckpt_index *, const char *path) MUST_USE;
 

@@ -173,7 +173,7 @@ static status find_columns(struct table *t, const char *name, const char *text, 
                            int needed, int n)
 {
     for (int i = 0; i < n; i++) {
-        t->at[i] = text ? column_of(text, column[i]) : i < needed ? i : -1;
+        t->at[i] = text ? column_of(text, column[i]) : i < t->columns ? i : -1;
         if (t->at[i] >= t->columns || (i < needed && t->at[i] < 0))
             return fail(E_DATA, "%s: has no column %s", name, column[i]);
     }
@@ -381,7 +381,6 @@ static bool extent_from(const struct book *b, struct extent *e, const struct tab
            e->offset <= INT64_MAX - p->n * (int64_t)sizeof(float);
 }
 
-/* By tensor and kind for search, then as they lie on disk for reading. */
 static int by_tensor(const void *a, const void *b)
 {
     const struct extent *x = a, *y = b;
@@ -392,6 +391,11 @@ static int by_tensor(const void *a, const void *b)
         if (difference[i])
             return difference[i] < 0 ? -1 : 1;
     return 0;
+}
+
+void ckpt_index_sort(struct ckpt_index *x)
+{
+    qsort(x->extent, (size_t)x->n_extents, sizeof *x->extent, by_tensor);
 }
 
 static status put_extents(struct book *b, const struct ckpt_index *x)
@@ -445,7 +449,7 @@ static status get_extents(struct book *b, struct ckpt_index *x)
     free(t.x);
     if (!good)
         return fail(E_DATA, "an extent makes no sense");
-    qsort(x->extent, (size_t)t.rows, sizeof *x->extent, by_tensor);
+    ckpt_index_sort(x);
     return check_covers(x);
 }
 

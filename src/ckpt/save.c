@@ -7,12 +7,16 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ckpt/extent.h"
 #include "ckpt/notes.h"
 #include "ckpt/step_dir.h"
+#include "ckpt/whole.h"
 #include "ckpt/write.h"
+#include "config.h"
+#include "format/h5.h"
 
 enum { RING = 4 }; /* pieces in flight where the host cannot read the device's memory */
 
@@ -27,6 +31,7 @@ struct saver {
     int64_t bytes; /* of the checkpoint's tensors, of all ranks */
     enum saver_phase phase;
     bool rooted; /* the names of run_dir and run_dir/ckpt are on disk */
+    struct whole_file *file; /* [plan.n_files] */
     struct crew *crew;
     status begun;             /* of opening the file, judged at the commit */
     char *why;                /* its words */
@@ -58,6 +63,7 @@ void saver_open(struct saver **out, struct comm *c, const struct store *store, c
         s->room = dev_host_alloc(store->dev, bytes);
         mem_touch(s->room, bytes); /* the first save shall not wait for pages */
     }
+    s->file = mem_new(s->plan.n_files, sizeof *s->file);
     s->bytes = s->plan.mine * (int64_t)sizeof(float);
     comm_sum_i64(c, &s->bytes, 1);
     *out = s;
@@ -75,6 +81,7 @@ void saver_close(struct saver *s)
     if (s->room)
         dev_host_free(s->store->dev, s->room);
     writing_close(&s->region);
+    free(s->file);
     free(s->why);
     free(s);
 }
@@ -132,15 +139,17 @@ static status lay_out(struct saver *s)
 {
     char *path = file_in(s, ".tmp");
     struct {
-        int64_t file, offset;
-    } mine = {-1, 0}, *all = mem_new(comm_size(s->comm), sizeof *all);
-    status code = s->plan.first ? writing_lay_out(&s->plan, path, &mine.offset) : OK;
+        int64_t file;
+        struct whole_file data;
+    } mine = {.data.elements = s->plan.elements}, *all = mem_new(comm_size(s->comm), sizeof *all);
+    status code = s->plan.first ? writing_lay_out(&s->plan, path, &mine.data.offset) : OK;
     mine.file = s->plan.first ? s->plan.file : -1;
     code = comm_agree(s->comm, code);
     comm_all_gather(s->comm, all, &mine, sizeof mine);
     for (int i = 0; i < comm_size(s->comm); i++)
-        if (all[i].file == s->plan.file)
-            writing_place(&s->region, &s->plan, path, all[i].offset);
+        if (all[i].file >= 0)
+            s->file[all[i].file] = all[i].data;
+    writing_place(&s->region, &s->plan, path, s->file[s->plan.file].offset);
     free(all);
     free(path);
     return code;
@@ -220,7 +229,23 @@ static status end_writing(struct saver *s)
     return code;
 }
 
-/* Rank 0: the index, from the extents of all ranks and what all ranks know. */
+/* What wrote it, for people. Caller frees. */
+static char *about(const struct saver *s)
+{
+    const struct layout *l = &s->store->layout;
+    int hosts = 0;
+    for (int i = 0; i < comm_size(s->comm); i++)
+        hosts = comm_nodes(s->comm)[i] >= hosts ? comm_nodes(s->comm)[i] + 1 : hosts;
+    json_t *j = json_pack("{ss ss ss s{si si si si si si}}", "program",
+                          "Coppice " PACKAGE_VERSION " (" COPPICE_REVISION ")", "hdf5", h5_version(), "mpi",
+                          comm_about(s->comm), "layout", "hosts", hosts, "ranks", l->world, "data", l->dp,
+                          "tensor", l->tp, "expert", l->ep, "expert_tensor", l->etp);
+    char *text = json_text(j, JSON_INDENT(2));
+    json_decref(j);
+    return text;
+}
+
+/* Rank 0: index.h5 and tensors.h5, from the extents of all ranks and what all ranks know. */
 static status write_index(const struct saver *s, const char *dir, const uint64_t hash[KINDS],
                           struct extent *extent, int64_t n)
 {
@@ -232,16 +257,21 @@ static status write_index(const struct saver *s, const char *dir, const uint64_t
                            .n_extents = (int)n,
                            .extent = extent,
                            .n_files = s->plan.n_files};
-    char *path = mem_format("%s/index.h5", dir);
+    char *path = mem_format("%s/index.h5", dir), *whole = mem_format("%s/tensors.h5", dir);
+    x.about = about(s);
     x.file = mem_new(x.n_files, sizeof *x.file);
     memcpy(x.hash, hash, sizeof x.hash);
     for (int i = 0; i < x.n_files; i++)
         x.file[i] = mem_format("shard_%04d.h5", i);
-    status code = ckpt_index_write(&x, path);
+    status code = ckpt_whole_write(&x, s->file, whole);
+    if (code == OK)
+        code = ckpt_index_write(&x, path);
     for (int i = 0; i < x.n_files; i++)
         free(x.file[i]);
     free(x.file);
+    free(x.about);
     free(path);
+    free(whole);
     return code;
 }
 

@@ -15,7 +15,7 @@ static const struct command commands[] = {
     {"probe", cmd_probe, "DECK...", "set out expect curve",
      "logits, loss and every gradient of one batch (any number of ranks)",
      "coppice probe deck.yaml --expect reference.safetensors"},
-    {"inspect", cmd_inspect, "PATH", "all json diff set",
+    {"inspect", cmd_inspect, "PATH", "all json verify diff set",
      "whether a model, a checkpoint or a token set can be used, and what it is",
      "coppice inspect runs/deck --diff runs/other"},
     {"export", cmd_export, "RUN|CHECKPOINT", "out as dtype", "write a checkpoint as a Hugging Face directory",

@@ -1,5 +1,5 @@
-/* coppice inspect PATH [--all] [--json] [--diff PATH] [--set model.ignore=[KEY]]: what a Hugging Face
- * directory, a checkpoint or a token set is, and whether it can be used; or how another model differs.
+/* coppice inspect PATH [--all] [--json] [--verify] [--diff PATH] [--set model.ignore=[KEY]]: what a Hugging
+ * Face directory, a checkpoint or a token set is, and whether it can be used; or how another model differs.
  * Without MPI. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +86,22 @@ static double saved_bytes(const struct ckpt_index *x)
     return sum;
 }
 
+/* "Coppice 0.2 (abc), HDF5 1.10.8, Open MPI 4.1.4 | 4 ranks on 1 host, tensor 2, expert 2" */
+static void show_about(const struct ckpt_index *x)
+{
+    json_t *about = NULL;
+    const char *program = NULL, *hdf5 = NULL, *mpi = NULL;
+    int hosts = 0, ranks = 0, tensor = 0, expert = 0, expert_tensor = 0;
+    if (!x->about || json_parse(&about, "about", x->about, (int64_t)strlen(x->about)) != OK)
+        return;
+    if (json_unpack(about, "{ss ss ss s{si si si si si}}", "program", &program, "hdf5", &hdf5, "mpi", &mpi,
+                    "layout", "hosts", &hosts, "ranks", &ranks, "tensor", &tensor, "expert", &expert,
+                    "expert_tensor", &expert_tensor) == 0)
+        log_say("written by  %s, HDF5 %s, %s | ranks %d, hosts %d, tensor %d, expert %d, expert_tensor %d",
+                program, hdf5, mpi, ranks, hosts, tensor, expert, expert_tensor);
+    json_decref(about);
+}
+
 static void show_checkpoint(const struct subject *s)
 {
     const struct ckpt_index *x = &s->index;
@@ -95,6 +111,9 @@ static void show_checkpoint(const struct subject *s)
             (long long)x->state.samples, (long long)x->state.tokens, (long long)x->state.leg);
     log_say("files       %d, %d extents, %s with its moments", x->n_files, x->n_extents,
             text_bytes(bytes, saved_bytes(x)));
+    if (*x->state.run)
+        log_say("run         %s", x->state.run);
+    show_about(x);
     log_say("hashes      weights %016llx  moments %016llx %016llx", (unsigned long long)x->hash[MASTER],
             (unsigned long long)x->hash[MOMENT1], (unsigned long long)x->hash[MOMENT2]);
 }
@@ -195,12 +214,22 @@ static void show_json(const struct subject *s, const char *path, status code)
 
 /* ---- the command ---- */
 
+/* A model directory has no digests. */
+static status verify(const struct subject *s)
+{
+    enum { THREADS = 4 };
+    return s->checkpoint ? ckpt_verify(&s->index, s->path, THREADS)
+                         : fail(E_DECK, "--verify: %s is no checkpoint: it has no digests", s->path);
+}
+
 static status inspect(const struct options *o, const struct paths *ignore)
 {
     struct subject s;
     if (inspect_names_tokens(o->files[0]))
         return inspect_tokens(o->files[0], o->json);
     status code = subject_open(&s, o->files[0], ignore);
+    if (code == OK && o->verify)
+        code = verify(&s);
     if (o->json)
         show_json(&s, o->files[0], code);
     else

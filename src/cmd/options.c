@@ -26,6 +26,7 @@ static const struct option {
     {"expect", TEXT, AT(expect), "FILE", "compare with this reference; exit code 1 if it differs"},
     {"curve", FLAG, AT(curve), NULL, "train run.steps steps, and compare losses and final weights"},
     {"diff", TEXT, AT(diff), "PATH", "what is different in this other model; exit code 1 if anything is"},
+    {"verify", FLAG, AT(verify), NULL, "read all of a checkpoint and compare it with its digests"},
     {"as", TEXT, AT(as), "FORM", "auto (default), llama, mistral, qwen2, mixtral or qwen2_moe"},
     {"dtype", TEXT, AT(dtype), "TYPE", "float32 (default) or bfloat16"},
     {"format", TEXT, AT(format), "FORM", "hf (default): a Hugging Face directory; checkpoint: a run folder at step 0"},

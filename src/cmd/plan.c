@@ -31,7 +31,7 @@ static status read_checkpoint(struct planner *p, const char *path)
     TRY(ckpt_resolve(path, &dir));
     status code = ckpt_index_read(&index, dir);
     if (code == OK) {
-        code = deck_parse(&p->deck, dir, index.state.deck, (int64_t)strlen(index.state.deck), "/");
+        deck_parse_saved(&p->deck, dir, index.state.deck);
         p->config = index.config;
         ckpt_index_free(&index);
     }

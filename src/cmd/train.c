@@ -97,16 +97,15 @@ static status check_restart(struct job *j)
     if (!j->branches)
         TRY(start_continues(deck, &j->index, j->checkpoint, deck->run.dir));
     deck_init(&then);
-    status code =
-        deck_parse(&then, j->checkpoint, j->index.state.deck, (int64_t)strlen(j->index.state.deck), "/");
-    char *changes = code == OK && j->branches ? deck_restart_diff(deck, &then) : NULL;
-    if (code == OK && j->opened_folder)
+    deck_parse_saved(&then, j->checkpoint, j->index.state.deck);
+    char *changes = j->branches ? deck_restart_diff(deck, &then) : NULL;
+    if (j->opened_folder)
         tell_precision(j, &then);
-    if (code == OK && j->branches)
+    if (j->branches)
         show_branch(j, &then, changes);
     free(changes);
     deck_free(&then);
-    return code;
+    return OK;
 }
 
 static void forget_checkpoint(struct job *j)

@@ -177,6 +177,8 @@ status deck_read(struct deck *, int n_files, char *const files[], int n_set, cha
  * NULL is the current one. */
 status deck_parse(struct deck *, const char *name, const char *text, int64_t size,
                   const char *folder) MUST_USE;
+/** A deck that a checkpoint keeps. A key or value that this program no longer knows is passed over. */
+void deck_parse_saved(struct deck *, const char *name, const char *text);
 /** Checks across keys that need no file: micro divides sequences, exactly one of steps and tokens is given,
  * train or batches, ... E_DECK with all mistakes, with positions and numbers that would fit. */
 status deck_check(const struct deck *) MUST_USE;

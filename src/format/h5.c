@@ -245,6 +245,45 @@ status h5_layout_f32(struct h5 *h, const char *name, int64_t n, int64_t *offset)
     return OK;
 }
 
+/* Of row-major boxes and their elements in a row: both are taken in order. */
+static bool add_part(hid_t create, hid_t space, int rank, const struct h5_part *p)
+{
+    hsize_t lo[3], n[3], count = 1, from = (hsize_t)p->from, elements = (hsize_t)p->elements;
+    for (int i = 0; i < rank; i++) {
+        lo[i] = (hsize_t)p->box.lo[3 - rank + i];
+        n[i] = (hsize_t)p->box.n[3 - rank + i];
+        count *= n[i];
+    }
+    hid_t source = H5Screate_simple(1, &elements, NULL);
+    bool good = H5Sselect_hyperslab(space, H5S_SELECT_SET, lo, NULL, n, NULL) >= 0 &&
+                H5Sselect_hyperslab(source, H5S_SELECT_SET, &from, NULL, &count, NULL) >= 0 &&
+                H5Pset_virtual(create, space, p->file, p->dataset, source) >= 0;
+    H5Sclose(source);
+    return good;
+}
+
+status h5_write_virtual(struct h5 *h, const char *name, int rank, const int64_t *dim,
+                        const struct h5_part *part, int n)
+{
+    hsize_t size[3] = {0};
+    for (int i = 0; i < rank; i++)
+        size[i] = (hsize_t)dim[i];
+    hid_t space = H5Screate_simple(rank, size, NULL), create = H5Pcreate(H5P_DATASET_CREATE),
+          id = H5I_INVALID_HID;
+    bool good = !io_fails(IO_pwrite, h->path);
+    create_groups(h, name);
+    H5Pset_obj_track_times(create, false);
+    for (int i = 0; i < n && good; i++)
+        good = add_part(create, space, rank, &part[i]);
+    H5Sselect_all(space);
+    if (good)
+        id = H5Dcreate2(h->file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    status s = id >= 0 && H5Dclose(id) >= 0 ? OK : h5_fail(h, name, "cannot write");
+    H5Pclose(create);
+    H5Sclose(space);
+    return s;
+}
+
 status h5_write_i64(struct h5 *h, const char *name, const int64_t *x, int64_t rows, int64_t columns)
 {
     const int64_t dim[2] = {rows, columns};

@@ -8,6 +8,7 @@
 #define FORMAT_H5_H
 #include <stdint.h>
 #include "base/status.h"
+#include "layout/slab.h"
 
 struct h5;
 status h5_create(struct h5 **, const char *path) MUST_USE; /* the file must not exist */
@@ -23,6 +24,17 @@ void h5_abandon(struct h5 *); /* close after an error, without a message */
 /** Allocate a dataset of n floats without filling it, and make the groups in its name ("group/data"). If it
  * has 4 KiB or more, it is aligned to 4 KiB. *offset: its first byte in the file; 0 if n = 0. */
 status h5_layout_f32(struct h5 *, const char *name, int64_t n, int64_t *offset) MUST_USE;
+/* A box of a virtual dataset: so many elements of a one-dimensional dataset of floats in another file of the
+ * same folder. */
+struct h5_part {
+    const char *file, *dataset;
+    int64_t elements, from; /* of that dataset: all, and the first one of the box */
+    slab box;
+};
+/** Write a virtual dataset of floats, made of n parts: programs that read HDF5 see one array. Here none is
+ * ever read. dim [rank], rank <= 3; boxes use the last `rank` of their dimensions. */
+status h5_write_virtual(struct h5 *, const char *name, int rank, const int64_t *dim, const struct h5_part *,
+                        int n) MUST_USE;
 /** Write small datasets whole. Texts are fixed strings without NUL. */
 status h5_write_i64(struct h5 *, const char *name, const int64_t *x, int64_t rows, int64_t columns) MUST_USE;
 status h5_write_text(struct h5 *, const char *name, const char *text) MUST_USE;

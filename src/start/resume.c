@@ -43,12 +43,10 @@ status start_continues(const struct deck *deck, const struct ckpt_index *index, 
                        const char *folder)
 {
     struct deck then;
-    const char *text = index->state.deck;
     deck_init(&then);
-    status code = deck_parse(&then, checkpoint, text, (int64_t)strlen(text), "/");
-    char *changes = code == OK ? deck_restart_diff(deck, &then) : NULL;
-    if (changes)
-        code = refuse_changes(deck, index, checkpoint, folder, changes);
+    deck_parse_saved(&then, checkpoint, index->state.deck);
+    char *changes = deck_restart_diff(deck, &then);
+    status code = changes ? refuse_changes(deck, index, checkpoint, folder, changes) : OK;
     free(changes);
     deck_free(&then);
     return code;
