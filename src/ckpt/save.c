@@ -30,7 +30,7 @@ struct saver {
         *room; /* copies: of the whole region, or of RING pieces; NULL if pieces are written from the store */
     int64_t bytes; /* of the checkpoint's tensors, of all ranks */
     enum saver_phase phase;
-    bool rooted; /* the names of run_dir and run_dir/ckpt are on disk */
+    bool rooted;             /* the names of run_dir and run_dir/ckpt are on disk */
     struct whole_file *file; /* [plan.n_files] */
     struct crew *crew;
     status begun;             /* of opening the file, judged at the commit */

@@ -10,8 +10,8 @@ struct options {
     char **files; /* arguments that are not options, borrowed from argv */
     int n_set, n_with;
     char **set, **with; /* texts of --set a.b=c and --with a=c, borrowed */
-    bool all, json, quiet, fresh, verify, curve, explain, markdown, split_blank, no_eod, special, measure, search,
-        legal_ranks, job;
+    bool all, json, quiet, fresh, verify, curve, explain, markdown, split_blank, no_eod, special, measure,
+        search, legal_ranks, job;
     char *machine, *like, *out, *expect, *as, *dtype, *diff, *branch, *format, *tokenizer, *field,
         *eod;      /* borrowed; NULL if absent */
     int64_t ranks; /* 0 if absent */
