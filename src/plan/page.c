@@ -105,7 +105,7 @@ static void show_speed(const struct plan_page *g)
     log_say("speed     %.0f tokens/s, %.0f a rank", g->plan->tokens / g->plan->step,
             g->plan->tokens / g->plan->step / g->ranks);
     for (int i = 0, n = conventions(g->plan, c); i < n; i++)
-        log_say("          %-24s %7.1f TFLOP/s a rank, %5.1f %% of its peak of %.4g", c[i].name,
+        log_say("          %-24s %7.4g TFLOP/s a rank, %5.1f %% of its peak of %.4g", c[i].name,
                 1e-12 * c[i].flops / g->plan->step / g->ranks,
                 100 * plan_share(g->plan, g->machine, g->ranks, c[i].flops), 1e-12 * g->machine->peak);
     log_say("          assumed: the fullest rank's experts have %.2f times the mean rows", g->load);
