@@ -172,8 +172,8 @@ static json_t *speed_json(const struct plan_page *g)
                             json_pack("{sfsf}", "tflops_a_rank",
                                       1e-12 * c[i].flops / g->plan->step / g->ranks, "mfu",
                                       plan_share(g->plan, g->machine, g->ranks, c[i].flops)));
-    return json_pack("{sfsosf}", "tokens_per_s", g->plan->tokens / g->plan->step, "flops", all, "load",
-                     g->load);
+    return json_pack("{sfsfsosf}", "executed_flops", g->plan->executed, "tokens_per_s",
+                     g->plan->tokens / g->plan->step, "flops", all, "load", g->load);
 }
 
 static json_t *outlook_json(const struct outlook *o)

@@ -80,6 +80,13 @@ verdict $? "a run"
 said '^plan  *[0-9.e-]* s a step predicted' && said 'worst term: ' && grep -q '"ratio": [0-9]' "$work/run/plan.json" &&
     grep -q 'memory_bytes' "$work/run/plan.json"
 verdict $? "its summary shows the worst term, plan.json all of them"
+
+# flops FILE: the sum of these members
+flops() { grep -o "\"$2\": *[0-9.e+]*" "$1" | sed 's/.*: *//' | awk '{ sum += $1 } END { printf "%.0f", sum }'; }
+ends 0 "$COPPICE" train "$work/deck.yaml" --set "run.dir=$work/run3" --set run.steps=2 --set run.profile=true &&
+    ends 0 plan "$work/deck.yaml" --set run.steps=2 --json && [ "$(flops "$work/run3/profile.json" flops)" = \
+    "$(flops "$work/said" executed_flops | awk '{ printf "%.0f", 2 * $1 }')" ]
+verdict $? "FLOPs that a step executed, by op and again by shape, are those that the plan counts"
 ends 64 "$COPPICE" train "$work/deck.yaml" --set "run.dir=$work/run2" --set run.steps=2 --set "run.machine=$work/bad.yaml" &&
     said 'bad.yaml:1:11: expected a number'
 verdict $? "a machine file with mistakes is refused before training"
