@@ -114,7 +114,7 @@ struct trial {
 static void take_job(struct job_choices *all, const struct machine *c, const struct plan_shape *s,
                      const struct plan_job *j)
 {
-    if (plan_job_check(j, s) != OK)
+    if ((j->pipeline == 1 && j->stages > 1) || plan_job_check(j, s) != OK)
         return;
     struct plan p = plan_megatron(c, s, j);
     all->at = mem_grow(all->at, all->n + 1, sizeof *all->at);
