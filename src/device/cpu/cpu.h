@@ -32,8 +32,8 @@ void cpu_sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a
 /** c (+)= op(a) op(b) of BF16 operands by the library; c is F32 or BF16 and rounded once. False, and nothing
  * is done, if this processor has no instructions for it or the types are others. */
 bool cpu_gemm_bf16(bool ta, bool tb, view a, view b, bool acc, view c);
-/** Does the library use AMX here? */
-bool cpu_has_amx(void);
+/** Is cpu_gemm_bf16 faster than products of widened operands? */
+bool cpu_fast_at_bf16(void);
 
 /** Memory for the call in progress, such as buffers of threads and partial sums: aligned to 64 bytes,
  * undefined, owned by the device, valid until the next call. It only grows. Not for parallel regions. */

@@ -161,27 +161,13 @@ static void gemm_wide(struct dev *dev, bool ta, bool tb, view a, view b, bool ac
     }
 }
 
-/* Is the library's BF16 faster than widening? With AMX it is, and on AMD's processors with AVX512_BF16, whose
- * rate is twice that of fp32. Intel's without AMX reach half of fp32: 168 of 318 GFLOP/s on a Xeon of the
- * fifth generation whose hypervisor hides AMX. Features decide, not a measurement: the choice changes bits,
- * and a job that is started again on the same processors has to repeat them. Ranks on unlike processors may
- * choose differently, as the library's fp32 kernels do there. */
-static bool is_fast_at_bf16(void)
-{
-#if defined(__x86_64__) && defined(__GNUC__)
-    return cpu_has_amx() || __builtin_cpu_is("amd");
-#else
-    return cpu_has_amx();
-#endif
-}
-
 void cpu_gemm(struct dev *dev, bool ta, bool tb, view a, view b, bool acc, view c)
 {
     bool all_f32 = a.type == F32 && b.type == F32 && c.type == F32, bf16 = a.type == BF16 && b.type == BF16;
-    if (dev->dry && (all_f32 || (bf16 && is_fast_at_bf16())))
+    if (dev->dry && (all_f32 || (bf16 && cpu_fast_at_bf16())))
         return; /* the library's own scratch */
     if (all_f32)
         gemm_f32(ta, tb, a, b, acc, c);
-    else if (!(is_fast_at_bf16() && cpu_gemm_bf16(ta, tb, a, b, acc, c)))
+    else if (!(cpu_fast_at_bf16() && cpu_gemm_bf16(ta, tb, a, b, acc, c)))
         gemm_wide(dev, ta, tb, a, b, acc, c);
 }
