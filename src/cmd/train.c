@@ -159,6 +159,7 @@ static void borrow(struct job *j)
     t->checkpoint = &s->deck.checkpoint;
     t->eval = &s->deck.eval;
     t->log = &s->deck.log;
+    t->guards = &s->deck.guard;
     t->sequence = s->deck.data.sequence;
     t->watched = !s->options.quiet;
     t->steps = loop_steps(t->run, t->batch, t->sequence, &j->index.state);

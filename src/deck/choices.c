@@ -20,6 +20,8 @@ const struct choice grow_scopes[] = {{"all", SCOPE_ALL}, {"neurons", SCOPE_NEURO
 const struct choice router_inits[] = {
     {"copy", ROUTER_COPY}, {"normal", ROUTER_NORMAL}, {"zero", ROUTER_ZERO}, END};
 const struct choice weight_scales[] = {{"auto", SCALE_AUTO}, {"down", SCALE_DOWN}, {"none", SCALE_NONE}, END};
+const struct choice guard_policies[] = {
+    {"stop", GUARD_STOP}, {"skip", GUARD_SKIP}, {"rewind", GUARD_REWIND}, END};
 const struct choice schedules[] = {
     {"cosine", SCHEDULE_COSINE}, {"linear", SCHEDULE_LINEAR}, {"constant", SCHEDULE_CONSTANT}, END};
 const struct choice device_types[] = {{"cpu", DEVICE_CPU}, {"cuda", DEVICE_CUDA}, END};

@@ -15,6 +15,7 @@ enum grow_depth { DEPTH_UNSET = -1, DEPTH_STACK, DEPTH_INTERPOLATE };
 enum grow_scope { SCOPE_ALL, SCOPE_NEURONS };
 enum router_init { ROUTER_COPY, ROUTER_NORMAL, ROUTER_ZERO };
 enum weight_scale { SCALE_AUTO, SCALE_DOWN, SCALE_NONE };
+enum guard_policy { GUARD_STOP, GUARD_SKIP, GUARD_REWIND };
 enum schedule { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_CONSTANT };
 enum device_type { DEVICE_CPU, DEVICE_CUDA };
 enum save_async { ASYNC_AUTO, ASYNC_YES, ASYNC_NO };
@@ -26,8 +27,8 @@ struct choice {
 };
 /* Each table ends with the name NULL. The values of `precisions` are those of dtype. */
 extern const struct choice router_orders[], capacity_rules[], capacity_policies[], aux_domains[],
-    grow_methods[], grow_depths[], grow_scopes[], router_inits[], weight_scales[], schedules[],
-    device_types[], dev_checks[], save_asyncs[], precisions[];
+    grow_methods[], grow_depths[], guard_policies[], grow_scopes[], router_inits[], weight_scales[],
+    schedules[], device_types[], dev_checks[], save_asyncs[], precisions[];
 
 /** The value of a name; -1 if the name is NULL or not in the table. */
 int choice_find(const struct choice *, const char *name);

@@ -112,6 +112,12 @@ struct checkpoint_section {
     bool final;
     enum save_async async;
 };
+struct guard_section {
+    enum guard_policy policy;
+    int64_t most;                  /* bad steps in a row */
+    double loss_spike, norm_spike; /* 0 = never */
+    struct every replicas;
+};
 struct eval_section {
     struct every every;
     int64_t tokens;
@@ -131,6 +137,7 @@ struct deck {
     struct optimizer_section optimizer;
     struct checkpoint_section checkpoint;
     struct eval_section eval;
+    struct guard_section guard;
     struct log_section log;
     char *name;    /* the last deck's file name without suffix; the default run.dir is runs/<name> */
     char *file;    /* the last deck's path as given, for messages about what is missing */

@@ -278,6 +278,23 @@ static const struct key table[] = {
      "Write checkpoints beside the steps, from copies in host memory (12 bytes a parameter over all ranks). "
      "auto: if they fit and there is a step behind a save.", save_asyncs, RESTART_YES},
 
+    /* guard */
+    {"guard.policy", K_CHOICE, AT(guard.policy), 0, 0, NULL, "stop",
+     "What follows a step whose loss or gradient is not finite, or spikes; it changes nothing. stop: save the state "
+     "before it, exit 71. skip: go on with the next step. rewind: go back to the last checkpoint, and on behind the "
+     "samples of the step. A step that is good when computed once more is repeated.", guard_policies, RESTART_YES},
+    {"guard.most", K_INT, AT(guard.most), 1, 1e9, "steps", "8",
+     "Bad steps in a row that are skipped, repeated or rewound from; one more stops the run.", NULL, RESTART_YES},
+    {"guard.loss_spike", K_REAL, AT(guard.loss_spike), 0, 1e9, "nats", "0",
+     "A loss that is so much above the mean of the last 50 steps is a spike, from a leg's 20th step on. 0 = none is.",
+     NULL, RESTART_YES},
+    {"guard.norm_spike", K_REAL, AT(guard.norm_spike), 0, 1e9, NULL, "0",
+     "A gradient norm that is so many times the mean of the last 50 steps is a spike, alike. 0 = none is.", NULL,
+     RESTART_YES},
+    {"guard.replicas", K_EVERY, AT(guard.replicas), 0, 1e9, "steps or time", "200",
+     "Compare the weights of ranks that hold the same ones, so often. A difference names tensor and rank and stops the "
+     "run, or rewinds it (guard.policy).", never_word, RESTART_YES},
+
     /* eval, log */
     {"eval.every", K_EVERY, AT(eval.every), 0, 1e9, "steps or time", "100",
      "Compute the validation loss every so many steps, or time: 500, 90s, 30min; also before the first step and "

@@ -333,9 +333,13 @@ struct adamw {
     float lr, beta1, beta2, eps, decay, bias1, bias2;
 }; /* bias1 = 1 - beta1^u, bias2 = 1 - beta2^u; decay is 0 for norms */
 /** control [2] = {scale, go}. With norm = sqrt(squares F64 [1]), scale = min(1, limit / (norm + 1e-6)), or 1
- * if limit is 0. go stays 1 if norm and loss F64 [1] are finite, else it becomes 0. It stays 0, because the
- * host learns of it a step late and nothing may change until then. */
-void dev_clip(struct dev *, view control, view squares, view loss, double limit);
+ * if limit is 0. go stays 1 if norm and loss F64 [1] are finite and not above `norm` and `loss` (INFINITY:
+ * any), else it becomes 0. It stays 0, because the host learns of it a step late and nothing may change until
+ * then. */
+struct clip {
+    double limit, norm, loss;
+};
+void dev_clip(struct dev *, view control, view squares, view loss, struct clip);
 /** Update the master weights p with gradient g*scale, and set w BF16 = p to nearest even, unless w is none.
  * Nothing changes if go is 0. */
 void dev_adamw(struct dev *, struct adamw, view p, view m, view v, view g, view w, view control);

@@ -392,12 +392,12 @@ void dev_ce_grad(struct dev *dev, view logits, view lse, view target, int64_t v0
 }
 
 /* ---- optimizer ---- */
-void dev_clip(struct dev *dev, view control, view squares, view loss, double limit)
+void dev_clip(struct dev *dev, view control, view squares, view loss, struct clip most)
 {
     WANT_VECTOR(control, F32, 2);
     WANT_VECTOR(squares, F64, 1);
     WANT_VECTOR(loss, F64, 1);
-    RUN(clip, (dev, control, squares, loss, limit), 0, BYTES(squares, loss), control);
+    RUN(clip, (dev, control, squares, loss, most), 0, BYTES(squares, loss), control);
 }
 
 void dev_adamw(struct dev *dev, struct adamw a, view p, view m, view v, view g, view w, view control)

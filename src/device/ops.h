@@ -57,7 +57,7 @@
     OP(void, ce_stats, (struct dev *, view stats, view logits, view target, int64_t v0))                     \
     OP(void, ce_merge, (struct dev *, view lse, view nll, view stats, view target))                          \
     OP(void, ce_grad, (struct dev *, view logits, view lse, view target, int64_t v0, float scale))           \
-    OP(void, clip, (struct dev *, view control, view squares, view loss, double limit))                      \
+    OP(void, clip, (struct dev *, view control, view squares, view loss, struct clip))                       \
     OP(void, adamw, (struct dev *, struct adamw, view p, view m, view v, view g, view w, view control))
 
 /* Ops that a device may leave out (NULL). The facade then composes them of others. */

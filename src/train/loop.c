@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "base/text.h"
 #include "eval/valid.h"
+#include "train/fault.h"
 #include "train/report.h"
 #include "train/saving.h"
 #include "train/schedule.h"
@@ -92,30 +93,31 @@ static struct ckpt_state *done(struct trainer *t, int64_t step)
     return &t->done[step % 3];
 }
 
-static status not_finite(const struct trainer *t)
+/* Go on from t->state, which is not where the steps had come to. */
+static void go_on_from(struct trainer *t, struct report *r)
 {
-    const struct step_report *s = &t->stepper.report;
-    return fail(
-        E_NAN,
-        "step %lld: the loss (%g) or the gradient norm (%g) is not finite; weights are as before this step",
-        (long long)t->state.step + 1, s->loss, s->grad_norm);
+    r->at = t->state;
+    *done(t, t->state.step) = t->state;
 }
 
 /* Wait for the oldest step that was not read, and report it. */
 static status read_step(struct trainer *t, struct report *r, bool show)
 {
     int64_t step = r->at.step + 1;
-    bool finite = step_read(&t->stepper);
+    bool good = step_read(&t->stepper);
     r->step_seconds = clock_lap(&r->step_began);
     watchdog_pace(t->watchdog, r->step_seconds);
     r->stepping += r->step_seconds;
     for (int i = 0; i < PHASES; i++)
         r->seconds[i] += t->stepper.report.seconds[i];
     profile_step_end(&r->profile, t->comm, t->dev, r->step_seconds);
-    if (!finite) { /* nor did the step after it change anything */
+    if (!good) { /* nor did the step after it change anything */
         t->state = r->at;
-        return comm_agree(t->comm, not_finite(t));
+        TRY(guard_bad(t, r, done(t, step)));
+        go_on_from(t, r);
+        return OK;
     }
+    guard_good(t, step);
     r->tokens = done(t, step)->tokens - r->at.tokens;
     r->at = *done(t, step);
     r->longest.step = fmax(r->longest.step, r->step_seconds);
@@ -150,7 +152,9 @@ static status one_step(struct trainer *t, struct report *r)
     profile_step_begin(&r->profile, t->dev);
     if (!step_gradients(&t->stepper, &t->fetched))
         return fail(E_STOP, "step %lld was given up", (long long)update);
+    t->stepper.most = guard_limits(t, t->fetched.counted);
     step_update(&t->stepper, update, schedule_rate(t->optimizer, t->state.horizon, update));
+    fault_weight(t->store, t->fetched.first, sequences);
     t->state.step = update;
     t->state.samples += sequences;
     t->state.tokens += sequences * t->sequence;
@@ -175,6 +179,17 @@ static status after_step(struct trainer *t, struct report *r, struct due *eval, 
     if (code != E_STOP)
         return code;
     log_say("  validation given up: a signal asks to stop"); /* the caller sees it, too */
+    return OK;
+}
+
+/* Before the step is saved or followed by others. */
+static status check_replicas(struct trainer *t, struct report *r, struct due *due)
+{
+    if (comm_size(t->comm) == 1 || !is_due(t, &t->guards->replicas, due))
+        return OK;
+    TRY(read_steps(t, r, false));
+    TRY(guard_replicas(t, r));
+    go_on_from(t, r);
     return OK;
 }
 
@@ -223,7 +238,7 @@ static status end_hurried(struct trainer *t, struct report *r)
 /* What is asked while a checkpoint is written is obeyed with this checkpoint. */
 static status run_steps(struct trainer *t, struct report *r)
 {
-    struct due eval = {clock_seconds()}, checkpoint = {clock_seconds()};
+    struct due eval = {clock_seconds()}, checkpoint = eval, replicas = eval;
     int64_t why = STOP_NOT;
     *done(t, t->state.step) = t->state;
     report_begin(r, t);
@@ -234,6 +249,8 @@ static status run_steps(struct trainer *t, struct report *r)
         TRY(code);
         bool last = t->state.step == t->steps;
         TRY(after_step(t, r, &eval, last));
+        TRY(check_replicas(t, r, &replicas));
+        last = t->state.step == t->steps; /* a bad step may have led back */
         if (!last)
             TRY(agree(t, r, &why));
         if (!is_due(t, &t->checkpoint->every, &checkpoint) && !why && !(last && t->checkpoint->final))

@@ -6,6 +6,7 @@
 #include "train/folder.h"
 #include "train/forecast.h"
 #include "train/limit.h"
+#include "train/guard.h"
 #include "train/step.h"
 #include "train/watchdog.h"
 
@@ -25,6 +26,7 @@ struct trainer {
     const struct checkpoint_section *checkpoint;
     const struct eval_section *eval;
     const struct log_section *log;
+    const struct guard_section *guards;
     int64_t sequence;
     bool watched;             /* not --quiet: progress in place if stdout is a terminal */
     double ceiling;           /* GFLOP/s of all ranks' GEMMs together; it only rises */
@@ -42,6 +44,7 @@ struct trainer {
     struct batch fetched;
     struct saver *saver;
     struct pruning *pruning; /* on rank 0, older checkpoints being removed */
+    struct guard guard;
 };
 
 /** The step at which a run ends: run.steps, or the first one that reaches run.tokens with this batch from

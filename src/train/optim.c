@@ -4,12 +4,17 @@
 
 status optim_open(struct optim *o, struct dev *dev, view squares)
 {
-    static const float go[2] = {1, 1};
     *o = (struct optim){.dev = dev, .squares = squares};
-    TRY(dev_alloc(dev, "the optimizer's scalars", &o->memory, sizeof go, FRESH_ANY));
+    TRY(dev_alloc(dev, "the optimizer's scalars", &o->memory, 2 * (int64_t)sizeof(float), FRESH_ANY));
     o->control = view_of(o->memory, F32, 1, 1, 2);
-    dev_upload(dev, o->control, go);
+    optim_go(o);
     return OK;
+}
+
+void optim_go(struct optim *o)
+{
+    static const float go[2] = {1, 1};
+    dev_upload(o->dev, o->control, go);
 }
 
 void optim_close(struct optim *o)
@@ -41,7 +46,7 @@ static void update_shard(const struct optim *o, struct store *s, struct shard sh
 }
 
 void optim_update(struct optim *o, struct store *s, const struct optimizer_section *section, view loss,
-                  double rate, int64_t u)
+                  struct clip most, double rate, int64_t u)
 {
     double b1 = section->betas.x[0], b2 = section->betas.x[1];
     struct adamw hyper = {.lr = (float)rate,
@@ -51,7 +56,7 @@ void optim_update(struct optim *o, struct store *s, const struct optimizer_secti
                           .decay = (float)section->weight_decay,
                           .bias1 = (float)(1 - pow(b1, (double)u)),
                           .bias2 = (float)(1 - pow(b2, (double)u))};
-    dev_clip(o->dev, o->control, o->squares, loss, section->clip);
+    dev_clip(o->dev, o->control, o->squares, loss, most);
     for (int i = 0; i < s->n_owned; i++)
         if (s->model->tensor[s->owned[i].tensor].trained)
             update_shard(o, s, s->owned[i], hyper);

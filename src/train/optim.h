@@ -16,12 +16,15 @@ struct optim {
 /** squares F64 [1]: where the squares of a step add up; borrowed, 0 before each step. */
 status optim_open(struct optim *, struct dev *, view squares) MUST_USE;
 void optim_close(struct optim *);
+/** Updates go on after one that was not to be: see dev_clip. */
+void optim_go(struct optim *);
 /** COLLECTIVE: compute squares in double. Each logical element counts once. */
 void optim_squares(struct optim *, const struct store *, struct group *world);
 /** Update weights and moments of this rank's pieces from the clipped gradient, as update number u with this
- * rate. Nothing changes if the squares or `loss` F64 [1] are not finite, now or in an update before. Local.
+ * rate. Nothing changes if the squares or `loss` F64 [1] are not finite or above `most`, now or in an update
+ * since optim_go. Local.
  */
-void optim_update(struct optim *, struct store *, const struct optimizer_section *, view loss, double rate,
-                  int64_t update);
+void optim_update(struct optim *, struct store *, const struct optimizer_section *, view loss, struct clip,
+                  double rate, int64_t update);
 
 #endif

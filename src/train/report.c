@@ -214,6 +214,25 @@ void report_step(struct report *r, struct trainer *t, bool show)
         write_experts(r, t);
 }
 
+void report_bad(const struct report *r, const struct trainer *t, const struct ckpt_state *after,
+                const char *tensor, const char *follows)
+{
+    const struct step_report *s = &t->stepper.report;
+    json_t *line = json_pack("{sIsIsIs[II]ss}", "step", (json_int_t)after->step, "leg",
+                             (json_int_t)after->leg, "tokens", (json_int_t)r->at.tokens, "samples",
+                             (json_int_t)r->at.samples, (json_int_t)after->samples - 1, "follows", follows);
+    json_object_set_new(line, "bad", json_true());
+    json_object_set_new(line, "loss", folder_number(s->loss));
+    json_object_set_new(line, "grad_norm", folder_number(s->grad_norm));
+    json_object_set_new(line, "tensor", tensor ? json_string(tensor) : json_null());
+    report_event(t, "bad step", json_copy(line));
+    add_time(line, r);
+    if (writes(t))
+        written(folder_append(t->folder, "metrics.jsonl", line, METRICS_SCHEMA));
+    else
+        json_decref(line);
+}
+
 void report_valid(struct trainer *t, const char *set, double loss, double mean, bool last)
 {
     if (!writes(t))

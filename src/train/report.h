@@ -33,6 +33,10 @@ void report_begin(struct report *, const struct trainer *);
  * 0. */
 void report_step(struct report *, struct trainer *, bool show);
 void report_valid(struct trainer *, const char *set, double loss, double mean, bool last);
+/** A bad step, which would have ended as `after`: its line of metrics.jsonl and an event, with its samples,
+ *  the tensor at fault (NULL: none) and what follows. Local on rank 0. */
+void report_bad(const struct report *, const struct trainer *, const struct ckpt_state *after,
+                const char *tensor, const char *follows);
 /** Write an event with more members, an object whose reference is taken, or NULL. */
 void report_event(const struct trainer *, const char *kind, json_t *more);
 /** What the leg before wrote of its pace into status.json. Local on rank 0. */

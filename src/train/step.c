@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "base/signals.h"
 #include "train/balance.h"
+#include "train/fault.h"
 
 static int64_t loads(const struct stepper *s)
 {
@@ -18,6 +19,7 @@ status stepper_open(struct stepper *s, struct comm *comm, struct group *const *g
                     struct net *net, const struct optimizer_section *optimizer)
 {
     *s = (struct stepper){.comm = comm, .group = group, .store = store, .net = net, .optimizer = optimizer};
+    s->most = (struct clip){optimizer->clip, INFINITY, INFINITY};
     s->report.load_n = loads(s);
     return comm_agree(comm, optim_open(&s->optim, store->dev, net_squares(net)));
 }
@@ -98,6 +100,7 @@ bool step_gradients(struct stepper *s, const struct batch *b)
     }
     r->seconds[PHASE_EXCHANGE] = exchange_seconds(s) - exchanged;
     r->seconds[PHASE_NET] = clock_lap(&start) - r->seconds[PHASE_EXCHANGE];
+    fault_gradient(s->store, b->first, b->micros * b->micro);
     progress_part("sum of gradients", -1);
     store_reduce_grads(s->store, s->group);
     net_sum(s->net);
@@ -113,8 +116,9 @@ void step_update(struct stepper *s, int64_t update, double rate)
     struct step_report *r = &s->begun[(s->steps - 1) % 2];
     double start = clock_seconds();
     r->rate = rate;
+    r->most = s->most;
     progress_part("update", -1);
-    optim_update(&s->optim, s->store, s->optimizer, net_loss(s->net), rate, update);
+    optim_update(&s->optim, s->store, s->optimizer, net_loss(s->net), s->most, rate, update);
     balance_update(s->store, net_loads(s->net), s->optim.control);
     r->seconds[PHASE_OPTIMIZER] = clock_lap(&start);
     progress_part("gather of weights", -1);
@@ -144,5 +148,6 @@ bool step_read(struct stepper *s)
     report_loads(r, &s->store->model->config);
     r->margin = -margin;
     r->grad_norm = sqrt(sum.squares);
-    return isfinite(r->grad_norm) && isfinite(r->loss);
+    return isfinite(r->grad_norm) && isfinite(r->loss) && r->grad_norm <= r->most.norm &&
+           sum.nll <= r->most.loss;
 }

@@ -23,6 +23,7 @@ struct step_report {
     double load_worst;    /* the largest ratio of the largest load to the mean load of a layer */
     int load_worst_layer; /* the model's layer with this ratio */
     double seconds[PHASES];
+    struct clip most; /* what loss and norm might reach */
 };
 
 struct stepper {
@@ -33,6 +34,7 @@ struct stepper {
     const struct optimizer_section *optimizer;
     bool want_margin;
     struct optim optim;
+    struct clip most;            /* of the next step */
     struct step_report report;   /* of the last step that was read */
     struct step_report begun[2]; /* of steps that were begun and not read: step i at i % 2 */
     int64_t steps, reads;        /* so many were begun, and read */
@@ -50,7 +52,7 @@ void step_update(struct stepper *, int64_t update, double rate);
 /** How many steps were begun and not read: two at most. */
 int64_t step_unread(const struct stepper *);
 /** COLLECTIVE: fill the report of the oldest step that was not read. Here the host waits for it. False if the
- * norm or the loss is not finite; then this step and those after it changed nothing. */
+ * norm or the loss is not finite or above `most`; then this step and those after it changed nothing. */
 bool step_read(struct stepper *);
 
 #endif

@@ -255,15 +255,19 @@ static void test_adamw(double decay)
 static void test_clip(void)
 {
     static const struct {
-        double squares, loss, limit;
+        double squares, loss;
+        struct clip most;
         float scale, go;
-    } row[] = {{25, 2, 1, (float)(1 / (5 + 1e-6)), 1},
-               {25, 2, 10, 1, 1},
-               {25, 2, 0, 1, 1},
-               {NAN, 2, 1, 0, 0},
-               {INFINITY, 2, 1, 0, 0},
-               {25, NAN, 1, 0, 0},
-               {25, INFINITY, 0, 0, 0}};
+    } row[] = {{25, 2, {1, INFINITY, INFINITY}, (float)(1 / (5 + 1e-6)), 1},
+               {25, 2, {10, INFINITY, INFINITY}, 1, 1},
+               {25, 2, {0, INFINITY, INFINITY}, 1, 1},
+               {25, 2, {0, 5, 2}, 1, 1},
+               {25, 2, {0, 4.9, 2}, 0, 0},
+               {25, 2, {0, 5, 1.9}, 0, 0},
+               {NAN, 2, {1, INFINITY, INFINITY}, 0, 0},
+               {INFINITY, 2, {1, INFINITY, INFINITY}, 0, 0},
+               {25, NAN, {1, INFINITY, INFINITY}, 0, 0},
+               {25, INFINITY, {0, INFINITY, INFINITY}, 0, 0}};
     struct adamw a = {.lr = 1, .beta1 = 0.5f, .beta2 = 0.5f, .eps = 1, .decay = 1, .bias1 = 1, .bias2 = 1};
     bool good = true, still = true;
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
@@ -272,7 +276,7 @@ static void test_clip(void)
         view at[4] = {view_of(&p, F32, 1, 1, 1), view_of(&m, F32, 1, 1, 1), view_of(&v, F32, 1, 1, 1),
                       view_of(&g, F32, 1, 1, 1)};
         dev_clip(dev, view_of(control, F32, 1, 1, 2), view_of(&squares, F64, 1, 1, 1),
-                 view_of(&loss, F64, 1, 1, 1), row[i].limit);
+                 view_of(&loss, F64, 1, 1, 1), row[i].most);
         good = good && control[0] == row[i].scale && control[1] == row[i].go;
         if (control[1] == 0)
             dev_adamw(dev, a, at[0], at[1], at[2], at[3], view_none(), view_of(control, F32, 1, 1, 2));
@@ -282,7 +286,7 @@ static void test_clip(void)
     double fine = 1;
     float stopped[2] = {0, 0};
     dev_clip(dev, view_of(stopped, F32, 1, 1, 2), view_of(&fine, F64, 1, 1, 1), view_of(&fine, F64, 1, 1, 1),
-             1);
+             (struct clip){1, INFINITY, INFINITY});
     ok(stopped[1] == 0, "clip: what was stopped stays so");
     ok(still, "adamw changes nothing where the decision is no");
 }

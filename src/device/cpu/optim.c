@@ -3,11 +3,12 @@
 #include "device/cpu/wide.h"
 #include <math.h>
 
-void cpu_clip(struct dev *dev, view control, view squares, view loss, double limit)
+void cpu_clip(struct dev *dev, view control, view squares, view loss, struct clip most)
 {
-    double norm = sqrt(*(double *)squares.data), scale = limit > 0 ? fmin(1, limit / (norm + 1e-6)) : 1;
+    double norm = sqrt(*(double *)squares.data), nll = *(double *)loss.data;
+    double scale = most.limit > 0 ? fmin(1, most.limit / (norm + 1e-6)) : 1;
     float *went = control.data;
-    bool go = went[1] != 0 && isfinite(norm) && isfinite(*(double *)loss.data);
+    bool go = went[1] != 0 && isfinite(norm) && isfinite(nll) && norm <= most.norm && nll <= most.loss;
     (void)dev;
     went[0] = go ? (float)scale : 0;
     went[1] = go;

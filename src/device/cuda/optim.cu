@@ -3,18 +3,18 @@
 #include <float.h>
 #include "device/cuda/kernel.cuh"
 
-static __global__ void clip(float *control, const double *squares, const double *loss, double limit)
+static __global__ void clip(float *control, const double *squares, const double *loss, struct clip most)
 {
-    double norm = sqrt(*squares), scale = limit > 0 ? fmin(1.0, limit / (norm + 1e-6)) : 1.0;
-    bool go = control[1] != 0.f && norm <= DBL_MAX && fabs(*loss) <= DBL_MAX;
+    double norm = sqrt(*squares), scale = most.limit > 0 ? fmin(1.0, most.limit / (norm + 1e-6)) : 1.0;
+    bool go = control[1] != 0.f && norm <= DBL_MAX && fabs(*loss) <= DBL_MAX && norm <= most.norm && *loss <= most.loss;
     control[0] = go ? (float)scale : 0.f;
     control[1] = go ? 1.f : 0.f;
 }
 
-void cuda_clip(struct dev *dev, view control, view squares, view loss, double limit)
+void cuda_clip(struct dev *dev, view control, view squares, view loss, struct clip most)
 {
     LAUNCH(clip, 1, 1, 0, cuda_stream(dev), (float *)control.data, (const double *)squares.data,
-           (const double *)loss.data, limit);
+           (const double *)loss.data, most);
 }
 
 static const int SPAN = 2048;
