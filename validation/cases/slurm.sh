@@ -41,7 +41,7 @@ within() {
 
 # goes_on JOB LEG: has it saved in this leg?
 goes_on() { awk -v leg="leg $2 " 'index($0, leg) { here = 1 } here && / saved step/ { good = 1 } END { exit !good }' "$work/$1.said"; }
-two_idle() { [ "$(sinfo -h -N -o %T | grep -c idle)" -eq 2 ]; }
+two_idle() { [ "$(sinfo -h -N -p main -o %T | grep -c idle)" -eq 2 ]; }
 node_of() { squeue -h -j "$1" -o %N; }
 ended() { [ -z "$(squeue -h -j "$1" 2> /dev/null)" ]; }
 code_of() { scontrol show job "$1" | sed -n 's/.*ExitCode=\([0-9]*\):.*/\1/p'; }

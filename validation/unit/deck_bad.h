@@ -121,7 +121,7 @@ static const struct bad bad_decks[] = {
      "head_dim, vocab, max_positions, norm_eps, rope_theta, tied, qkv_bias, qk_norm, ignore, moe"},
     {"xyzzy: 2",
      "t.yaml:1:1: xyzzy: unknown key; a deck holds run, model, start, parallel, device, data, batch, "
-     "optimizer, checkpoint, eval, log"},
+     "optimizer, checkpoint, guard, eval, log"},
     {"batch.micro: 2", "t.yaml:1:1: batch.micro: keys with dots are for --set; write section: {key: value}"},
     {"model: {moe: {router: topk}}",
      "t.yaml:1:23: model.moe.router: expected topk-softmax|softmax-topk, not 'topk'"},
@@ -221,7 +221,7 @@ static const struct bad bad_decks[] = {
     {"? {a: b}\n: 1", "t.yaml:1:3: expected the name of a key, not a mapping"},
     {"<<: {run: {}}",
      "t.yaml:1:1: <<: unknown key; a deck holds run, model, start, parallel, device, data, batch, "
-     "optimizer, checkpoint, eval, log"},
+     "optimizer, checkpoint, guard, eval, log"},
     {"start: {from: x, upcyle: {}}", "t.yaml:1:18: start.upcyle: unknown key; did you mean start.upcycle?"},
     {"start: [x]", "t.yaml:1:8: start: expected a mapping, not a list; it holds from, grow, upcycle"},
     {"start: random\nstart: other", "t.yaml:2:1: start.from: given twice in this deck"},
@@ -356,7 +356,8 @@ static const struct bad bad_decks[] = {
     {"run: {steps: x, seed: y}\nbatch: {micro: z}\nnothing: 1",
      "t.yaml:1:14: run.steps: expected an integer, not 'x'\nt.yaml:1:23: run.seed: expected an integer, "
      "not 'y'\nt.yaml:2:16: batch.micro: expected an integer, not 'z'\nt.yaml:3:1: nothing: unknown "
-     "key; a deck holds run, model, start, parallel, device, data, batch, optimizer, checkpoint, eval, "
+     "key; a deck holds run, model, start, parallel, device, data, batch, optimizer, checkpoint, guard, "
+     "eval, "
      "log"},
     {"\"run\": {\"steps\": 'a b'}",
      "t.yaml:1:18: run.steps: expected an integer, not 'a b'; remove the quotes"},

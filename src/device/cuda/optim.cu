@@ -6,7 +6,8 @@
 static __global__ void clip(float *control, const double *squares, const double *loss, struct clip most)
 {
     double norm = sqrt(*squares), scale = most.limit > 0 ? fmin(1.0, most.limit / (norm + 1e-6)) : 1.0;
-    bool go = control[1] != 0.f && norm <= DBL_MAX && fabs(*loss) <= DBL_MAX && norm <= most.norm && *loss <= most.loss;
+    bool go = control[1] != 0.f && norm <= DBL_MAX && fabs(*loss) <= DBL_MAX && norm <= most.norm &&
+              *loss <= most.loss;
     control[0] = go ? (float)scale : 0.f;
     control[1] = go ? 1.f : 0.f;
 }
