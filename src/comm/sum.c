@@ -105,7 +105,7 @@ static void pack(struct group *g, char *send, view in, int64_t part, int64_t lo,
     int64_t size = dtype_size(in.type), blocks = g->size / g->block;
 
     for (int j = 0; j < g->block; j++) {
-        view from = view_of(group_at(in.data, j * part + lo), in.type, 1, blocks, n / size);
+        view from = view_of(group_at(in.data, j * part + lo), in.type, 1, blocks, n / size); /* [A, n] */
         from.ld = g->block * part / size;
         dev_copy(g->dev, view_of(send + j * blocks * n, in.type, 1, blocks, n / size), from);
     }

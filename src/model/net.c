@@ -94,7 +94,7 @@ static void sublayer_bwd(struct net *net, struct pass *p, int layer, struct save
 {
     double m = net->config->multiply.residual;
     int64_t mark = arena_mark(&net->arena);
-    view d = m == 0 ? d_x : arena_scratch(&net->arena, d_x.type, 1, p->rows, d_x.n[2]);
+    view d = m == 0 ? d_x : arena_scratch(&net->arena, d_x.type, 1, p->rows, d_x.n[2]); /* [c, H] */
     if (m != 0) {
         dev_copy(net->dev, d, d_x);
         times(net, d, m);

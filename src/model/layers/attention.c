@@ -38,7 +38,8 @@ static struct fused fused_views(const struct net *net, int layer, enum kind kind
     const int *tensor = net->model->layer[layer].tensor;
     struct attn_shape s = shape_of(net);
     int64_t nq = s.heads * s.head_dim, nk = 2 * s.kv_heads * s.head_dim;
-    view wq = store_view(net->store, tensor[q], kind), wk = store_view(net->store, tensor[k], kind);
+    view wq = store_view(net->store, tensor[q], kind); /* [heads hd, H], or the bias [heads hd] */
+    view wk = store_view(net->store, tensor[k], kind); /* [kv hd, H], or the bias [kv hd] */
     bool bias = q == T_Q_BIAS;
     int64_t h = net->config->hidden;
 #define ADJACENT(v, rows) \
@@ -90,13 +91,14 @@ static void project_bwd(struct net *net, const struct pass *p, int layer, view d
 
 static const enum slot head_norm[2] = {T_Q_NORM, T_K_NORM};
 
-/* The heads of Q and K as the norms leave them; rstd [N, heads] of each. All scratch. */
+/* Returns the heads of Q and K after their norms, and fills rstd of each: [N, heads], [N, kv]. All are
+ * scratch. */
 static struct columns head_norms_fwd(struct net *net, int layer, struct columns raw, view rstd[2])
 {
     struct attn_shape s = shape_of(net);
     int64_t tokens = raw.q.n[1], nq = raw.q.n[2], nk = raw.k.n[2];
     const int64_t heads[2] = {s.heads, s.kv_heads};
-    view qk = arena_scratch_pitched(&net->arena, net->shape.activation, tokens, nq + nk);
+    view qk = arena_scratch_pitched(&net->arena, net->shape.activation, tokens, nq + nk); /* [N, Q | K] */
     struct columns c = {view_cols(qk, 0, nq), view_cols(qk, nq, nk), raw.v};
     const view to[2] = {c.q, c.k}, from[2] = {raw.q, raw.k};
     for (int i = 0; i < 2; i++) {
@@ -107,7 +109,7 @@ static struct columns head_norms_fwd(struct net *net, int layer, struct columns 
     return c;
 }
 
-/* d: the gradient by the norms' output becomes that by their input. */
+/* Turn d, the gradient by the norms' output, into the gradient by their input. */
 static void head_norms_bwd(struct net *net, const struct pass *p, int layer, struct columns d,
                            struct columns raw, const view rstd[2])
 {
@@ -117,8 +119,9 @@ static void head_norms_bwd(struct net *net, const struct pass *p, int layer, str
                         rstd[i], weight(net, layer, head_norm[i]));
 }
 
-/* What attention reads. Without norms of heads, Q and K are saved with their rotary positions: forward turns
- * them where they lie. With norms the bare projection is saved, and backward computes this again. */
+/* What attention reads. Without norms of heads, forward turns Q and K in place, so they are saved with their
+ * rotary positions. With norms the projection itself is saved, and backward computes norms and rotation
+ * again. */
 static struct columns attention_inputs(struct net *net, int layer, view qkv, bool forward, view rstd[2])
 {
     struct columns c = columns_of(net, qkv);

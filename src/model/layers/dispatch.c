@@ -151,7 +151,8 @@ void exchange_plan(struct net *net, struct pass *p, struct exchange *x, view kep
     int64_t ep = net->layout.ep, here = net->config->moe.experts / ep, k = net->config->moe.top_k;
     x->slot = arena_save(&net->arena, I32, 1, p->own, k);
     x->room = room_of(net, p);
-    view pick = arena_save(&net->arena, I32, 1, 1, x->room > 0 ? ep * here * x->room : p->own * k);
+    int64_t places = x->room > 0 ? ep * here * x->room : p->own * k;
+    view pick = arena_save(&net->arena, I32, 1, 1, places);                          /* [places] */
     view all = arena_scratch(&net->arena, I32, 1, ep * (1 + net->layout.etp), here); /* [EP + ETP*EP, here] */
     dev_route_plan(net->dev, view_rows(all, 0, ep), x->slot, pick, kept, x->room);
     exchange_counts(net, p, x, all);

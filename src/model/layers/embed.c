@@ -18,13 +18,13 @@ void embed_fwd(struct net *net, struct pass *p, view x_out)
     arena_release(&net->arena, mark);
 }
 
-/* Nobody reads d_x afterwards. */
+/* d_x is overwritten; nobody reads it afterwards. */
 void embed_bwd(struct net *net, struct pass *p, view d_x)
 {
     int64_t mark = arena_mark(&net->arena);
     times(net, d_x, net->config->multiply.embedding);
-    view all = seq_gather(net, p, d_x);
-    bool acc = p->acc || net->config->tied; /* a tied head has written its gradient already */
+    view all = seq_gather(net, p, d_x);     /* [TP*c, H] */
+    bool acc = p->acc || net->config->tied; /* a tied head has already written this gradient */
     dev_embed_bwd(net->dev, p->ids, live(p, all), first_row(net), acc, gradient(net, 0, T_EMBED));
     arena_release(&net->arena, mark);
 }

@@ -5,7 +5,7 @@
 /* gate|up as [1, 2F, H]. */
 static view gate_up_of(const struct net *net, struct ffn f, enum kind kind)
 {
-    view v = store_view(net->store, net->model->layer[f.layer].tensor[f.gate_up], kind);
+    view v = store_view(net->store, net->model->layer[f.layer].tensor[f.gate_up], kind); /* [2, F, H] */
     return view_reshape(v, 1, v.n[0] * v.n[1], v.n[2]);
 }
 

@@ -59,7 +59,7 @@ static struct chunk chunk_fwd(struct net *net, const struct pass *p, int64_t fro
     c.logits = arena_scratch_pitched(&net->arena, net->shape.activation, rows, mine.n);
     c.lse = arena_scratch(&net->arena, F32, 1, 1, rows);
     c.nll = arena_scratch(&net->arena, F32, 1, 1, rows);
-    view stats = arena_scratch(&net->arena, F32, 1, 3, rows);
+    view stats = arena_scratch(&net->arena, F32, 1, 3, rows); /* [3, T] */
     dev_head_loss_fwd(net->dev, c.logits, stats, c.h, c.w, c.target, mine.lo);
     chunk_stats(net, c.lse, c.nll, stats, c.target);
     report_nll(net, c.nll);
@@ -87,7 +87,7 @@ static void divide(struct net *net, view x)
 
 static view head_input(struct net *net, const struct pass *p, view x, view *rstd)
 {
-    view h = norm_fwd(net, p, head_layer(net), T_NORM, x, rstd);
+    view h = norm_fwd(net, p, head_layer(net), T_NORM, x, rstd); /* [c, H] */
     divide(net, h);
     return h;
 }
