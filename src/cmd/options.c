@@ -14,7 +14,7 @@ static const char everywhere[] = "quiet"; /* all commands take it, and --help, w
 /* One row for each option: where its value goes, the name of its value, its help. */
 static const struct option {
     const char *name;
-    enum { FLAG, TEXT, NUMBER, SET, WITH } type;
+    enum { FLAG, TEXT, NUMBER, SET, WITH, TASK } type;
     size_t at;
     const char *value, *help;
 } table[] = {
@@ -22,12 +22,12 @@ static const struct option {
     {"set", SET, AT(set), "KEY=VALUE", "set a key of the deck; may be given several times"},
     {"fresh", FLAG, AT(fresh), NULL, "move the old run folder aside and start anew"},
     {"branch", TEXT, AT(branch), "DIR", "go on from the newest checkpoint, in this new run folder"},
-    {"out", TEXT, AT(out), "PATH", "what to write: a new folder (probe: a safetensors file; tokenize: the name before .bin)"},
+    {"out", TEXT, AT(out), "PATH", "what to write: a new folder (probe: a safetensors file; tokenize: the name before .bin; eval: a line of JSON for each question)"},
     {"expect", TEXT, AT(expect), "FILE", "compare with this reference; exit code 1 if it differs"},
     {"curve", FLAG, AT(curve), NULL, "train run.steps steps, and compare losses and final weights"},
     {"diff", TEXT, AT(diff), "PATH", "what is different in this other model; exit code 1 if anything is"},
     {"verify", FLAG, AT(verify), NULL, "read all of a checkpoint and compare it with its digests"},
-    {"as", TEXT, AT(as), "FORM", "auto (default), llama, mistral, qwen2, mixtral or qwen2_moe"},
+    {"as", TEXT, AT(as), "FORM", "auto (default), or a model_type: llama, qwen3, mixtral, qwen2_moe, ..."},
     {"dtype", TEXT, AT(dtype), "TYPE", "float32 (default) or bfloat16"},
     {"format", TEXT, AT(format), "FORM", "hf (default): a Hugging Face directory; checkpoint: a run folder at step 0"},
     {"explain", FLAG, AT(explain), NULL, "say which source values each tensor is made from"},
@@ -45,6 +45,9 @@ static const struct option {
     {"legal-ranks", FLAG, AT(legal_ranks), NULL, "which numbers of ranks the deck or checkpoint can use (up to --ranks)"},
     {"job", FLAG, AT(job), NULL, "print an sbatch script with the plan's numbers"},
     {"measure", FLAG, AT(measure), NULL, "time this machine and write its file (with --out); under MPI its fabric too"},
+    {"task", TASK, AT(task), "FILE", "questions to score: JSON lines, CSV, or a description; may be given several times"},
+    {"shots", NUMBER, AT(shots), "N", "so many answered examples before each question (default: none)"},
+    {"limit", NUMBER, AT(limit), "N", "the first N questions of each task (default: all)"},
     {"all", FLAG, AT(all), NULL, "a line for each tensor, not for each kind of them"},
     {"json", FLAG, AT(json), NULL, "print JSON, for programs"},
     {"markdown", FLAG, AT(markdown), NULL, "print the page input/README.md"},
@@ -114,6 +117,8 @@ static status take(struct options *o, const struct option *row, char *value, con
         o->set[o->n_set++] = value;
     else if (row->type == WITH)
         o->with[o->n_with++] = value;
+    else if (row->type == TASK)
+        o->task[o->n_task++] = value;
     else if ((*(int64_t *)base = strtoll(value, &end, 10)) < 1 || *end || end == value || end - value > 9)
         return fail(E_DECK, "%s: %s: expected a whole number from 1", argument, value);
     return OK;
@@ -126,6 +131,7 @@ status options_parse(struct options *o, int argc, char **argv)
     o->files = mem_new(argc, sizeof *o->files);
     o->set = mem_new(argc, sizeof *o->set);
     o->with = mem_new(argc, sizeof *o->with);
+    o->task = mem_new(argc, sizeof *o->task);
     for (int i = 1 + command_words(c); i < argc; i++) {
         if (argv[i][0] != '-' || !argv[i][1]) {
             o->files[o->n_files++] = argv[i];
@@ -151,6 +157,7 @@ void options_free(struct options *o)
     free(o->files);
     free(o->set);
     free(o->with);
+    free(o->task);
 }
 
 static void help_line(const char *name, const char *value, const char *help)

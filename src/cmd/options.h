@@ -8,13 +8,13 @@
 struct options {
     int n_files;
     char **files; /* arguments that are not options, borrowed from argv */
-    int n_set, n_with;
-    char **set, **with; /* texts of --set a.b=c and --with a=c, borrowed */
+    int n_set, n_with, n_task;
+    char **set, **with, **task; /* texts of --set a.b=c, --with a=c and --task FILE, borrowed */
     bool all, json, quiet, fresh, verify, curve, explain, markdown, split_blank, no_eod, special, measure,
         search, legal_ranks, job;
     char *machine, *like, *out, *expect, *as, *dtype, *diff, *branch, *format, *tokenizer, *field,
         *eod;      /* borrowed; NULL if absent */
-    int64_t ranks; /* 0 if absent */
+    int64_t ranks, shots, limit; /* 0 if absent */
 };
 
 /** Parse the arguments behind the command's name. The command's row (cmd/commands.c) says which options it

@@ -169,6 +169,13 @@ static status open_devices(struct session *s)
     return code;
 }
 
+static status open_groups(struct session *s)
+{
+    TRY(open_devices(s));
+    s->opened_groups = true;
+    return groups_open(s->group, s->comm, s->dev, &s->layout);
+}
+
 status session_open_device(struct session *s)
 {
     TRY(comm_agree(s->comm, open_data(s)));
@@ -176,9 +183,7 @@ status session_open_device(struct session *s)
     if (s->rank == 0)
         start_compare_tokenizers(&s->deck, &s->shapes.target);
     TRY(same_text(s, "other data", data_sizes(s->data)));
-    TRY(open_devices(s));
-    s->opened_groups = true;
-    return groups_open(s->group, s->comm, s->dev, &s->layout);
+    return open_groups(s);
 }
 
 /* ---- weights ---- */
@@ -227,6 +232,33 @@ status session_open_net(struct session *s, bool training)
                               .seed = (uint64_t)s->deck.run.seed,
                               .activation = session_precision(s)};
     return comm_agree(s->comm, net_open(&s->net, &s->store, s->group, &shape));
+}
+
+/* ---- a model by itself ---- */
+
+static status read_model(struct session *s)
+{
+    const struct options *o = &s->options;
+    deck_init(&s->deck);
+    s->opened_deck = true;
+    if (o->n_files != 1)
+        return fail(E_DECK, "give one model: a Hugging Face directory, a checkpoint or a run folder");
+    TRY(deck_read(&s->deck, 0, NULL, o->n_set, o->set));
+    return shapes_model(&s->shapes, o->files[0], &s->deck);
+}
+
+status session_open_model(struct session *s, int argc, char **argv)
+{
+    *s = (struct session){0};
+    TRY(comm_open(&s->comm));
+    s->rank = comm_rank(s->comm);
+    log_open(s->rank == 0, false);
+    TRY(comm_agree(s->comm, options_parse(&s->options, argc, argv)));
+    log_open(s->rank == 0, s->options.quiet);
+    TRY(session_open_shapes(s, read_model(s)));
+    TRY(open_groups(s));
+    TRY(session_open_store(s, false));
+    return session_fill(s, NULL);
 }
 
 int session_close(struct session *s, status code)

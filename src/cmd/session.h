@@ -39,6 +39,9 @@ status session_open_deck(struct session *, int argc, char **argv, bool trains) M
 status session_open_shapes(struct session *, status shaped) MUST_USE;
 /** Open comm, options, deck, shapes as the deck says, and layout. */
 status session_open(struct session *, int argc, char **argv) MUST_USE;
+/** Open comm, options, and the model that the only argument names, as it stands, on the layout and device
+ * that --set asks for; then device, groups, table, store and weights. */
+status session_open_model(struct session *, int argc, char **argv) MUST_USE;
 /** Open data, device and groups. */
 status session_open_device(struct session *) MUST_USE;
 /** The device alone, with this rank's share of the cores. COLLECTIVE. */

@@ -27,7 +27,9 @@ static void send_ids(struct net *net, const struct pass *p)
 
 static struct pass pass_begin(struct net *net, const struct micro_batch *batch)
 {
-    struct pass p = {.tokens = batch->tokens, .batch = batch};
+    struct pass p = {.tokens = batch->tokens, .sequence = batch->sequence, .batch = batch};
+    if (p.sequence == 0)
+        p.sequence = net->shape.sequence;
     p.rows = (p.tokens + net->layout.tp - 1) / net->layout.tp;
     p.own = layout_tokens(&net->layout, p.tokens, net->at.t).n;
     arena_reset(&net->arena);
@@ -309,14 +311,19 @@ static status open_rope(struct net *net)
     return code;
 }
 
+static void drop_logits(void *with, int64_t row, int64_t rows, const float *logits)
+{
+    (void)with, (void)row, (void)rows, (void)logits;
+}
+
 /* A dry pass through every path finds out how large the arena must be and what groups and regions need. */
 static status measure_and_open(struct net *net)
 {
     struct micro_batch full = {.tokens = mem_mul(net->shape.micro, net->shape.sequence), .micros = 1};
-    struct logits_sink nowhere = {NULL};
+    struct logits_sink all = {.take = drop_logits};
     dev_set_dry(net->dev, true);
     net->arena = (struct arena){.dev = net->dev};
-    net_probe(net, &full, &nowhere);
+    net_probe(net, &full, &all);
     if (net->shape.training) {
         net_train(net, &full, false);
         net_sum(net);

@@ -21,6 +21,7 @@ struct net_shape {
 /* A micro-batch of this rank's TP group: all N tokens, in borrowed host arrays. */
 struct micro_batch {
     int64_t tokens;         /* N, or 0 for a rank without one */
+    int64_t sequence;       /* S of this one, at most that of net_shape; 0: that of net_shape */
     const int32_t *ids;     /* [N] */
     const int32_t *targets; /* [N], -1 = not counted; NULL: none */
     double inv_counted;     /* 1/C of the global batch; 0 if C = 0 */
@@ -39,14 +40,16 @@ struct net_report {
     double *load;   /* [MoE layers, X] assignments before dropping; owned by the net, until the next read */
 };
 
-/* What to do with the logits of a micro-batch. `take` is given rows [row, row+rows) of [N, V], chunk by
- * chunk. `stream`, unless NULL, is given the residual stream [N, H] that the feed-forward of each layer takes
+/* What to do with the logits of a micro-batch, chunk by chunk; members may be NULL. `take` is given rows
+ * [row, row+rows) of [N, V]; `scores` the cross-entropy of each row's target, in nats, and how much its logit
+ * lies below the largest, both [rows], anything where a target is not counted. `stream` is given the residual stream [N, H] that the feed-forward of each layer takes
  * in, before its norm; `layer` is an index into model.layer. Every rank of the TP group is given all rows, in
  * host memory that is borrowed for the call. */
 struct logits_sink {
     void (*take)(void *with, int64_t row, int64_t rows, const float *logits);
     void *with;
     void (*stream)(void *with, int layer, const float *x);
+    void (*scores)(void *with, int64_t row, int64_t rows, const float *nll, const float *gap);
 };
 
 /** Allocates what a dry run finds to be needed. Local, but all ranks must call it. */

@@ -289,6 +289,17 @@ status shapes_read(struct shapes *s, const struct deck *deck)
     return errors_end(&e);
 }
 
+status shapes_model(struct shapes *s, const char *path, const struct deck *deck)
+{
+    *s = (struct shapes){.start = START_SAME, .key = "model"};
+    TRY(shapes_locate(path, &s->checkpoint, &s->dir));
+    TRY(read_shape(&s->target, path, deck));
+    TRY(config_check(&s->target));
+    s->source = s->target;
+    s->shaped = true;
+    return OK;
+}
+
 status shapes_continue(struct shapes *s, const struct deck *deck, const struct config *saved)
 {
     *s = (struct shapes){.target = *saved, .key = "model", .start = START_SAME};

@@ -36,7 +36,10 @@ status shapes_locate(const char *path, bool *checkpoint, char **dir) MUST_USE;
  * or E_NOCKPT if a model cannot be read. Warns of settings that change. `shaped` says whether the target is
  * known. */
 status shapes_read(struct shapes *, const struct deck *) MUST_USE;
-/** The same for a run that goes on from a checkpoint: its shape, with the deck's keys on top. model.like and
+/** The shape of the model at `path` (see shapes_locate) as it stands, with its weights. The deck gives
+ * model.ignore alone. E_DATA, E_NOCKPT. */
+status shapes_model(struct shapes *, const char *path, const struct deck *) MUST_USE;
+/** The shape for a run that goes on from a checkpoint: its shape, with the deck's keys on top. model.like and
  * the start section have no effect. E_DECK. */
 status shapes_continue(struct shapes *, const struct deck *, const struct config *saved) MUST_USE;
 /** Do all experts of a layer begin equal, with weights that add up to 1? The router's gradient is then 0 at

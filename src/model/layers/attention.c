@@ -10,6 +10,14 @@ static struct attn_shape shape_of(const struct net *net)
                                c->head_dim};
 }
 
+/* The same for the sequences of a pass. */
+static struct attn_shape shape_of_pass(const struct net *net, const struct pass *p)
+{
+    struct attn_shape a = shape_of(net);
+    a.seq = p->sequence;
+    return a;
+}
+
 /* The columns of the fused buffer [N, W]: queries, keys and values of this rank's heads. */
 struct columns {
     view q, k, v; /* [N, heads hd], [N, kv hd], [N, kv hd] */
@@ -50,13 +58,15 @@ static struct fused fused_views(const struct net *net, int layer, enum kind kind
 #undef ADJACENT
 }
 
-static void rotate(struct net *net, int layer, struct columns c, float sign)
+static void rotate(struct net *net, const struct pass *p, int layer, struct columns c, float sign)
 {
     struct attn_shape s = shape_of(net);
+    view keys = view_rows(view_at(net->cos_sin, 0), 0, p->sequence);                        /* [S, hd] */
+    view queries = view_rows(view_at(net->cos_sin, net->cos_sin.n[0] - 1), 0, p->sequence); /* [S, hd] */
     if (net->config->bare[layer - 1])
         return;
-    dev_rope(net->dev, c.q, s.heads, s.seq, view_at(net->cos_sin, net->cos_sin.n[0] - 1), sign);
-    dev_rope(net->dev, c.k, s.kv_heads, s.seq, view_at(net->cos_sin, 0), sign);
+    dev_rope(net->dev, c.q, s.heads, p->sequence, queries, sign);
+    dev_rope(net->dev, c.k, s.kv_heads, p->sequence, keys, sign);
 }
 
 static void project_fwd(struct net *net, int layer, view qkv, view h)
@@ -122,14 +132,15 @@ static void head_norms_bwd(struct net *net, const struct pass *p, int layer, str
 /* What attention reads. Without norms of heads, forward turns Q and K in place, so they are saved with their
  * rotary positions. With norms the projection itself is saved, and backward computes norms and rotation
  * again. */
-static struct columns attention_inputs(struct net *net, int layer, view qkv, bool forward, view rstd[2])
+static struct columns attention_inputs(struct net *net, const struct pass *p, int layer, view qkv,
+                                       bool forward, view rstd[2])
 {
     struct columns c = columns_of(net, qkv);
     bool norms = net->config->qk_norm;
     if (norms)
         c = head_norms_fwd(net, layer, c, rstd);
     if (norms || forward)
-        rotate(net, layer, c, 1);
+        rotate(net, p, layer, c, 1);
     return c;
 }
 
@@ -148,7 +159,7 @@ static void output_fwd(struct net *net, struct pass *p, int layer, view x_out, v
 
 void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x_out)
 {
-    struct attn_shape a = shape_of(net);
+    struct attn_shape a = shape_of_pass(net, p);
     int64_t width = (a.heads + 2 * a.kv_heads) * a.head_dim;
     s->qkv = arena_save(&net->arena, net->shape.activation, 1, p->tokens, width);
     s->o = arena_save(&net->arena, net->shape.activation, 1, p->tokens, a.heads * a.head_dim);
@@ -158,7 +169,7 @@ void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, 
     view h = live(p, seq_gather(net, p, norm_fwd(net, p, layer, T_ATTN_NORM, s->x, NULL))); /* [N, H] */
     project_fwd(net, layer, s->qkv, h);
     view rstd[2];
-    struct columns c = attention_inputs(net, layer, s->qkv, true, rstd);
+    struct columns c = attention_inputs(net, p, layer, s->qkv, true, rstd);
     dev_attn_fwd(net->dev, a, s->o, s->lse, c.q, c.k, c.v);
     residual(net, p, x_out, s->x);
     output_fwd(net, p, layer, x_out, s->o);
@@ -176,9 +187,9 @@ void attention_bwd(struct net *net, struct pass *p, int layer, struct saved *s, 
     dev_gemm(net->dev, false, false, d_y, weight(net, layer, T_O), false, d_o);
     dev_gemm(net->dev, true, false, d_y, s->o, p->acc, gradient(net, layer, T_O));
     view norm_rstd[2];
-    struct columns c = attention_inputs(net, layer, s->qkv, false, norm_rstd), d = columns_of(net, d_qkv);
-    dev_attn_bwd(net->dev, shape_of(net), d.q, d.k, d.v, d_o, s->o, s->lse, c.q, c.k, c.v);
-    rotate(net, layer, d, -1);
+    struct columns c = attention_inputs(net, p, layer, s->qkv, false, norm_rstd), d = columns_of(net, d_qkv);
+    dev_attn_bwd(net->dev, shape_of_pass(net, p), d.q, d.k, d.v, d_o, s->o, s->lse, c.q, c.k, c.v);
+    rotate(net, p, layer, d, -1);
     if (net->config->qk_norm)
         head_norms_bwd(net, p, layer, d, columns_of(net, s->qkv), norm_rstd);
     arena_release(&net->arena, inner);

@@ -1,6 +1,7 @@
 /* Final norm, head and cross-entropy, with the vocabulary cut over TP. Forward and backward go chunk of
  * tokens by chunk, so that the logits of all tokens never exist at once. T is the number of tokens of a
  * chunk, V the vocabulary, Vl the part of it that this rank holds. */
+#include <math.h>
 #include <stdlib.h>
 #include "base/mem.h"
 #include "model/layers/layers.h"
@@ -25,8 +26,8 @@ static int64_t chunk_rows(const struct net *net, int64_t tokens)
 }
 
 /* lse [T] and nll [T] of a chunk over the whole vocabulary, from the stats [3, T] of every rank's rows of it.
- * COLLECTIVE over TP. */
-static void chunk_stats(struct net *net, view lse, view nll, view mine, view target)
+ * Returns the stats of all ranks [TP, 3, T]: scratch. COLLECTIVE over TP. */
+static view chunk_stats(struct net *net, view lse, view nll, view mine, view target)
 {
     int64_t t = view_size(target), tp = net->layout.tp;
     view all = mine; /* [TP, 3, T] */
@@ -34,7 +35,9 @@ static void chunk_stats(struct net *net, view lse, view nll, view mine, view tar
         all = arena_scratch(&net->arena, F32, 1, tp, 3 * t);
         group_all_gather(net->group[G_TP], COMPUTE, all, view_reshape(mine, 1, 1, 3 * t));
     }
-    dev_ce_merge(net->dev, lse, nll, view_reshape(all, tp, 3, t), target);
+    all = view_reshape(all, tp, 3, t);
+    dev_ce_merge(net->dev, lse, nll, all, target);
+    return all;
 }
 
 /* All ranks of a TP group hold the same nll. The first one reports it. */
@@ -48,6 +51,7 @@ static void report_nll(struct net *net, view nll)
 struct chunk {
     view h, w, target;     /* [T, H], [Vl, H], [T] */
     view logits, lse, nll; /* [T, Vl], [T], [T]: scratch */
+    view stats;            /* [TP, 3, T] of all ranks: scratch */
 };
 
 static struct chunk chunk_fwd(struct net *net, const struct pass *p, int64_t from, int64_t rows, view h)
@@ -61,7 +65,7 @@ static struct chunk chunk_fwd(struct net *net, const struct pass *p, int64_t fro
     c.nll = arena_scratch(&net->arena, F32, 1, 1, rows);
     view stats = arena_scratch(&net->arena, F32, 1, 3, rows); /* [3, T] */
     dev_head_loss_fwd(net->dev, c.logits, stats, c.h, c.w, c.target, mine.lo);
-    chunk_stats(net, c.lse, c.nll, stats, c.target);
+    c.stats = chunk_stats(net, c.lse, c.nll, stats, c.target);
     report_nll(net, c.nll);
     return c;
 }
@@ -130,13 +134,38 @@ static void give_logits(struct net *net, view logits, int64_t row, const struct 
     free(host);
 }
 
+/* Give the sink the cross-entropies nll [T] of tokens from `row` on and, by the stats [TP, 3, T] of all ranks
+ * (dev_ce_stats), how far the logits of their targets lie below the largest. */
+static void give_scores(struct net *net, view nll, view stats, int64_t row, const struct logits_sink *sink)
+{
+    int64_t rows = view_size(nll), ranks = stats.n[0];
+    if (dev_is_dry(net->dev))
+        return;
+    float *host = mem_new(mem_mul(mem_add(mem_mul(3, ranks), 2), rows), sizeof *host);
+    float *loss = host + 3 * ranks * rows, *gap = loss + rows;
+    dev_download(net->dev, host, stats);
+    dev_download(net->dev, loss, nll);
+    for (int64_t i = 0; i < rows; i++) {
+        float most = host[i], target = 0;
+        for (int64_t r = 0; r < ranks; r++) {
+            most = fmaxf(most, host[3 * r * rows + i]);
+            target += host[(3 * r + 2) * rows + i];
+        }
+        gap[i] = most - target;
+    }
+    sink->scores(sink->with, row, rows, loss, gap);
+    free(host);
+}
+
 /* Tokens [from, from + rows) of h [N, H]. */
 static void chunk_eval(struct net *net, struct pass *p, int64_t from, int64_t rows, view h,
                        const struct logits_sink *sink)
 {
     int64_t mark = arena_mark(&net->arena);
     struct chunk c = chunk_fwd(net, p, from, rows, h);
-    if (sink)
+    if (sink && sink->scores)
+        give_scores(net, c.nll, c.stats, from, sink);
+    if (sink && sink->take)
         give_logits(net, c.logits, from, sink);
     arena_release(&net->arena, mark);
 }

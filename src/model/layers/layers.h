@@ -83,6 +83,7 @@ enum {
 /* One pass over a micro-batch. */
 struct pass {
     int64_t tokens;    /* N of the micro-batch */
+    int64_t sequence;  /* S of it */
     int64_t rows, own; /* c, and how many of these rows are tokens of this rank */
     bool keep;         /* keep what backward needs */
     bool alone;        /* net_ffn: write the layer's output alone, without the residual */

@@ -1,0 +1,234 @@
+/* coppice eval MODEL --task FILE...: score a model on questions, as lm-evaluation-harness does. On any layout;
+ * --out writes a line of JSON for each question. */
+#include "eval/score.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/terminal.h"
+#include "base/text.h"
+#include "cmd/commands.h"
+#include "cmd/session.h"
+
+enum { TOKENS = 2048 }; /* of a micro-batch, at least one sequence */
+
+struct eval {
+    struct session s;
+    struct tokenizer *tokenizer;
+    struct task *task; /* [tasks]; those with a name are open */
+    struct requests *requests;
+    int tasks;
+    int64_t longest, tokens; /* to feed: of one sequence, of a micro-batch */
+    struct file_draft out;
+    int64_t written;
+    json_t *results;
+    double begin;
+};
+
+/* ---- what is asked ---- */
+
+static status open_tokenizer(struct eval *e)
+{
+    const struct session *s = &e->s;
+    const char *folder = s->shapes.target.carried.folder;
+    const char *path = s->options.tokenizer ? s->options.tokenizer : s->shapes.checkpoint ? folder : s->shapes.dir;
+    if (!*path)
+        return fail(E_DECK, "the checkpoint names no folder with a tokenizer; give --tokenizer PATH");
+    TRY(tokenizer_open(&e->tokenizer, path));
+    int64_t its = tokenizer_vocabulary(e->tokenizer), vocab = s->shapes.target.vocab;
+    return its <= vocab ? OK
+                        : fail(E_DATA, "%s has %lld tokens, the model %lld: it is another model's tokenizer",
+                               tokenizer_path(e->tokenizer), (long long)its, (long long)vocab);
+}
+
+static status read_task(struct eval *e, int i, int64_t most)
+{
+    const struct options *o = &e->s.options;
+    int32_t bos = tokenizer_bos(e->tokenizer);
+    TRY(task_read(&e->task[i], o->task[i], o->shots, o->limit));
+    TRY(requests_make(&e->requests[i], &e->task[i], e->tokenizer, most,
+                      bos >= 0 ? bos : tokenizer_eos(e->tokenizer)));
+    int64_t fed = e->requests[i].longest - 1;
+    e->longest = fed > e->longest ? fed : e->longest;
+    return OK;
+}
+
+/* Sequences are as long as the model allows, or as its attention's window. */
+static int64_t longest_allowed(const struct config *c)
+{
+    int64_t window = c->carried.window;
+    return window > 0 && window < c->max_positions ? window : c->max_positions;
+}
+
+static status read_tasks(struct eval *e)
+{
+    const struct options *o = &e->s.options;
+    int64_t most = longest_allowed(&e->s.shapes.target);
+    if (o->n_task == 0)
+        return fail(E_DECK, "coppice eval needs --task FILE: questions as JSON lines or CSV");
+    TRY(open_tokenizer(e));
+    e->tasks = o->n_task;
+    e->task = mem_new(e->tasks, sizeof *e->task);
+    e->requests = mem_new(e->tasks, sizeof *e->requests);
+    for (int i = 0; i < e->tasks; i++)
+        TRY(read_task(e, i, most));
+    return OK;
+}
+
+static status open_out(struct eval *e)
+{
+    const char *path = e->s.options.out;
+    if (!path || e->s.rank != 0)
+        return OK;
+    if (io_exists(path))
+        return fail(E_DECK, "%s: exists; remove it, or give another --out", path);
+    return file_begin(&e->out, path);
+}
+
+static status open_net(struct eval *e)
+{
+    struct session *s = &e->s;
+    int64_t micro = TOKENS / e->longest > 0 ? TOKENS / e->longest : 1;
+    struct net_shape shape = {.sequence = e->longest,
+                              .micro = micro,
+                              .imbalance = s->deck.model.moe.imbalance,
+                              .activation = session_precision(s)};
+    e->tokens = micro * e->longest;
+    return comm_agree(s->comm, net_open(&s->net, &s->store, s->group, &shape));
+}
+
+/* ---- what comes out ---- */
+
+static void show_progress(void *with, double share)
+{
+    const struct eval *e = with;
+    char left[32];
+    double took = clock_seconds() - e->begin;
+    printf("\033[K%3.0f %%, left %s\r", 100 * share, text_time(left, took / share * (1 - share)));
+    fflush(stdout);
+}
+
+static json_t *item_json(const struct task *t, int64_t i, const struct request *q)
+{
+    json_t *row = json_pack("{sssI}", "task", t->name, "item", (json_int_t)i), *list = json_array();
+    for (int c = 0; c < t->item[i].n; c++)
+        json_array_append_new(list, json_real(q[c].loglikelihood));
+    json_object_set_new(row, "loglikelihood", list);
+    if (t->kind == TASK_CHOICE)
+        json_object_set_new(row, "gold", json_integer(t->item[i].gold));
+    else
+        json_object_set_new(row, "greedy", json_boolean(q->greedy));
+    return row;
+}
+
+static status write_line(struct eval *e, json_t *row)
+{
+    char *text = json_text(row, JSON_COMPACT), *line = mem_format("%s\n", text);
+    int64_t n = (int64_t)strlen(line);
+    status code = file_write(&e->out, e->written, n, line);
+    e->written += n;
+    free(text);
+    free(line);
+    json_decref(row);
+    return code;
+}
+
+/* A text has a request for each of its windows: their sum. */
+static status write_items(struct eval *e, const struct task *t, const struct requests *r)
+{
+    for (int64_t at = 0; at < r->n;) {
+        int64_t i = r->at[at].item;
+        struct request first = r->at[at];
+        if (t->kind == TASK_CHOICE) {
+            TRY(write_line(e, item_json(t, i, &r->at[at])));
+            at += t->item[i].n;
+            continue;
+        }
+        for (at++; at < r->n && r->at[at].item == i; at++)
+            first.loglikelihood += r->at[at].loglikelihood;
+        TRY(write_line(e, item_json(t, i, &first)));
+    }
+    return OK;
+}
+
+static void say(struct eval *e, const struct task *t, const struct requests *r)
+{
+    struct measure m[MEASURES];
+    int n = task_measures(t, r, m);
+    char *line = mem_format("%-24.24s %7lld", t->name, (long long)t->n);
+    json_t *row = json_pack("{sssI}", "task", t->name, "items", (json_int_t)t->n);
+    for (int i = 0; i < n; i++) {
+        mem_append(&line, "   %s %.4f", m[i].name, m[i].value);
+        json_object_set_new(row, m[i].name, json_real(m[i].value));
+        if (!isfinite(m[i].error))
+            continue;
+        char *name = mem_format("%s_stderr", m[i].name);
+        mem_append(&line, " +- %.4f", m[i].error);
+        json_object_set_new(row, name, json_real(m[i].error));
+        free(name);
+    }
+    if (!e->s.options.json)
+        log_say("%s", line);
+    if (r->left_out)
+        log_warn("%s: %lld tokens of contexts are beyond the model's positions and were cut off", t->name,
+                 (long long)r->left_out);
+    json_array_append_new(e->results, row);
+    free(line);
+}
+
+static status score(struct eval *e, int i)
+{
+    struct session *s = &e->s;
+    bool shown = s->rank == 0 && !s->options.quiet && !s->options.json && terminal_watched(true);
+    e->begin = clock_seconds();
+    TRY(requests_score(&e->requests[i], s->comm, s->net, &s->layout, s->rank, e->tokens,
+                       shown ? show_progress : NULL, e));
+    if (shown)
+        printf("\033[K");
+    say(e, &e->task[i], &e->requests[i]);
+    return comm_agree(s->comm, e->out.path ? write_items(e, &e->task[i], &e->requests[i]) : OK);
+}
+
+static status run(struct eval *e, int argc, char **argv)
+{
+    struct session *s = &e->s;
+    char shape[96], parameters[32];
+    TRY(session_open_model(s, argc, argv));
+    TRY(comm_agree(s->comm, read_tasks(e)));
+    TRY(comm_agree(s->comm, open_out(e)));
+    TRY(open_net(e));
+    e->results = json_array();
+    if (!s->options.json)
+        log_say("model %s (%s, %s parameters)\n%-24s %7s   measures +- standard error", s->options.files[0],
+                config_text(&s->shapes.target, shape),
+                text_count(parameters, (double)config_parameters(&s->shapes.target)), "task", "items");
+    for (int i = 0; i < e->tasks; i++)
+        TRY(score(e, i));
+    if (s->options.json && s->rank == 0)
+        json_print(json_pack("{sssO}", "model", s->options.files[0], "tasks", e->results));
+    return comm_agree(s->comm, e->out.path ? file_publish(&e->out) : OK);
+}
+
+int cmd_eval(int argc, char **argv)
+{
+    static struct eval e;
+    status code = run(&e, argc, argv);
+    if (code != OK && e.out.path)
+        file_abandon(&e.out);
+    for (int i = 0; i < e.tasks; i++) {
+        requests_free(&e.requests[i]);
+        task_free(&e.task[i]);
+    }
+    free(e.requests);
+    free(e.task);
+    tokenizer_close(e.tokenizer);
+    json_decref(e.results);
+    return session_close(&e.s, code);
+}
