@@ -1,4 +1,5 @@
-/* coppice eval MODEL --task FILE...: score a model on questions, as lm-evaluation-harness does. On any layout;
+/* coppice eval MODEL --task FILE...: score a model on questions, as lm-evaluation-harness does. On any
+ * layout;
  * --out writes a line of JSON for each question. */
 #include "eval/score.h"
 
@@ -38,7 +39,9 @@ static status open_tokenizer(struct eval *e)
 {
     const struct session *s = &e->s;
     const char *folder = s->shapes.target.carried.folder;
-    const char *path = s->options.tokenizer ? s->options.tokenizer : s->shapes.checkpoint ? folder : s->shapes.dir;
+    const char *path = s->options.tokenizer   ? s->options.tokenizer
+                       : s->shapes.checkpoint ? folder
+                                              : s->shapes.dir;
     if (!*path)
         return fail(E_DECK, "the checkpoint names no folder with a tokenizer; give --tokenizer PATH");
     TRY(tokenizer_open(&e->tokenizer, path));

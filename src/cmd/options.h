@@ -13,7 +13,7 @@ struct options {
     bool all, json, quiet, fresh, verify, curve, explain, markdown, split_blank, no_eod, special, measure,
         search, legal_ranks, job;
     char *machine, *like, *out, *expect, *as, *dtype, *diff, *branch, *format, *tokenizer, *field,
-        *eod;      /* borrowed; NULL if absent */
+        *eod;                    /* borrowed; NULL if absent */
     int64_t ranks, shots, limit; /* 0 if absent */
 };
 

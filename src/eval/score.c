@@ -39,8 +39,8 @@ static int64_t spaces_at_end(const char *text)
 }
 
 /* The white space between context and choice belongs to the choice. */
-static status add_pair(struct requests *r, struct encoder *e, const struct question *q, int64_t item, int choice,
-                       int64_t most, int32_t prefix)
+static status add_pair(struct requests *r, struct encoder *e, const struct question *q, int64_t item,
+                       int choice, int64_t most, int32_t prefix)
 {
     char *whole = mem_format("%s%s", q->context, q->choice[choice]);
     struct ids all = {0}, context = {0};
@@ -63,8 +63,8 @@ static status add_pair(struct requests *r, struct encoder *e, const struct quest
 }
 
 /* Windows that each score what the one before did not. */
-static status add_text(struct requests *r, struct encoder *e, const struct question *q, int64_t item, int64_t most,
-                       int32_t prefix)
+static status add_text(struct requests *r, struct encoder *e, const struct question *q, int64_t item,
+                       int64_t most, int32_t prefix)
 {
     struct ids all = {0};
     if (prefix >= 0)
@@ -78,8 +78,8 @@ static status add_text(struct requests *r, struct encoder *e, const struct quest
     return code;
 }
 
-status requests_make(struct requests *r, const struct task *t, const struct tokenizer *tokenizer, int64_t most,
-                     int32_t prefix)
+status requests_make(struct requests *r, const struct task *t, const struct tokenizer *tokenizer,
+                     int64_t most, int32_t prefix)
 {
     struct encoder *e = encoder_open(tokenizer);
     status code = OK;
@@ -125,9 +125,8 @@ static int by_length(const void *a, const void *b)
 static void batches_open(struct batches *b, const struct requests *r, int64_t tokens)
 {
     const struct request **sorted = mem_new(r->n, sizeof *sorted);
-    *b = (struct batches){.of = r->at,
-                          .order = mem_new(r->n, sizeof *b->order),
-                          .from = mem_new(r->n + 1, sizeof *b->from)};
+    *b = (struct batches){
+        .of = r->at, .order = mem_new(r->n, sizeof *b->order), .from = mem_new(r->n + 1, sizeof *b->from)};
     for (int64_t i = 0; i < r->n; i++)
         sorted[i] = &r->at[i];
     qsort(sorted, (size_t)r->n, sizeof *sorted, by_length);
@@ -185,10 +184,8 @@ static void run(struct running *b, const struct batches *all, int64_t i, struct 
     b->sequences = all->from[i + 1] - all->from[i];
     b->sequence = all->of[b->order[0]].n - 1;
     fill(b);
-    struct micro_batch m = {.tokens = b->sequences * b->sequence,
-                            .sequence = b->sequence,
-                            .ids = b->ids,
-                            .targets = b->targets};
+    struct micro_batch m = {
+        .tokens = b->sequences * b->sequence, .sequence = b->sequence, .ids = b->ids, .targets = b->targets};
     struct logits_sink sink = {.scores = take_scores, .with = b};
     net_eval(net, &m, &sink);
 }
@@ -212,15 +209,14 @@ static void share(struct requests *r, struct comm *comm, bool mine)
     free(sum);
 }
 
-status requests_score(struct requests *r, struct comm *comm, struct net *net, const struct layout *l, int rank,
-                      int64_t tokens, void (*told)(void *, double), void *with)
+status requests_score(struct requests *r, struct comm *comm, struct net *net, const struct layout *l,
+                      int rank, int64_t tokens, void (*told)(void *, double), void *with)
 {
     struct batches all;
     struct coords at = layout_coords(l, rank);
     int64_t room = tokens > r->longest ? tokens : r->longest;
-    struct running b = {.all = r,
-                        .ids = mem_new(room, sizeof *b.ids),
-                        .targets = mem_new(room, sizeof *b.targets)};
+    struct running b = {
+        .all = r, .ids = mem_new(room, sizeof *b.ids), .targets = mem_new(room, sizeof *b.targets)};
     batches_open(&all, r, tokens);
     for (int64_t i = 0; i < r->n; i++)
         r->at[i].greedy = true;

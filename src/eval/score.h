@@ -18,7 +18,8 @@ struct request {
 };
 struct requests {
     struct request *at; /* [n] in the order of items and choices */
-    int64_t n, longest, left_out; /* left_out: tokens of contexts that are too long, cut off at their beginning */
+    int64_t n, longest,
+        left_out; /* left_out: tokens of contexts that are too long, cut off at their beginning */
 };
 
 /** The requests of a task: context and choice are encoded together, so that a token across their border

@@ -27,8 +27,9 @@ static const struct known {
     {"query choices gold", {TASK_CHOICE, "{query}\nAnswer:", " ", "choices", "gold", NULL, ""}},
     {"context continuation", {TASK_LAST_WORD, "{context}", " ", NULL, NULL, "continuation", ""}},
     {"question choice0 choice1 choice2 choice3 answer",
-     {TASK_CHOICE, "{question}\nA. {choice0}\nB. {choice1}\nC. {choice2}\nD. {choice3}\nAnswer:", " ", "A|B|C|D",
-      "answer", NULL, "The following are multiple choice questions (with answers) about {subject}.\n\n"}},
+     {TASK_CHOICE, "{trim question}\nA. {choice0}\nB. {choice1}\nC. {choice2}\nD. {choice3}\nAnswer:", " ",
+      "A|B|C|D", "answer", NULL,
+      "The following are multiple choice questions (with answers) about {subject}.\n\n"}},
     {"passage question answer",
      {TASK_CHOICE, "{passage}\nQuestion: {question}?\nAnswer:", " ", "no|yes", "answer", NULL, ""}},
     {"goal sol1 sol2 label",
@@ -56,10 +57,11 @@ static status recognise(struct recipe *r, const struct rows *rows)
             *r = known[i].recipe;
             return OK;
         }
-    return rows_bad(rows, 0,
-                    "which task this is cannot be seen: its fields are none of {query, choices, gold}, {context, "
-                    "continuation}, {question, choice0..3, answer}, {passage, question, answer}, {goal, sol1, "
-                    "sol2, label}, {text}; describe it in a .json file (coppice help eval)");
+    return rows_bad(
+        rows, 0,
+        "which task this is cannot be seen: its fields are none of {query, choices, gold}, {context, "
+        "continuation}, {question, choice0..3, answer}, {passage, question, answer}, {goal, sol1, "
+        "sol2, label}, {text}; describe it in a .json file (coppice help eval)");
 }
 
 /* ---- templates ---- */
@@ -91,8 +93,11 @@ static char *trimmed(const char *text)
     return mem_format("%.*s", (int)n, text);
 }
 
-static status put_field(char **out, const struct rows *rows, int64_t row, const char *name, const char *subject)
+static status put_field(char **out, const struct rows *rows, int64_t row, const char *name,
+                        const char *subject)
 {
+    bool trim = !strncmp(name, "trim ", 5);
+    name += trim ? 5 : 0;
     const json_t *value = json_object_get(rows->row[row], name);
     if (!strcmp(name, "subject") && !value) {
         mem_append(out, "%s", subject);
@@ -100,13 +105,13 @@ static status put_field(char **out, const struct rows *rows, int64_t row, const 
     }
     if (!json_is_string(value))
         return rows_bad(rows, row, "\"%s\" is missing, or no text", name);
-    char *text = trimmed(json_string_value(value));
+    char *text = trim ? trimmed(json_string_value(value)) : mem_text(json_string_value(value));
     mem_append(out, "%s", text);
     free(text);
     return OK;
 }
 
-/* `text` with each {field} replaced. Caller frees *out. */
+/* `text` with each {field} replaced; {trim field}: without white space at its ends. Caller frees *out. */
 static status fill_in(char **out, const struct rows *rows, int64_t row, const char *text, size_t n)
 {
     char *subject = subject_of(rows->path);
@@ -150,7 +155,8 @@ static void add_choice(struct question *q, const char *delimiter, const char *te
 }
 
 /* From "A|B" or "{a}|{b}". */
-static status spelled_choices(struct question *q, const struct rows *rows, int64_t row, const struct recipe *r)
+static status spelled_choices(struct question *q, const struct rows *rows, int64_t row,
+                              const struct recipe *r)
 {
     for (const char *at = r->choices; *at;) {
         size_t n = strcspn(at, "|");
@@ -190,7 +196,7 @@ static int number_of(const char *text, const struct question *q, const char *del
 static status find_gold(struct question *q, const struct rows *rows, int64_t row, const struct recipe *r)
 {
     const json_t *gold = json_object_get(rows->row[row], r->gold);
-    q->gold = json_is_integer(gold)  ? (int)json_integer_value(gold)
+    q->gold = json_is_integer(gold)   ? (int)json_integer_value(gold)
               : json_is_boolean(gold) ? json_is_true(gold)
               : json_is_string(gold)  ? number_of(json_string_value(gold), q, r->delimiter)
                                       : -1;
@@ -247,11 +253,12 @@ static status examples(char **out, const struct rows *rows, const struct recipe 
 /* .../dev/X_dev.csv for .../test/X_test.csv; NULL if there is none. Caller frees. */
 static char *dev_file(const char *path)
 {
-    const char *folder = strstr(path, "/test/"), *name = strrchr(path, '/'), *end = strstr(name ? name : path, "_test.");
+    const char *folder = strstr(path, "/test/"), *name = strrchr(path, '/'),
+               *end = strstr(name ? name : path, "_test.");
     if (!folder || !end)
         return NULL;
-    char *dev = mem_format("%.*s/dev/%.*s_dev.%s", (int)(folder - path), path, (int)(end - name - 1), name + 1,
-                           end + strlen("_test."));
+    char *dev = mem_format("%.*s/dev/%.*s_dev.%s", (int)(folder - path), path, (int)(end - name - 1),
+                           name + 1, end + strlen("_test."));
     if (io_exists(dev))
         return dev;
     free(dev);
@@ -281,12 +288,11 @@ static const char *text_at(const json_t *object, const char *key, const char *ot
 
 static status check_members(const char *path, const json_t *object)
 {
-    static const char *const keys[] = {"kind",  "data",  "prompt", "delimiter",  "choices",
-                                       "gold",  "shots", "target", "description"};
+    static const char *const keys[] = {"kind", "data",  "prompt", "delimiter",  "choices",
+                                       "gold", "shots", "target", "description"};
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
-    {
+    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
         size_t i = 0;
         while (i < sizeof keys / sizeof *keys && strcmp(keys[i], key))
             i++;

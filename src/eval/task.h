@@ -2,8 +2,10 @@
  * say what it is, or a description (.json) that names such a file and says how its fields become a prompt:
  *     {"kind": "choice", "data": "arc.jsonl", "prompt": "{query}\nAnswer:", "delimiter": " ",
  *      "choices": "choices", "gold": "gold", "shots": "dev.jsonl", "description": ""}
- * kind: choice (which of several continuations is likeliest), last_word (is the continuation the likeliest
- * text), text (how likely are whole texts). Prompts are those of lm-evaluation-harness. Not collective. */
+ * {field} stands for the field as it is, {trim field} for it without white space at its ends, {subject} for
+ * the file's name in words. kind: choice (which of several continuations is likeliest), last_word (is the
+ * continuation the likeliest text), text (how likely are whole texts). Prompts are those of
+ * lm-evaluation-harness. Not collective. */
 #ifndef EVAL_TASK_H
 #define EVAL_TASK_H
 #include <stdint.h>

@@ -42,9 +42,9 @@ struct net_report {
 
 /* What to do with the logits of a micro-batch, chunk by chunk; members may be NULL. `take` is given rows
  * [row, row+rows) of [N, V]; `scores` the cross-entropy of each row's target, in nats, and how much its logit
- * lies below the largest, both [rows], anything where a target is not counted. `stream` is given the residual stream [N, H] that the feed-forward of each layer takes
- * in, before its norm; `layer` is an index into model.layer. Every rank of the TP group is given all rows, in
- * host memory that is borrowed for the call. */
+ * lies below the largest, both [rows], anything where a target is not counted. `stream` is given the residual
+ * stream [N, H] that the feed-forward of each layer takes in, before its norm; `layer` is an index into
+ * model.layer. Every rank of the TP group is given all rows, in host memory that is borrowed for the call. */
 struct logits_sink {
     void (*take)(void *with, int64_t row, int64_t rows, const float *logits);
     void *with;
