@@ -134,8 +134,6 @@ static void head_norms_bwd(struct net *net, const struct pass *p, int layer, str
  * again. */
 static struct columns attention_inputs(struct net *net, const struct pass *p, int layer, view qkv,
                                        bool forward, view rstd[2])
-static struct columns attention_inputs(struct net *net, const struct pass *p, int layer, view qkv,
-                                       bool forward, view rstd[2])
 {
     struct columns c = columns_of(net, qkv);
     bool norms = net->config->qk_norm;
