@@ -78,7 +78,7 @@ hashes() { "$COPPICE" inspect "$1" | grep '^hashes'; }
 # rank_on NODE: the process of one rank there
 rank_on() {
     for p in $(processes_of "$1"); do
-        [ "$(tr '\0' '\n' < "/proc/$p/cmdline" | head -n 1)" = coppice ] && echo "$p" && return
+        case $(tr "\\0" "\\n" < "/proc/$p/cmdline" | head -n 1) in */coppice) echo "$p"; return ;; esac
     done
 }
 
@@ -87,7 +87,7 @@ legs() {
     rm -rf "$run"
     slower="--set batch.sequences=256"
     # shellcheck disable=SC2086
-    submit_wide --time=1 -- $slower
+    submit_wide --time=1 --signal=USR1@1 -- $slower # earlier than that the program itself sees the end come
     within 1200 has_legs "$job" 6
     begun=$seconds
     within 60 grep -q "\"leg\":$(legs_of "$job")," "$run/metrics.jsonl"
@@ -97,6 +97,7 @@ legs() {
     sleep 15
     cp "$work/$job.said" "$work/said"
     [ $good -eq 0 ] && ended "$job" && [ "$(grep -c 'leg [0-9]*: requeued' "$work/said")" -ge 5 ] &&
+        [ "$(grep -c '"event":"stop".*"kind":"limit"' "$run/events.jsonl")" -ge 5 ] &&
         grep -q '"event":"stop".*"kind":"user"' "$run/events.jsonl" && ! grep -q 'tried again\|try [0-9]' "$work/said"
     verdict $? "$(legs_of "$job") legs of a minute requeue themselves in $begun s; RUN/stop ends the chain"
     steps=$(curve "$run" | tail -n 1 | cut -d ' ' -f 1)
@@ -142,6 +143,8 @@ stopped() { struck STOP "a rank is stopped" 'hung: no progress .*: rank [0-9]* (
 killed() { struck KILL "a rank is killed" 'died: rank [0-9]* (process [0-9]* on n1) died' 15; }
 
 node_dies() {
+    rm -rf "$run"
+    within 120 two_idle
     submit
     within 60 goes_on "$job" 1
     node=$(node_of "$job")
