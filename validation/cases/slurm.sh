@@ -139,8 +139,8 @@ struck() {
     [ $good -eq 0 ] && grep -q "$3" "$run/run.log" && said 'leg 1: exit code .* try 1 of 3'
     verdict $? "$2: all down after $took s, named in run.log; the next leg goes on"
 }
-stopped() { struck STOP "a rank is stopped" 'hung: no progress .*: rank [0-9]* (process [0-9]* on n1) says nothing: it is stopped' 18; }
-killed() { struck KILL "a rank is killed" 'died: rank [0-9]* (process [0-9]* on n1) died' 15; }
+stopped() { struck STOP "a rank is stopped" 'hung: no progress .*: rank [0-9]* (process [0-9]* on n1) says nothing: it is stopped' 40; }
+killed() { struck KILL "a rank is killed" 'died: rank [0-9]* (process [0-9]* on n1) died' 40; }
 
 node_dies() {
     rm -rf "$run"
