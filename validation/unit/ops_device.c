@@ -4,10 +4,11 @@
 #include "base/status.h"
 
 void (*ops_stage)(struct dev *);
-const char *ops_device = "cpu";
+static const char *ops_device;
 
 void ops_arguments(int *argc, char **argv)
 {
+    ops_device = ops_stage ? "cuda" : "cpu";
     for (int i = 1; i + 1 < *argc; i++)
         if (!strcmp(argv[i], "--device")) {
             ops_device = argv[i + 1];

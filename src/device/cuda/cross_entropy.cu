@@ -83,14 +83,14 @@ static __global__ void __launch_bounds__(BLOCK)
     int64_t t = plane_row();
     if (t >= tokens)
         return;
-    int64_t hit = target[t] - v0;
-    float total = lse[t], factor = target[t] < 0 ? 0.f : scale;
+    int64_t hit = target[t] < 0 ? -1 : target[t] - v0;
+    float total = lse[t];
     for (int64_t i = first_column(); i < x.n; i += column_step()) {
         pack a = A::load(x, t, i);
 #pragma unroll
         for (int j = 0; j < PACK; j++) {
-            a.v[j] = target[t] < 0 ? 0.f : factor * expf(a.v[j] - total);
-            a.v[j] -= i + j == hit && target[t] >= 0 ? scale : 0.f;
+            a.v[j] = target[t] < 0 ? 0.f : scale * expf(a.v[j] - total);
+            a.v[j] -= i + j == hit ? scale : 0.f; /* a target below 0 is nowhere */
         }
         A::store(x, t, i, a);
     }

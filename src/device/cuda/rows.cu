@@ -166,7 +166,8 @@ static __device__ int64_t arrival_of(int64_t wanted, int64_t q, int64_t p, int64
     return (source % q * p + source / q) * experts + e;
 }
 
-/* from[run]: where it arrives; to[wanted]: where it goes. One block. */
+/* from[run]: where it arrives; to[wanted]: where it goes. One block; a thread writes what it reads in the
+ * scan. */
 static __global__ void __launch_bounds__(1024)
     begin_runs(int *from, int *to, const int32_t *cnt, int64_t ld, int64_t q, int64_t p, int64_t experts)
 {
@@ -176,7 +177,6 @@ static __global__ void __launch_bounds__(1024)
         from[i] = cnt[i / experts * ld + i % experts];
         to[i] = cnt[run / experts * ld + run % experts];
     }
-    __syncthreads();
     block_scan(from, runs);
     block_scan(to, runs);
 }
