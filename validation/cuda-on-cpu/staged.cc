@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <vector>
 #include <cstdint>
+#include "inside.h"
 extern "C" {
 #include "device/ops.h"
-#include "unit/ops_device.h"
+#include "../unit/ops_device.h"
 }
 
 namespace
@@ -47,6 +48,7 @@ class stage
     }
     void up()
     {
+        on_cpu::device_open once; /* not once for each block */
         std::sort(blocks.begin(), blocks.end(),
                   [](const block &a, const block &b) { return a.from < b.from; });
         std::vector<block> joined;
@@ -80,6 +82,7 @@ class stage
     }
     ~stage()
     {
+        on_cpu::device_open once;
         for (const block &b : blocks) {
             real->download(dev, b.from, b.device, b.to - b.from);
             real->free(dev, b.base, b.to - b.from + (b.device - (char *)b.base));

@@ -51,7 +51,8 @@ static int64_t runs_total(void)
 
 /* Sizes by letters: 1, 2, T, H, V, X, K; I = 2H, R = T*k, B = X + 2, L = 3, Q = sources of rows, O = their
  * rows, S = positions, D = head dimension, A = tokens of whole sequences, W = their queries' columns, N =
- * keys', E = heads, P = columns of RoPE, Z = T times heads, M = X*T*k, 6 = statistics of two ranks.
+ * keys', E = heads, P = columns of RoPE, Z = T times heads, M = X*T*k, Y = terms of
+ * attention, 6 = statistics of two ranks.
  */
 static int64_t size_of(char c)
 {
@@ -76,6 +77,7 @@ static int64_t size_of(char c)
     case 'E': return at->heads;
     case 'P': return at->heads * at->hd;
     case 'Z': return at->t * at->heads;
+    case 'Y': return at->seq * at->heads / at->kv + at->hd;
     case 'M': return at->x * at->t * at->k;
     case '6': return 6 * at->t;
     default: return 1;
@@ -329,11 +331,11 @@ static const struct row {
     {"rope", run_rope, '1', {{'a', 'T', 'P'}, {'f', 'S', 'D'}}},
     {"attn_fwd",
      run_attn_fwd,
-     'S',
+     'Y',
      {{'o', 'A', 'W'}, {'e', 'A', 'E'}, {'i', 'A', 'W'}, {'i', 'A', 'N'}, {'i', 'A', 'N'}}},
     {"attn_bwd",
      run_attn_bwd,
-     'S',
+     'Y',
      {{'o', 'A', 'W'},
       {'o', 'A', 'N'},
       {'o', 'A', 'N'},

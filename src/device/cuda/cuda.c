@@ -382,6 +382,7 @@ const struct dev_ops dev_cuda_ops = {
     .copy = cuda_copy,
     .fill = cuda_fill,
     .add = cuda_add,
+    .scale = cuda_scale,
     .gemm = cuda_gemm,
     .add_bias = cuda_add_bias,
     .colsum = cuda_colsum,
