@@ -358,7 +358,7 @@ static const struct row {
     {"router_choose, softmax first",
      run_softmax_first,
      'X',
-     {{'c', 'T', 'K'}, {'e', 'T', 'K'}, {'c', '1', 'X'}, {'e', '1', 'B'}, {'f', 'T', 'X'}}},
+     {{'c', 'T', 'K'}, {'e', 'T', 'K'}, {'c', '1', 'X'}, {'e', '1', 'B'}, {'g', 'T', 'X'}}},
     {"router_losses",
      run_router_losses,
      '1',
