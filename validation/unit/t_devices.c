@@ -221,7 +221,7 @@ OP(combine, v[0], v[1], v[2], true)
 OP(ce_stats, v[0], v[1], v[2], 3)
 OP(ce_merge, v[0], v[1], view_reshape(v[2], 2, 3, at->t), v[3])
 OP(ce_grad, v[0], v[1], v[2], 3, 0.5f)
-OP(clip, v[0], v[1], v[2], 1.5)
+OP(clip, v[0], v[1], v[2], ((struct clip){.limit = 1.5, .norm = 1e9, .loss = 1e9}))
 OP(adamw, ADAM, v[0], v[1], v[2], v[3], view_none(), v[4])
 
 static void run_softmax_first(const view *v)
