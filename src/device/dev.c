@@ -29,6 +29,17 @@ static void forget(struct dev *dev)
     free(dev);
 }
 
+/* A table that lacks an op would be found only where a model needs it. */
+static void check_table(const struct dev_ops *ops)
+{
+    const char *device = ops->name;
+#define OP_THERE(result, op, args) \
+    if (!ops->op)                  \
+        bug("device %s has no op %s", device, #op);
+    DEV_OPS(OP_THERE)
+#undef OP_THERE
+}
+
 status dev_open(struct dev **out, const char *name, int node_local_rank, const struct dev_options *options)
 {
     *out = NULL;
@@ -40,6 +51,7 @@ status dev_open(struct dev **out, const char *name, int node_local_rank, const s
         dev->ops = options->null ? null_ops(*ops) : *ops;
         dev->threads = options->threads;
         dev->check = options->check;
+        check_table(dev->ops);
         status opened = dev->ops->open(dev, node_local_rank);
         if (opened == OK && memory_watched(dev))
             memory_watch(dev);
