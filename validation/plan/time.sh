@@ -1,6 +1,7 @@
 #!/bin/sh
 # Seconds a step that coppice plan predicts beside those of the run, for 8 decks that the machine file was not measured with. Each deck: the median of its
-# steps after the first, within TIME_BAND per cent (10). The file is measured before each deck, since the machine may be shared; still, other work on it spoils both.
+# steps after the first, within TIME_BAND per cent (10). The file is measured before each deck (ONCE=1: before the first),
+# since the machine may be shared; still, other work on it spoils both. ONLY=TEXT: those decks.
 # CHECK_LEVEL=long, on a machine with nothing else to do.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 if [ "$CHECK_LEVEL" != long ]; then
@@ -14,9 +15,10 @@ tokens "$work/tokens"
 cat > "$work/measured.yaml" << 'DECK'
 start: random
 model: {hidden: 512, ffn: 1408, layers: 2, heads: 8, kv_heads: 4, vocab: 4096, max_positions: 1024, moe: {experts: 8, top_k: 2}}
-data: {sequence: 512, train: [tokens], split: [0.9, 0.1]}
-batch: {sequences: 8, micro: 2}
+data: {sequence: 512, train: [tokens]}
+batch: {sequences: 4, micro: 2}
 run: {steps: 5}
+checkpoint: {final: false}
 DECK
 
 # median FILE: of step_ms in metrics.jsonl, without the first
@@ -25,12 +27,14 @@ median() { grep -o '"step_ms":[0-9.e+]*' "$1" | sed 's/.*://' | tail -n +2 | sor
 # compare NAME RANKS MODEL SETTING...
 compare() {
     name=$1 ranks=$2
+    case $name in *"${ONLY:-}"*) ;; *) return ;; esac
     sed "s/^model: .*/model: {vocab: 4096, max_positions: 1024, $3}/" "$work/measured.yaml" > "$work/deck.yaml"
     shift 3
     set -- "$work/deck.yaml" --set "run.dir=$work/run" "$@"
-    rm -f "$work/machine.yaml"
-    launch "$ranks" "$COPPICE" plan --measure "$work/measured.yaml" --out "$work/machine.yaml" > "$work/said" 2>&1
-    predicted=$("$COPPICE" plan "$@" --ranks "$ranks" --machine "$work/machine.yaml" --json | grep -o '"step_s": [0-9.e-]*' | sed 's/.*: //')
+    file=$work/machine.$ranks.yaml
+    [ -n "${ONCE:-}" ] || rm -f "$file"
+    [ -e "$file" ] || launch "$ranks" "$COPPICE" plan --measure "$work/measured.yaml" --out "$file" > "$work/said" 2>&1
+    predicted=$("$COPPICE" plan "$@" --ranks "$ranks" --machine "$file" --json | grep -o '"step_s": [0-9.e-]*' | sed 's/.*: //')
     launch "$ranks" "$COPPICE" train "$@" > "$work/said" 2>&1
     taken=$(median "$work/run/metrics.jsonl")
     awk -v p="$predicted" -v m="$taken" -v b="$band" 'BEGIN { exit !(m > 0 && p <= m * (1 + b / 100) && p >= m * (1 - b / 100)) }'
