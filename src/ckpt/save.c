@@ -222,6 +222,8 @@ static status end_writing(struct saver *s)
 {
     if (s->begun != OK)
         return fail(s->begun, "%s", s->why);
+    if (s->how.async && s->region.n > 0)
+        crew_wait(s->crew, s->region.n - 1); /* else this thread would close the file while another writes */
     status code = crew_end(s->crew);
     s->crew = NULL;
     if (code == OK && !s->how.async)
