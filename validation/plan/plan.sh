@@ -2,6 +2,9 @@
 # coppice plan on the command line: pages, refusals, search, legal numbers of ranks, job scripts, machine files.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 machines=$top/input/machines
+# Seconds of a clock on the wall: on a machine that others use, too, they say little.
+search_limit=60 plan_limit=20
+[ "${CHECK_LEVEL:-}" != long ] || { search_limit=10 plan_limit=2; }
 
 # A deck of Llama-3-8B with eight experts, without any file of it.
 cat > "$work/e8t2.yaml" << 'DECK'
@@ -35,13 +38,13 @@ verdict $? "a deck that cannot fit: exit code 69, and the nearest that does"
 
 # shellcheck disable=SC2086
 start=$(date +%s) && ends 0 plan "$work/e8t2.yaml" --ranks 1024 $h100 --search && said '4 .* 8 .* 2 .* 1 .* GB' &&
-    [ $(($(date +%s) - start)) -lt ${PLAN_SEARCH_SECONDS:-10} ]
-verdict $? "all layouts of 1,024 ranks in less than ${PLAN_SEARCH_SECONDS:-10} seconds"
+    [ $(($(date +%s) - start)) -lt $search_limit ]
+verdict $? "all layouts of 1,024 ranks in less than $search_limit seconds"
 
 # shellcheck disable=SC2086
 start=$(date +%s) && ends 0 plan "$work/e8t2.yaml" --ranks 10240 --set batch.sequences=25600 $h100 &&
-    said '10240 like rank 0' && [ $(($(date +%s) - start)) -lt 2 ]
-verdict $? "10,240 ranks in less than 2 seconds"
+    said '10240 like rank 0' && [ $(($(date +%s) - start)) -lt $plan_limit ]
+verdict $? "10,240 ranks in less than $plan_limit seconds"
 
 # shellcheck disable=SC2086
 ends 0 plan "$work/e8t2.yaml" --ranks 128 $h100 --json && said '"fits": true' && said '"step_s":' && said '"binds":'
