@@ -56,9 +56,9 @@ measured "$work/whole"
 wait $job
 [ $? -eq 0 ] && whole=$(hashes "$work/whole") && [ -n "$whole" ]
 verdict $? "$RANKS ranks, $STEPS steps, undisturbed"
-# the second quarter and the last one: a save or an exchange may take its memory only then
+# the third quarter and the last one: a routing, a save or an exchange may take its memory late, but once
 growth=$(awk '{ r[NR] = $1; f[NR] = $2 } END { q = int(NR / 4); if (q < 2) { print "0 0"; exit }
-    for (i = q + 1; i <= 2 * q; i++) { a += r[i]; if (f[i] > c) c = f[i] } for (i = NR - q + 1; i <= NR; i++) { b += r[i]; if (f[i] > d) d = f[i] }
+    for (i = 2 * q + 1; i <= 3 * q; i++) { a += r[i]; if (f[i] > c) c = f[i] } for (i = NR - q + 1; i <= NR; i++) { b += r[i]; if (f[i] > d) d = f[i] }
     printf "%d %d\n", (b - a) / q, d - c }' "$work/sizes")
 [ "$STEPS" -lt 1000 ] || { [ "${growth% *}" -lt 1024 ] && [ "${growth#* }" -le 2 ]; } # a short run has not come to rest
 verdict $? "memory of rank 0 grows by ${growth% *} kB, descriptors by ${growth#* } ($(wc -l < "$work/sizes") samples)"
