@@ -128,6 +128,19 @@ static void show_libraries(void)
     free(text);
 }
 
+/* The GPU that a first rank would take, or why there is none. */
+static void show_cuda(const struct dev_options *options)
+{
+    struct dev *dev = NULL;
+    if (!dev_is_known("cuda"))
+        tell("cuda", "not built in");
+    else if (dev_open(&dev, "cuda", 0, options) != OK)
+        tell("cuda", "%s", status_text());
+    else
+        tell("cuda", "%s; %s", dev_about(dev), comm_nccl_library() ? comm_nccl_library() : "no NCCL");
+    dev_close(dev);
+}
+
 int cmd_env(int argc, char **argv)
 {
     struct options o;
@@ -151,11 +164,7 @@ int cmd_env(int argc, char **argv)
             tell("caution", "%s", dev_cpu_caution());
         dev_close(dev);
     }
-#ifdef HAVE_CUDA
-    tell("cuda", "built in");
-#else
-    tell("cuda", "not built in");
-#endif
+    show_cuda(&options);
     show_system();
     show_variables();
     if (facts)

@@ -107,7 +107,7 @@ static status open_device(struct dev **dev, const struct comm *comm, const struc
                           double cores)
 {
     int64_t threads = d->threads > 0 ? d->threads : getenv("OMP_NUM_THREADS") ? 0 : host_threads(cores);
-    struct dev_options options = {.threads = (int)threads, .check = d->check};
+    struct dev_options options = {.threads = (int)threads, .transport = d->transport, .check = d->check};
     return dev_open(dev, choice_name(device_types, d->type), comm_node_rank(comm), &options);
 }
 

@@ -31,8 +31,18 @@ void group_set_block(struct group *g, int ranks)
     g->block = ranks;
 }
 
+static struct link *open_link(struct group *g, const struct layout *layout, enum group_id id,
+                              enum carrier carrier)
+{
+    int first = layout_group_member(layout, comm_rank(g->comm), id, 0);
+    if (g->size == 1)
+        return link_self();
+    return link_device(g->comm, g->dev, g->comm->ops->link(g->comm, first, g->rank, g->size, g->name),
+                       carrier);
+}
+
 static struct group *group_open(struct comm *comm, struct dev *dev, const struct layout *layout,
-                                enum group_id id)
+                                enum group_id id, enum carrier carrier)
 {
     static const char *const names[GROUPS] = {"tp", "dp", "kvdp", "ep", "etp", "edp", "world"};
     struct group *g = mem_new(1, sizeof *g);
@@ -41,9 +51,7 @@ static struct group *group_open(struct comm *comm, struct dev *dev, const struct
     *g = (struct group){.comm = comm, .dev = dev, .name = names[id]};
     g->size = layout_group_size(layout, id);
     g->rank = layout_group_index(layout, me, id);
-    g->link = g->size == 1
-                  ? link_self()
-                  : comm->ops->link(comm, layout_group_member(layout, me, id, 0), g->rank, g->size, g->name);
+    g->link = open_link(g, layout, id, carrier);
     if (g->link->size != g->size || g->link->rank != g->rank)
         bug("group %s: rank %d of %d by the layout, %d of %d by its transport", g->name, g->rank, g->size,
             g->link->rank, g->link->size);
@@ -59,8 +67,10 @@ status groups_open(struct group *group[GROUPS], struct comm *comm, struct dev *d
 {
     if (layout->world != comm_size(comm))
         bug("groups: a layout of %d ranks on %d", layout->world, comm_size(comm));
+    enum carrier carrier;
+    TRY(links_choose(comm, dev, &carrier));
     for (int id = 0; id < GROUPS; id++)
-        group[id] = group_open(comm, dev, layout, (enum group_id)id);
+        group[id] = group_open(comm, dev, layout, (enum group_id)id, carrier);
     return OK;
 }
 

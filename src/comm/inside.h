@@ -18,6 +18,16 @@ struct group {
     double seconds;
 };
 
+/* What carries device memory among a group's members. */
+enum carrier { BY_HOST, BY_NCCL, BY_STAGING };
+/** By the device, its device.transport, and how many ranks of a node share a device. E_DECK if what was asked
+ * for cannot be. COLLECTIVE over the world. */
+status links_choose(struct comm *, struct dev *, enum carrier *) MUST_USE;
+/** A link for device memory among the members of `host`, which it takes. COLLECTIVE over them. */
+struct link *link_device(struct comm *, struct dev *, struct link *host, enum carrier);
+struct link *link_staged(struct dev *, struct link *host);
+struct link *link_nccl(struct comm *, struct dev *, struct link *host);
+
 /** A group call, which group_submit runs at once on COMPUTE, else when the stream comes to it. out_rows and
  * in_rows are NULL or [size]; the caller may change them when group_submit returns. */
 typedef void group_call(struct group *, view out, view in, const int64_t *out_rows, const int64_t *in_rows);

@@ -25,6 +25,8 @@ const struct choice guard_policies[] = {
 const struct choice schedules[] = {
     {"cosine", SCHEDULE_COSINE}, {"linear", SCHEDULE_LINEAR}, {"constant", SCHEDULE_CONSTANT}, END};
 const struct choice device_types[] = {{"cpu", DEVICE_CPU}, {"cuda", DEVICE_CUDA}, END};
+const struct choice dev_transports[] = {
+    {"auto", TRANSPORT_AUTO}, {"nccl", TRANSPORT_NCCL}, {"mpi", TRANSPORT_MPI}, END};
 const struct choice dev_checks[] = {
     {"false", CHECK_NONE}, {"true", CHECK_VALUES}, {"hidden", CHECK_HIDDEN}, END};
 const struct choice save_asyncs[] = {{"auto", ASYNC_AUTO}, {"true", ASYNC_YES}, {"false", ASYNC_NO}, END};

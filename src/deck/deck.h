@@ -86,6 +86,7 @@ struct parallel_section {
 struct device_section {
     enum device_type type;
     dtype precision;
+    enum dev_transport transport;
     enum dev_check check;
     int64_t threads;
 };

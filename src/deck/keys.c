@@ -207,6 +207,10 @@ static const struct key table[] = {
     {"device.precision", K_CHOICE, AT(device.precision), 0, 0, NULL, "fp32",
      "Type of stored working weights and activations. Master weights, moments, gradients, router and losses are "
      "always fp32.", precisions, RESTART_YES},
+    {"device.transport", K_CHOICE, AT(device.transport), 0, 0, NULL, "auto",
+     "What carries GPU memory between ranks: NCCL, or MPI through pinned memory. auto: NCCL if it is built in and "
+     "every rank has a GPU to itself.",
+     dev_transports, RESTART_YES},
     {"device.threads", K_INT, AT(device.threads), 0, 4096, "threads", "0",
      "OpenMP threads of a rank. 0 = the cores it may use / the ranks that share them.", NULL, RESTART_YES},
     {"device.check", K_CHOICE, AT(device.check), 0, 0, NULL, "false",

@@ -50,6 +50,7 @@ status dev_open(struct dev **out, const char *name, int node_local_rank, const s
         dev->null = options->null;
         dev->ops = options->null ? null_ops(*ops) : *ops;
         dev->threads = options->threads;
+        dev->transport = options->transport;
         dev->check = options->check;
         check_table(dev->ops);
         status opened = dev->ops->open(dev, node_local_rank);
@@ -92,6 +93,11 @@ int dev_threads(const struct dev *dev)
 int dev_count(const struct dev *dev)
 {
     return dev->count;
+}
+
+enum dev_transport dev_transport(const struct dev *dev)
+{
+    return dev->transport;
 }
 
 int64_t dev_pitch(const struct dev *dev, int64_t n)

@@ -46,6 +46,7 @@ bool view_is_none(view v);
  * HIDDEN: also, the host cannot touch device memory (memory.c). */
 struct dev_options {
     int threads; /* 0: OpenMP decides */
+    enum dev_transport transport;
     enum dev_check check;
     bool null; /* in its place the null device: nothing is computed, all is counted (device/null.c) */
 };
@@ -62,6 +63,8 @@ const char *dev_about(const struct dev *);
 int dev_threads(const struct dev *); /* of the host */
 /** Devices of its kind on this node. With more ranks than that, some share one. 0: they are not counted. */
 int dev_count(const struct dev *);
+/** What was asked for at opening; comm/links.c decides. */
+enum dev_transport dev_transport(const struct dev *);
 /** Columns to allocate for rows of n elements that GEMMs read column by column. */
 int64_t dev_pitch(const struct dev *, int64_t n);
 /** The most rows of a chunk of the head's logits with so many columns of a type. */

@@ -136,6 +136,7 @@ struct dev {
     const struct dev_ops *ops;
     char about[256];
     int threads;
+    enum dev_transport transport;
     enum dev_check check;
     bool dry, null, profiling;
     int count;                        /* devices of its kind on this node; 0: they are not counted */

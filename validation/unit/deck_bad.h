@@ -240,6 +240,7 @@ static const struct bad bad_decks[] = {
      "t.yaml:2:20: parallel.tensor: 3 does not divide model.heads: 16 (1, 2, 4, 8, 16 do)\nt.yaml:2:20: "
      "parallel.tensor: 3 and model.kv_heads: 4: one must divide the other (1, 2, 4 do)"},
     {"device: {type: gpu}", "t.yaml:1:16: device.type: expected cpu|cuda, not 'gpu'"},
+    {"device: {transport: ib}", "t.yaml:1:21: device.transport: expected auto|nccl|mpi, not 'ib'"},
     {"data: {train: []}", "t.yaml:1:15: data.train: say what to train on: data.train or data.batches"},
     {"data: {train: {weight: 3}}", "t.yaml:1:15: data.train.0: a data set needs a path"},
     {"data: {train: [{path: a, path: b}]}", "t.yaml:1:26: data.train.0.path: given twice"},

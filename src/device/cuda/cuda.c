@@ -264,7 +264,7 @@ bool cuda_await(struct dev *dev, cudaEvent_t event)
     cudaError_t error;
     int64_t asked = 0;
     while ((error = cudaEventQuery(event)) == cudaErrorNotReady)
-        if (++asked % LOOK_EVERY == 0) {
+        if (asked++ % LOOK_EVERY == 0) {
             dev_look(dev);
             sched_yield();
         }
