@@ -119,7 +119,8 @@ struct limit limit_find(double time_limit, double began)
     if (own <= slurm && isfinite(own))
         log_say("limit     this leg ends in %s at the latest: run.time_limit, from its start", left);
     else if (who)
-        log_say("limit     this job ends in %s: %s", left, who);
+        log_say("limit     this job ends in %s, says %s; the run saves before that (run.time_limit: auto)",
+                left, who);
     else
         log_say("limit     the end of this job is not known: no time limit (run.time_limit sets one)");
     return (struct limit){fmin(own, slurm), fmin(own, slurm) - began};
@@ -127,5 +128,5 @@ struct limit limit_find(double time_limit, double began)
 
 double limit_margin(const struct pace *longest, double leg)
 {
-    return longest->step + longest->validation + 2 * longest->save + fmin(60, leg / 10);
+    return longest->step + longest->validation + 2 * longest->save + fmin(60, leg / 2);
 }

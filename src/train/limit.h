@@ -21,7 +21,7 @@ struct pace {
  * ignored with a warning. */
 struct limit limit_find(double time_limit, double began);
 /** Seconds before the end at which a leg must begin to save: the longest step and validation may come first;
- *  a save may take twice as long as any before; and a minute, or a tenth of a short leg. */
+ *  a save may take twice as long as any before; and a minute, or half of a leg shorter than two. */
 double limit_margin(const struct pace *, double leg);
 /** Does Slurm say that it preempts this job? It is asked, for some seconds at most. */
 bool limit_is_preempted(void);

@@ -26,7 +26,7 @@ check "input/README.md is what coppice deck keys --markdown writes" diff -u "$re
 "$COPPICE" deck new > "$work/new.yaml"
 "$COPPICE" deck check "$work/new.yaml" > "$work/said" 2>&1
 check "the deck of coppice deck new lacks a model and data, and nothing else" \
-    test "$(grep -c . "$work/said") $(grep -c -e ':5:9: model.like: .*path/to/model' -e ':10:10: data.train.0.path: .*path/to/tokens' "$work/said")" = "2 2"
+    test "$(grep -c '^[^ ]' "$work/said") $(grep -c -e ':5:9: model.like: .*path/to/model' -e ':10:10: data.train.0.path: .*path/to/tokens' "$work/said")" = "2 2"
 "$COPPICE" deck show "$work/new.yaml" > "$work/shown.yaml"
 check "what coppice deck show prints can be read again" "$COPPICE" deck show "$work/shown.yaml"
 echo 'run: {stepz: 1}' > "$work/bad.yaml"

@@ -79,7 +79,7 @@ failures() {
     filled '\377' > "$work/bad/model/model.safetensors"
     ended 65 'model.safetensors: tensor .*not a finite number' "weights that are NaN" "$on" $here/model.yaml
     filled '~' > "$work/bad/model/model.safetensors" # 8e37 each
-    ended 71 'step 1: .*not finite' "weights that are too large" "$on" $here/model.yaml
+    ended 71 'step 1 .*not finite' "weights that are too large" "$on" $here/model.yaml
 }
 
 cp -R "$top/validation/reference/mixtral-losses" "$work/good/model"
