@@ -35,11 +35,16 @@ static void close_nothing(struct link *link)
     (void)link;
 }
 
-static struct link *null_link(struct comm *comm, int colour, int key, const char *name)
+static void reduce_nothing(struct comm *comm, int64_t *x, int n, enum reduction how)
+{
+    (void)comm, (void)x, (void)n, (void)how;
+}
+
+static struct link *null_link(struct comm *comm, int colour, int key, int size, const char *name)
 {
     static const struct link_ops ops = {gather_nothing, count, close_nothing};
     static struct link link = {&ops, 0, RANKS};
-    (void)comm, (void)colour, (void)key, (void)name;
+    (void)comm, (void)colour, (void)key, (void)size, (void)name;
     return &link;
 }
 
@@ -54,8 +59,8 @@ static struct counts sum(struct group *g, void *memory, int64_t part)
 
 int main(void)
 {
-    static const struct comm_ops ops = {.link = null_link};
-    struct comm comm = {.ops = &ops, .world = null_link(NULL, 0, 0, NULL)};
+    static const struct comm_ops ops = {.link = null_link, .reduce = reduce_nothing};
+    struct comm comm = {.ops = &ops, .world = null_link(NULL, 0, 0, RANKS, NULL)};
     struct layout_needs needs = {.heads = 1, .kv_heads = 1, .experts = 0};
     struct layout layout;
     struct group *group[GROUPS];
