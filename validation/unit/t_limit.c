@@ -96,8 +96,7 @@ static void test_words(void)
 static void test_margin(void)
 {
     const struct pace none = {0}, slow = {.step = 100, .validation = 50, .save = 200};
-    ok(limit_margin(&none, 36000) == 60 && limit_margin(&none, 90) == 45,
-       "a minute, or half of a short leg");
+    ok(limit_margin(&none, 36000) == 60 && limit_margin(&none, 90) == 45, "a minute, or half of a short leg");
     ok(limit_margin(&slow, 36000) == 100 + 50 + 2 * 200 + 60, "a step, a validation, two saves");
 }
 
