@@ -59,7 +59,7 @@ CSV
 score --task "$work/choice.jsonl" --task "$work/word.jsonl" --task "$work/anatomy_test.csv" --out "$work/items" &&
     said '^choice  *3 .*acc .*acc_norm ' && said '^word  *2 .*perplexity' && said '^anatomy_test  *2 ' &&
     [ "$(wc -l < "$work/items")" -eq 7 ] && grep -q '"task":"choice","item":2,.*"gold":0' "$work/items" &&
-    grep -q '"task":"anatomy_test","item":1,.*"gold":0' "$work/items"
+    grep -q '"task":"anatomy_test","item":1,.*"gold":0' "$work/items" && [ "$(grep -c '"greedy":false' "$work/items")" -eq 2 ]
 verdict $? "multiple choice, last words, CSV: a line for each question"
 cp "$work/items" "$work/first"
 test_ranks 4 1 &&
@@ -80,6 +80,18 @@ score --task "$work/a.jsonl" --task "$work/ab.jsonl" --out "$work/items"
 a=$(sed -n '1s/.*\[\(.*\)\].*/\1/p' "$work/items") ab=$(sed -n '2s/.*\[\(.*\)\].*/\1/p' "$work/items")
 near "$(sed -n '2s/.*\[\([^,]*\),.*/\1/p' "$work/first")" "$(awk "BEGIN {printf \"%.6f\", $ab - $a}")"
 verdict $? "a choice's log-likelihood is the difference of two texts'"
+
+# A run that knows the text by heart: its end is the likeliest one, another is not.
+ends 0 "$COPPICE" train "$work/model.yaml" --set "run.dir=$work/run" --set "data.sequence=$((n - 1))" --set run.steps=60 \
+    --set optimizer.lr=0.02 --set optimizer.schedule=constant
+cat > "$work/ends.jsonl" << 'JSON'
+{"context": "the hello of the other 1234 th there,", "continuation": "hello!"}
+{"context": "the hello of the other 1234 th there,", "continuation": "there!"}
+JSON
+rm -f "$work/items"
+ends 0 "$COPPICE" eval "$work/run" --tokenizer "$tokenizer" --task "$work/ends.jsonl" --out "$work/items" && said 'acc 0.5000' &&
+    grep -q '"item":0,.*"greedy":true' "$work/items" && grep -q '"item":1,.*"greedy":false' "$work/items"
+verdict $? "a run that knows the text by heart: the last word is the likeliest, another is not"
 
 # ---- examples, limits, descriptions ----
 
