@@ -30,10 +30,16 @@ static bool deeper_than(json_t *value, int levels)
 
 status json_parse(json_t **out, const char *where, const char *text, int64_t n)
 {
+    return json_parse_line(out, where, 1, text, n);
+}
+
+status json_parse_line(json_t **out, const char *where, int64_t line, const char *text, int64_t n)
+{
     json_error_t error;
     json_t *value = json_loadb(text, (size_t)n, JSON_REJECT_DUPLICATES, &error);
     if (!value)
-        return fail(E_DATA, "%s:%d:%d: not valid JSON: %s", where, error.line, error.column, error.text);
+        return fail(E_DATA, "%s:%lld:%d: not valid JSON: %s", where, (long long)line + error.line - 1,
+                    error.column, error.text);
     if (deeper_than(value, NESTING)) {
         json_decref(value);
         return fail(E_DATA, "%s: JSON nested deeper than %d levels", where, NESTING);

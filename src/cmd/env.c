@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cmd/commands.h"
+#include "cmd/env.h"
 #include "cmd/options.h"
 #include "comm/comm.h"
 #include "deck/deck.h"
@@ -141,21 +142,10 @@ static void show_cuda(const struct dev_options *options)
     dev_close(dev);
 }
 
-int cmd_env(int argc, char **argv)
+static void tell_all(void)
 {
-    struct options o;
     struct dev *dev = NULL;
     struct dev_options options = {0};
-    log_open(true, false);
-    status code = options_parse(&o, argc, argv);
-    bool json = o.json;
-    options_free(&o);
-    log_open(true, o.quiet);
-    if (code != OK) {
-        log_error(status_text());
-        return code;
-    }
-    facts = json ? json_object() : NULL;
     tell("Coppice", "%s (%s), compiled by " COMPILER, PACKAGE_VERSION, COPPICE_REVISION, __VERSION__);
     show_libraries();
     if (dev_open(&dev, "cpu", 0, &options) == OK) {
@@ -167,7 +157,28 @@ int cmd_env(int argc, char **argv)
     show_cuda(&options);
     show_system();
     show_variables();
-    if (facts)
-        json_print(facts);
-    return OK;
+}
+
+json_t *env_facts(void)
+{
+    json_t *all = facts = json_object();
+    tell_all();
+    facts = NULL;
+    return all;
+}
+
+int cmd_env(int argc, char **argv)
+{
+    struct options o;
+    log_open(true, false);
+    status code = options_parse(&o, argc, argv);
+    log_open(true, o.quiet);
+    if (code != OK)
+        log_error(status_text());
+    else if (o.json)
+        json_print(env_facts());
+    else
+        tell_all();
+    options_free(&o);
+    return code;
 }

@@ -12,7 +12,7 @@ struct options {
     char **set, **with, **task; /* texts of --set a.b=c, --with a=c and --task FILE, borrowed */
     bool all, json, quiet, fresh, verify, curve, explain, markdown, split_blank, no_eod, special, measure,
         search, legal_ranks, job;
-    char *machine, *like, *out, *expect, *as, *dtype, *diff, *branch, *format, *tokenizer, *field,
+    char *machine, *like, *out, *bundle, *expect, *as, *dtype, *diff, *branch, *format, *tokenizer, *field,
         *eod;                    /* borrowed; NULL if absent */
     int64_t ranks, shots, limit; /* 0 if absent */
 };

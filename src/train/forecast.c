@@ -5,11 +5,6 @@
 #include "base/text.h"
 #include "train/report.h"
 
-static const char *const phase_name[PHASES] = {
-    [PHASE_NET] = "forward+backward", [PHASE_EXCHANGE] = "exchange",
-    [PHASE_REDUCE] = "reduce",        [PHASE_NORM] = "norm",
-    [PHASE_OPTIMIZER] = "optimizer",  [PHASE_GATHER] = "gather"};
-
 /* A term predicted and measured, and how many times the prediction was needed. */
 static json_t *term(double predicted, double measured)
 {

@@ -19,7 +19,7 @@ static const char METRICS_SCHEMA[] =
     "\"tokens_per_s\":\"1/s\",\"model_tflops\":\"TFLOP/s, Megatron convention\","
     "\"mfu\":\"of the ceiling of GEMMs in device.precision; null: not judged\",\"load_max_over_mean\":\"mean over MoE layers\","
     "\"load_worst\":\"of layer load_worst_layer, counted from 0\",\"time\":\"s since 1970-01-01 UTC\","
-    "\"leg_s\":\"s since the leg's first step began\"}}";
+    "\"leg_s\":\"s since the leg's first step began\",\"phase_ms\":\"ms of rank 0\"}}";
 static const char EXPERTS_SCHEMA[] =
     "{\"schema\":\"coppice.experts\",\"version\":1,"
     "\"counts\":\"[MoE layer][expert] assignments of the step, before dropping\"}";
@@ -133,6 +133,15 @@ static void show_row(struct report *r, const struct trainer *t)
         show_job_end(r, t);
 }
 
+/* The time of a step by phase. */
+static json_t *phases(const struct step_report *s)
+{
+    json_t *all = json_object();
+    for (int i = 0; i < PHASES; i++)
+        json_object_set_new(all, phase_name[i], folder_number(1e3 * s->seconds[i]));
+    return all;
+}
+
 /* Add the time to a line of metrics.jsonl. */
 static void add_time(json_t *line, const struct report *r)
 {
@@ -169,6 +178,7 @@ static void write_metrics(const struct report *r, const struct trainer *t)
         json_object_set_new(line, "finite", json_false());
     if (s->load_n > 0)
         json_object_set_new(line, "load_worst_layer", json_integer(s->load_worst_layer));
+    json_object_set_new(line, "phase_ms", phases(s));
     add_time(line, r);
     written(folder_append(t->folder, "metrics.jsonl", line, METRICS_SCHEMA));
 }
@@ -193,12 +203,16 @@ static void write_experts(const struct report *r, const struct trainer *t)
 void report_begin(struct report *r, const struct trainer *t)
 {
     const struct layout *l = &t->store->layout;
+    const struct config *c = &t->store->model->config;
+    char model[96];
     report_status(r, t, "running");
     r->terminal = writes(t) && t->watched && terminal_watched(comm_launch().mpi);
     report_event(t, "leg",
-                 json_pack("{sIsIsisisisisi}", "leg", (json_int_t)t->state.leg, "steps", (json_int_t)t->steps,
-                           "ranks", l->world, "tensor", l->tp, "expert", l->ep, "expert_tensor", l->etp,
-                           "threads", dev_threads(t->dev)));
+                 json_pack("{sIsIsisisisisisssIsI}", "leg", (json_int_t)t->state.leg, "steps",
+                           (json_int_t)t->steps, "ranks", l->world, "tensor", l->tp, "expert", l->ep,
+                           "expert_tensor", l->etp, "threads", dev_threads(t->dev), "model",
+                           config_text(c, model), "parameters", (json_int_t)config_parameters(c), "active",
+                           (json_int_t)config_active_parameters(c)));
 }
 
 void report_step(struct report *r, struct trainer *t, bool show)

@@ -9,6 +9,10 @@
 #include "train/balance.h"
 #include "train/fault.h"
 
+const char *const phase_name[PHASES] = {[PHASE_NET] = "forward+backward", [PHASE_EXCHANGE] = "exchange",
+                                        [PHASE_REDUCE] = "reduce",        [PHASE_NORM] = "norm",
+                                        [PHASE_OPTIMIZER] = "optimizer",  [PHASE_GATHER] = "gather"};
+
 static int64_t loads(const struct stepper *s)
 {
     const struct config *c = &s->store->model->config;

@@ -10,6 +10,7 @@
 /* The phases of a step. EXCHANGE is the time in groups within forward and backward; NET is the rest of that.
  */
 enum phase { PHASE_NET, PHASE_EXCHANGE, PHASE_REDUCE, PHASE_NORM, PHASE_OPTIMIZER, PHASE_GATHER, PHASES };
+extern const char *const phase_name[PHASES]; /* in metrics.jsonl and plan.json */
 
 /* The report of a step, over the global batch, equal on all ranks. */
 struct step_report {

@@ -3,7 +3,7 @@
 # CUDA include their headers.
 src=${srcdir:-.}/src
 [ -e "$src/base/status.h" ] || { echo "Bail out! no sources in $src"; exit 1; }
-order="base layout deck device comm format text model weights data eval ckpt start train plan cmd"
+order="base layout deck device comm format text model weights data eval ckpt start train plan report cmd"
 
 # wrong_rooms SRC: includes of a room that stands below, of no room, or without a room
 wrong_rooms() {
