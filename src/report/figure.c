@@ -83,7 +83,7 @@ void figure_x_axis(FILE *f, const struct axis *a, const struct scale *x, const s
     double tick[SCALE_TICKS], step;
     const char *prefix;
     char label[32];
-    int n = scale_ticks(x, 6, tick);
+    int n = scale_ticks(x, (int)((x->to - x->from) / 75), tick); /* labels have room */
     double unit = label_unit(a, x, tick, n, &prefix, &step);
     char *name = axis_name(a, prefix);
     for (int i = 0; i < n; i++) {
