@@ -215,15 +215,20 @@ void dev_rmsnorm_fwd(struct dev *, view y, view rstd, view x, view w, float eps)
 void dev_rmsnorm_bwd(struct dev *, bool acc_dx, view dx, bool acc_dw, view dw, view dy, view x, view rstd,
                      view w);
 
-/* ---- rotary embedding, half-split as in Hugging Face: in place on x [T, heads*hd]; row n has position n mod
- * seq ---- */
-/** cos_sin [S, hd]: cosines in the first hd/2 columns, sines in the rest. sign: +1 forward, -1 backward. */
-void dev_rope(struct dev *, view x, int64_t heads, int64_t seq, view cos_sin, float sign);
+/* ---- rotary embedding, half-split as in Hugging Face: in place on x [T, heads*hd] ---- */
+/** cos_sin [S, hd]: cosines in the first hd/2 columns, sines in the rest. Row n has position n mod S, or
+ * positions I32 [T], of which each is a row of cos_sin, unless they are none. sign: +1 forward, -1 backward.
+ */
+void dev_rope(struct dev *, view x, int64_t heads, view positions, view cos_sin, float sign);
 
 /* ---- causal attention, scale 1/sqrt(hd), no T x T matrix in memory ---- */
+/* Local heads; T = sequences*seq rows; heads % kv_heads == 0. Row r of a sequence sees its keys from first[r]
+ * to r: first I32 [T], 0 <= first[r] <= r, must not fall within a sequence. The beginning of a document and a
+ * sliding window are such bounds; none: 0. Keys that no row of a tile sees cost no time. */
 struct attn_shape {
     int64_t seq, heads, kv_heads, head_dim;
-}; /* local heads; T = sequences*seq rows; heads % kv_heads == 0 */
+    view first;
+};
 /** q [T, heads*hd], k, v [T, kv_heads*hd] -> o [T, heads*hd], lse [T, heads]. */
 void dev_attn_fwd(struct dev *, struct attn_shape, view o, view lse, view q, view k, view v);
 void dev_attn_bwd(struct dev *, struct attn_shape, view dq, view dk, view dv, view d_o, view o, view lse,

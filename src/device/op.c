@@ -135,16 +135,19 @@ void dev_rmsnorm_bwd(struct dev *dev, bool acc_dx, view dx, bool acc_dw, view dw
     RUN(rmsnorm_bwd, (dev, acc_dx, dx, acc_dw, dw, dy, x, rstd, w), 0, BYTES(dy, x, rstd, w), dx, dw);
 }
 
-void dev_rope(struct dev *dev, view x, int64_t heads, int64_t seq, view cos_sin, float sign)
+void dev_rope(struct dev *dev, view x, int64_t heads, view positions, view cos_sin, float sign)
 {
-    NEED(heads > 0 && seq > 0 && x.n[2] % (2 * heads) == 0);
+    NEED(heads > 0 && cos_sin.n[1] > 0 && x.n[2] % (2 * heads) == 0);
     WANT_FLOAT(x, x.n[1], x.n[2]);
-    WANT(cos_sin, F32, seq, x.n[2] / heads);
-    RUN(rope, (dev, x, heads, seq, cos_sin, sign), 0, BYTES(x, cos_sin), x);
+    WANT(cos_sin, F32, cos_sin.n[1], x.n[2] / heads);
+    if (!view_is_none(positions))
+        WANT_VECTOR(positions, I32, x.n[1]);
+    RUN(rope, (dev, x, heads, positions, cos_sin, sign), 0, BYTES(x, cos_sin, positions), x);
 }
 
 /* ---- attention ---- */
-/** FLOPs of one product over the causal half: each of the rows [T, heads*hd] meets seq/2 keys. */
+/** FLOPs of one product over the causal half: each of the rows [T, heads*hd] meets seq/2 keys. What a mask
+ * leaves out is counted, too, so that rates with and without one compare. */
 static double causal_flops(struct attn_shape s, int64_t tokens)
 {
     return (double)tokens * (double)(s.heads * s.head_dim) * (double)(s.seq + 1);
@@ -160,12 +163,14 @@ static void dev_attn(struct dev *dev, struct attn_shape s, view o, view lse, vie
     WANT_FLOAT(v, tokens, narrow);
     WANT_FLOAT(o, tokens, wide);
     WANT(lse, F32, tokens, s.heads);
+    if (!view_is_none(s.first))
+        WANT_VECTOR(s.first, I32, tokens);
 }
 
 void dev_attn_fwd(struct dev *dev, struct attn_shape s, view o, view lse, view q, view k, view v)
 {
     dev_attn(dev, s, o, lse, q, k, v);
-    RUN(attn_fwd, (dev, s, o, lse, q, k, v), 2 * causal_flops(s, q.n[1]), BYTES(q, k, v), o, lse);
+    RUN(attn_fwd, (dev, s, o, lse, q, k, v), 2 * causal_flops(s, q.n[1]), BYTES(q, k, v, s.first), o, lse);
 }
 
 void dev_attn_bwd(struct dev *dev, struct attn_shape s, view dq, view dk, view dv, view d_o, view o, view lse,
@@ -177,7 +182,7 @@ void dev_attn_bwd(struct dev *dev, struct attn_shape s, view dq, view dk, view d
     WANT_FLOAT(dk, k.n[1], k.n[2]);
     WANT_FLOAT(dv, k.n[1], k.n[2]);
     RUN(attn_bwd, (dev, s, dq, dk, dv, d_o, o, lse, q, k, v), 5 * causal_flops(s, q.n[1]),
-        BYTES(d_o, o, lse, q, k, v), dq, dk, dv);
+        BYTES(d_o, o, lse, q, k, v, s.first), dq, dk, dv);
 }
 
 /* ---- SwiGLU ---- */

@@ -25,7 +25,7 @@
     OP(void, rmsnorm_fwd, (struct dev *, view y, view rstd, view x, view w, float eps))                      \
     OP(void, rmsnorm_bwd,                                                                                    \
        (struct dev *, bool acc_dx, view dx, bool acc_dw, view dw, view dy, view x, view rstd, view w))       \
-    OP(void, rope, (struct dev *, view x, int64_t heads, int64_t seq, view cos_sin, float sign))             \
+    OP(void, rope, (struct dev *, view x, int64_t heads, view positions, view cos_sin, float sign))          \
     OP(void, attn_fwd, (struct dev *, struct attn_shape, view o, view lse, view q, view k, view v))          \
     OP(void, attn_bwd,                                                                                       \
        (struct dev *, struct attn_shape, view dq, view dk, view dv, view d_o, view o, view lse, view q,      \

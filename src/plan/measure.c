@@ -153,7 +153,8 @@ static void make_kernels(struct bench *b)
 
 static struct attn_shape shape_of(const struct measure_ask *a)
 {
-    return (struct attn_shape){a->sequence, a->heads, a->kv_heads, a->head_dim};
+    return (struct attn_shape){
+        .seq = a->sequence, .heads = a->heads, .kv_heads = a->kv_heads, .head_dim = a->head_dim};
 }
 
 /* v: q, k, v, o, lse, d_o, dq, dk, dv */

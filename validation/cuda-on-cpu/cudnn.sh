@@ -1,6 +1,6 @@
 #!/bin/sh
 # The graphs of attention, without a GPU: a stand-in evaluates them (t_sdpa), and the installed cuDNN is asked for
-# plans for an H100 (t_sdpa_cudnn), by the toolkit's stub of the driver. Three wrong graphs must be refused by one
+# plans for an H100 (t_sdpa_cudnn), by the toolkit's stub of the driver. Four wrong graphs must be refused by one
 # of the two. Skipped without cuDNN's header; what asks cuDNN itself, without its library or the stub.
 srcdir=${srcdir:-.}
 . "$srcdir/validation/scripts/tap.sh"
@@ -62,6 +62,7 @@ wrong() {
     verdict $? "wrong graph: $1: refused by ${by:-nobody}"
 }
 wrong "the mask sees the future" 's/CUDNN_POINTWISE_CMP_GE, query, key/CUDNN_POINTWISE_CMP_GE, key, query/'
+wrong "rows see keys before their first" 's/CUDNN_POINTWISE_LOGICAL_AND, seen, late/CUDNN_POINTWISE_LOGICAL_AND, seen, seen/'
 wrong "p is not transposed" 's/desc xt = inner(g, flipped(square(a)), BF16_TYPE)/desc xt = inner(g, square(a), BF16_TYPE)/'
 wrong "the least instead of the largest score" 's/CUDNN_REDUCE_TENSOR_MAX, masked/CUDNN_REDUCE_TENSOR_MIN, masked/' ask
 finish

@@ -163,6 +163,7 @@ float point(cudnnPointwiseMode_t mode, float x, float b, float t, int64_t index)
     case CUDNN_POINTWISE_IDENTITY: return x;
     case CUDNN_POINTWISE_GEN_INDEX: return (float)index;
     case CUDNN_POINTWISE_CMP_GE: return x >= b;
+    case CUDNN_POINTWISE_LOGICAL_AND: return x != 0 && b != 0;
     case CUDNN_POINTWISE_BINARY_SELECT: return t != 0 ? x : b;
     default: wrong = "a mode"; return NAN;
     }
@@ -227,7 +228,7 @@ void run(const sdpa_graph &g)
 
 struct reference {
     const sdpa &a;
-    const std::vector<float> &qkv, &d_o;
+    const std::vector<float> &qkv, &d_o, &first_key;
     int64_t tokens = a.sequences * a.seq, wide = a.heads * a.head_dim, narrow = a.kv_heads * a.head_dim;
     std::vector<double> o = zeros(wide), lse = zeros(a.heads), dq = zeros(wide), dk = zeros(narrow),
                         dv = zeros(narrow);
@@ -257,21 +258,21 @@ struct reference {
     void row(int64_t t, int64_t h)
     {
         int64_t d = a.head_dim, s = t % a.seq, first = t - s, kv = h / (a.heads / a.kv_heads),
-                head = t * a.heads + h;
+                head = t * a.heads + h, low = a.bounded ? (int64_t)first_key[(size_t)t] : 0;
         std::vector<double> q = part(t, h * d), p((size_t)s + 1), k, v;
         double sum = 0, delta = 0, scale = 1 / std::sqrt((double)d), *to = &o[(size_t)(head * d)];
-        for (int64_t j = 0; j <= s; j++) {
+        for (int64_t j = low; j <= s; j++) {
             k = part(first + j, wide + kv * d);
             sum += p[(size_t)j] = std::exp(scale * dot(q.data(), k.data(), d));
         }
         lse[(size_t)head] = std::log(sum);
-        for (int64_t j = 0; j <= s; j++)
+        for (int64_t j = low; j <= s; j++)
             for (int64_t i = 0; i < d; i++)
                 to[i] += p[(size_t)j] / sum * at(first + j, wide + narrow + kv * d + i);
         const float *g = &d_o[(size_t)(head * d)];
         for (int64_t i = 0; i < d; i++)
             delta += to[i] * (double)g[i];
-        for (int64_t j = 0; j <= s; j++) {
+        for (int64_t j = low; j <= s; j++) {
             double dp = 0, weight = p[(size_t)j] / sum;
             int64_t key = ((first + j) * a.kv_heads + kv) * d;
             for (int64_t i = 0; i < d; i++)
@@ -325,6 +326,9 @@ void test(sdpa a, const cudnn &api)
     for (int t = 1; t < SDPA_TENSORS; t++)
         a.ld[t] = t == SDPA_O || t == SDPA_D_O ? wide : t == SDPA_LSE ? a.heads : fused;
     std::vector<float> qkv = numbers((size_t)(tokens * fused), 1), d_o = numbers((size_t)(tokens * wide), 2);
+    std::vector<float> first; /* documents of 5 tokens, and a window of 4 */
+    for (int64_t t = 0; t < tokens; t++)
+        first.push_back((float)(t % a.seq - (t % a.seq % 5 < 3 ? t % a.seq % 5 : 3)));
     tensors.clear();
     wrong = NULL;
     tensors[SDPA_Q].value = qkv;
@@ -332,9 +336,10 @@ void test(sdpa a, const cudnn &api)
     tensors[SDPA_V].value.assign(qkv.begin() + wide + narrow, qkv.end());
     tensors[SDPA_D_O].value = d_o;
     tensors[SDPA_SCALE].value = tensors[SDPA_SCALE_BACK].value = {scale};
-    tensors[SDPA_MASKED].value = {-INFINITY};
+    tensors[SDPA_MASKED].value = {a.bounded ? SDPA_UNSEEN : -INFINITY};
+    tensors[SDPA_FIRST].value = first;
     tensors[SDPA_ONE].value = {1};
-    reference r = {a, qkv, d_o};
+    reference r = {a, qkv, d_o, first};
     r.all();
     a.backward = false;
     sdpa_build(&forward, &api, &a);
@@ -348,10 +353,11 @@ void test(sdpa a, const cudnn &api)
     double dq = error(r.dq, SDPA_DQ, wide, fused), dk = error(r.dk, SDPA_DK, narrow, fused);
     double dv = error(r.dv, SDPA_DV, narrow, fused);
     bool good = !wrong && o < bar && lse < 1e-5 && dq < bar && dk < bar && dv < bar;
-    ok(good, "%lld x %lld, %lld/%lld heads of %lld%s: errors o %.1e, lse %.1e, dq %.1e, dk %.1e, dv %.1e%s%s",
+    ok(good,
+       "%lld x %lld, %lld/%lld heads of %lld%s%s: errors o %.1e, lse %.1e, dq %.1e, dk %.1e, dv %.1e%s%s",
        (long long)a.sequences, (long long)a.seq, (long long)a.heads, (long long)a.kv_heads,
-       (long long)a.head_dim, a.deterministic ? ", deterministic" : "", o, lse, dq, dk, dv, wrong ? ": " : "",
-       wrong ? wrong : "");
+       (long long)a.head_dim, a.deterministic ? ", deterministic" : "", a.bounded ? ", masked" : "", o, lse,
+       dq, dk, dv, wrong ? ": " : "", wrong ? wrong : "");
     sdpa_forget(&forward);
     sdpa_forget(&backward);
 }
@@ -369,7 +375,7 @@ int main()
     static const int64_t shapes[][5] = {
         {2, 20, 4, 2, 16}, {1, 33, 3, 1, 8}, {3, 7, 2, 2, 24}, {2, 9, 4, 1, 8}};
     for (auto &s : shapes)
-        for (int deterministic = 0; deterministic < 2; deterministic++)
-            test({s[0], s[1], s[2], s[3], s[4], {}, false, deterministic != 0}, api);
+        for (int kind = 0; kind < 4; kind++)
+            test({s[0], s[1], s[2], s[3], s[4], {}, false, kind >= 2, kind % 2 != 0}, api);
     return tap_done();
 }

@@ -61,7 +61,7 @@ const struct op op_norm = {
     .terms = norm_terms,
 };
 
-/* RoPE: n = T, heads, hd, S */
+/* RoPE: n = T, heads, hd, S, are positions given? */
 static void rope_shapes(const int64_t *n, int64_t (*in)[2], int64_t (*out)[2])
 {
     in[0][0] = out[0][0] = n[0];
@@ -77,6 +77,15 @@ static void rope_setup(struct run *r)
             *at(r->saved, s, i) = (float)cos(angle);
             *at(r->saved, s, i + r->n[2] / 2) = (float)sin(angle);
         }
+    if (r->n[4] > 0) {
+        r->ids = vector(I32, r->n[0]);
+        fill_ints(r->ids, 0, r->n[3]);
+    }
+}
+
+static int64_t position_of(const struct run *r, int64_t t)
+{
+    return r->n[4] > 0 ? *int_at(r->ids, 0, t) : t % r->n[3];
 }
 
 static void rope_ref(const struct run *r, double *const *in, double *const *out)
@@ -86,8 +95,8 @@ static void rope_ref(const struct run *r, double *const *in, double *const *out)
         for (int64_t h = 0; h < r->n[1]; h++)
             for (int64_t i = 0; i < half; i++) {
                 int64_t a = (t * r->n[1] + h) * 2 * half + i, b = a + half;
-                double c = (double)*at(r->saved, t % r->n[3], i),
-                       s = (double)*at(r->saved, t % r->n[3], i + half);
+                double c = (double)*at(r->saved, position_of(r, t), i),
+                       s = (double)*at(r->saved, position_of(r, t), i + half);
                 out[0][a] = in[0][a] * c - in[0][b] * s;
                 out[0][b] = in[0][a] * s + in[0][b] * c;
             }
@@ -96,13 +105,13 @@ static void rope_ref(const struct run *r, double *const *in, double *const *out)
 static void rope_fwd(struct run *r)
 {
     copy_rows(r->out[0], r->in[0]);
-    dev_rope(dev, r->out[0], r->n[1], r->n[3], r->saved, 1);
+    dev_rope(dev, r->out[0], r->n[1], r->ids, r->saved, 1);
 }
 
 static void rope_bwd(struct run *r)
 {
     copy_rows(r->d_in[0], r->d_out[0]);
-    dev_rope(dev, r->d_in[0], r->n[1], r->n[3], r->saved, -1);
+    dev_rope(dev, r->d_in[0], r->n[1], r->ids, r->saved, -1);
 }
 
 static int64_t rope_terms(const int64_t *n)
@@ -229,10 +238,30 @@ const struct op op_embed = {
     .terms = embed_terms,
 };
 
-/* Attention: n = sequences, S, heads, KV heads, hd */
-static struct attn_shape attn_of(const int64_t *n)
+/* Attention: n = sequences, S, heads, KV heads, hd, bounds: how many keys a row sees at most (0: all), and
+ * about how long documents are (0: no documents) */
+static struct attn_shape attn_of(const struct run *r)
 {
-    return (struct attn_shape){.seq = n[1], .heads = n[2], .kv_heads = n[3], .head_dim = n[4]};
+    const int64_t *n = r->n;
+    return (struct attn_shape){
+        .seq = n[1], .heads = n[2], .kv_heads = n[3], .head_dim = n[4], .first = r->ids};
+}
+
+/* Documents of the same length but for the remainders of 3, so that borders lie everywhere. */
+static void attn_setup(struct run *r)
+{
+    int64_t s = r->n[1], window = r->n[5], length = r->n[6];
+    if (window == 0 && length == 0)
+        return;
+    r->ids = vector(I32, r->n[0] * s);
+    for (int64_t t = 0, begin = 0; t < r->n[0] * s; t++) {
+        if (t % s == 0)
+            begin = 0;
+        else if (length > 0 && t % s - begin >= length + begin % 3)
+            begin = t % s;
+        int64_t low = window > 0 && t % s - window + 1 > begin ? t % s - window + 1 : begin;
+        *int_at(r->ids, 0, t) = (int32_t)low;
+    }
 }
 
 static void attn_shapes(const int64_t *n, int64_t (*in)[2], int64_t (*out)[2])
@@ -242,7 +271,7 @@ static void attn_shapes(const int64_t *n, int64_t (*in)[2], int64_t (*out)[2])
     memcpy(out, (int64_t[2][2]){{t, wide}, {t, n[2]}}, 4 * sizeof(int64_t));
 }
 
-/* One row of one head: scores p, then the weighted sum of v into o; returns lse. */
+/* One row of one head over `keys` keys: scores p, then the weighted sum of v into o; returns lse. */
 static double attn_row(const double *q, const double *k, const double *v, int64_t ld, int64_t keys,
                        int64_t hd, double *p, double *o)
 {
@@ -272,21 +301,22 @@ static void attn_ref(const struct run *r, double *const *in, double *const *out)
     double *p = mem_new(s, sizeof *p);
     for (int64_t t = 0; t < r->n[0] * s; t++)
         for (int64_t h = 0; h < heads; h++) {
-            int64_t from = (t - t % s) * kv * hd + h / (heads / kv) * hd, q = (t * heads + h) * hd;
-            out[1][t * heads + h] =
-                attn_row(in[0] + q, in[1] + from, in[2] + from, kv * hd, t % s + 1, hd, p, out[0] + q);
+            int64_t first = view_is_none(r->ids) ? 0 : *int_at(r->ids, 0, t);
+            int64_t from = (t - t % s + first) * kv * hd + h / (heads / kv) * hd, q = (t * heads + h) * hd;
+            out[1][t * heads + h] = attn_row(in[0] + q, in[1] + from, in[2] + from, kv * hd,
+                                             t % s + 1 - first, hd, p, out[0] + q);
         }
     free(p);
 }
 
 static void attn_fwd(struct run *r)
 {
-    dev_attn_fwd(dev, attn_of(r->n), r->out[0], r->out[1], r->in[0], r->in[1], r->in[2]);
+    dev_attn_fwd(dev, attn_of(r), r->out[0], r->out[1], r->in[0], r->in[1], r->in[2]);
 }
 
 static void attn_bwd(struct run *r)
 {
-    dev_attn_bwd(dev, attn_of(r->n), r->d_in[0], r->d_in[1], r->d_in[2], r->d_out[0], r->out[0], r->out[1],
+    dev_attn_bwd(dev, attn_of(r), r->d_in[0], r->d_in[1], r->d_in[2], r->d_out[0], r->out[0], r->out[1],
                  r->in[0], r->in[1], r->in[2]);
 }
 
@@ -302,6 +332,7 @@ const struct op op_attention = {
     .seeds = 1,
     .accs = 0,
     .shapes = attn_shapes,
+    .setup = attn_setup,
     .ref = attn_ref,
     .fwd = attn_fwd,
     .bwd = attn_bwd,

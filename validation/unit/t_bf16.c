@@ -73,7 +73,7 @@ static void norm_bwd(const view *v)
 }
 static void rope(const view *v)
 {
-    dev_rope(dev, v[0], 3, SEQ, v[1], 1);
+    dev_rope(dev, v[0], 3, view_none(), v[1], 1);
 }
 static void swiglu(const view *v)
 {

@@ -12,6 +12,7 @@
 
 enum { MAX = 10 };
 struct dev *dev; /* that the ops below use */
+static struct dev *cpu, *other;
 
 /* Sizes of a case. Rows of matrices have `gap` more elements. */
 struct sizes {
@@ -36,7 +37,8 @@ enum { SMALL = 6 };
  * e = F32 output, p = F32 input that is positive, q = F32 output added to, u = the same, positive; d = F64
  * added to; w = BF16 output; c, C = I32 output. I32 inputs: v = ids of the vocabulary and some beyond, t =
  * those or -1, s = a token or -1, r = a row of [T*k] or -1, x, Y = an expert, n = an expert or -1, m =
- * counts; g, G = F32 of few values, which repeat. Capitals and m have no gaps. */
+ * counts, z = a position, l = the first key of a row; g, G = F32 of few values, which repeat. Capitals and m
+ * have no gaps. */
 struct argument {
     char role, rows, columns;
 };
@@ -86,11 +88,11 @@ static int64_t size_of(char c)
 
 static dtype type_of(char role, dtype stored)
 {
-    return strchr("ioa", role)          ? stored
-           : role == 'd'                ? F64
-           : role == 'w'                ? BF16
-           : strchr("cCvtsrxYnm", role) ? I32
-                                        : F32;
+    return strchr("ioa", role)            ? stored
+           : role == 'd'                  ? F64
+           : role == 'w'                  ? BF16
+           : strchr("cCvtsrxYnmzl", role) ? I32
+                                          : F32;
 }
 
 static bool is_output(char role)
@@ -119,6 +121,10 @@ static int32_t integer(char role, int64_t i)
                                           : at->v + 6;
     if (role == 'm')
         return (int32_t)(i * 5 % 4);
+    if (role == 'z')
+        return (int32_t)(i * 7 % at->seq);
+    if (role == 'l') /* documents of 5 tokens, and a window of 4 */
+        return (int32_t)(i % at->seq - (i % at->seq % 5 < 3 ? i % at->seq % 5 : 3));
     int64_t draw = (int64_t)(rng_mix(drawn++) % (uint64_t)(below + !strchr("vxY", role)));
     return (int32_t)(strchr("vxY", role) ? draw : draw - 1);
 }
@@ -181,7 +187,7 @@ static view copy_of(view v)
     }
 #define ROUTE ((struct route){.top_k = at->k})
 #define ROUTE_ALL ((struct route){.top_k = at->k, .softmax_first = true})
-#define ATTENTION ((struct attn_shape){at->seq, at->heads, at->kv, at->hd})
+#define ATTENTION(bound) ((struct attn_shape){at->seq, at->heads, at->kv, at->hd, bound})
 #define ADAM ((struct adamw){.01f, .9f, .95f, 1e-8f, .1f, .1f, .05f})
 OP(copy, v[0], v[1])
 OP(fill, v[0], 2.5f)
@@ -201,8 +207,8 @@ OP(embed_fwd, v[0], v[1], 3, v[2])
 OP(embed_bwd, v[1], v[2], 3, true, v[0])
 OP(rmsnorm_fwd, v[0], v[1], v[2], v[3], 1e-5f)
 OP(rmsnorm_bwd, true, v[0], false, v[1], v[2], v[3], v[4], v[5])
-OP(rope, v[0], at->heads, at->seq, v[1], 1)
-OP(attn_fwd, ATTENTION, v[0], v[1], v[2], v[3], v[4])
+OP(rope, v[0], at->heads, v[2], v[1], 1)
+OP(attn_fwd, ATTENTION(v[5]), v[0], v[1], v[2], v[3], v[4])
 OP(swiglu_fwd, v[0], v[1], v[2])
 OP(swiglu_bwd, v[0], v[1], v[2], v[3], v[4], v[5])
 OP(router_logits, v[0], v[1], v[2])
@@ -240,13 +246,13 @@ static void run_overwritten(const view *v)
     dev_embed_bwd(dev, v[1], v[2], 3, false, v[0]);
 }
 
-/* The gradient of attention wants the output and the lse that belong to it. */
+/* The gradient of attention wants the output and the lse that belong to it: the CPU's, because another device
+ * may round an element to the other BF16. */
 static void run_attn_bwd(const view *v)
 {
-    struct dev *device = dev;
     view o = copy_of(v[4]), lse = copy_of(v[5]);
-    dev_attn_fwd(dev, ATTENTION, o, lse, v[6], v[7], v[8]);
-    dev_attn_bwd(device, ATTENTION, v[0], v[1], v[2], v[3], o, lse, v[6], v[7], v[8]);
+    dev_attn_fwd(cpu, ATTENTION(v[9]), o, lse, v[6], v[7], v[8]);
+    dev_attn_bwd(dev, ATTENTION(v[9]), v[0], v[1], v[2], v[3], o, lse, v[6], v[7], v[8]);
     free(o.data);
     free(lse.data);
 }
@@ -329,10 +335,15 @@ static const struct row {
      'Z',
      {{'a', 'T', 'P'}, {'e', '1', 'D'}, {'i', 'T', 'P'}, {'i', 'T', 'P'}, {'f', '1', 'Z'}, {'f', '1', 'D'}}},
     {"rope", run_rope, '1', {{'a', 'T', 'P'}, {'f', 'S', 'D'}}},
+    {"rope at positions", run_rope, '1', {{'a', 'T', 'P'}, {'f', 'S', 'D'}, {'z', '1', 'T'}}},
     {"attn_fwd",
      run_attn_fwd,
      'Y',
      {{'o', 'A', 'W'}, {'e', 'A', 'E'}, {'i', 'A', 'W'}, {'i', 'A', 'N'}, {'i', 'A', 'N'}}},
+    {"attn_fwd from a first key",
+     run_attn_fwd,
+     'Y',
+     {{'o', 'A', 'W'}, {'e', 'A', 'E'}, {'i', 'A', 'W'}, {'i', 'A', 'N'}, {'i', 'A', 'N'}, {'l', '1', 'A'}}},
     {"attn_bwd",
      run_attn_bwd,
      'Y',
@@ -345,6 +356,19 @@ static const struct row {
       {'i', 'A', 'W'},
       {'i', 'A', 'N'},
       {'i', 'A', 'N'}}},
+    {"attn_bwd from a first key",
+     run_attn_bwd,
+     'Y',
+     {{'o', 'A', 'W'},
+      {'o', 'A', 'N'},
+      {'o', 'A', 'N'},
+      {'i', 'A', 'W'},
+      {'i', 'A', 'W'},
+      {'f', 'A', 'E'},
+      {'i', 'A', 'W'},
+      {'i', 'A', 'N'},
+      {'i', 'A', 'N'},
+      {'l', '1', 'A'}}},
     {"swiglu_fwd", run_swiglu_fwd, '1', {{'o', 'T', 'H'}, {'i', 'T', 'I'}, {'f', '1', 'T'}}},
     {"swiglu_bwd",
      run_swiglu_bwd,
@@ -425,25 +449,23 @@ static double slack(const struct row *row, view v, double x, double most, enum t
 }
 
 /* The worst difference in units of the slack; infinite if a gap changed. */
-static double difference(const struct row *row, view cpu, view other, view before, enum types types)
+static double difference(const struct row *row, view want, view got, view before, enum types types)
 {
     double most = 0, worst = 0;
-    for (int64_t r = 0; r < cpu.n[1]; r++)
-        for (int64_t c = 0; c < cpu.n[2]; c++)
-            most = fmax(most, fabs(get(cpu, r * cpu.ld + c)));
-    for (int64_t i = 0; i < cpu.n[1] * cpu.ld; i++) {
-        double x = get(cpu, i), y = get(other, i), was = get(before, i),
-               most_off = slack(row, cpu, x, most, types);
-        double off = i % cpu.ld >= cpu.n[2] ? (y == was ? 0 : (double)INFINITY)
-                     : x == y               ? 0
-                     : most_off == 0        ? (double)INFINITY
-                                            : fabs(x - y) / most_off;
+    for (int64_t r = 0; r < want.n[1]; r++)
+        for (int64_t c = 0; c < want.n[2]; c++)
+            most = fmax(most, fabs(get(want, r * want.ld + c)));
+    for (int64_t i = 0; i < want.n[1] * want.ld; i++) {
+        double x = get(want, i), y = get(got, i), was = get(before, i),
+               most_off = slack(row, want, x, most, types);
+        double off = i % want.ld >= want.n[2] ? (y == was ? 0 : (double)INFINITY)
+                     : x == y                 ? 0
+                     : most_off == 0          ? (double)INFINITY
+                                              : fabs(x - y) / most_off;
         worst = off <= worst ? worst : isnan(off) ? (double)INFINITY : off;
     }
     return worst;
 }
-
-static struct dev *cpu, *other;
 
 /* All arguments as they are now, and then what the op on this device makes of them. */
 static void run_on(struct dev *device, const struct row *row, const view *from, view *to, int n)
@@ -468,7 +490,7 @@ static bool is_bf16(enum types types, int argument)
 /* The worst difference of a case. */
 static double test_types(const struct row *row, enum types types)
 {
-    view start[MAX], want[MAX], got[MAX], again[MAX];
+    view start[MAX] = {0}, want[MAX] = {0}, got[MAX] = {0}, again[MAX] = {0}; /* zero: no argument */
     int n = 0;
     double worst = 0;
     for (; n < MAX && row->argument[n].role; n++) {

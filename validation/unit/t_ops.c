@@ -14,7 +14,7 @@ struct dev *dev;
 /* Sizes: see the op in ops_model.c or ops_moe.c. */
 static const struct {
     const struct op *op;
-    int64_t n[5];
+    int64_t n[7];
 } cases[] = {
     {&op_norm, {0, 17}},
     {&op_norm, {1, 1}},
@@ -26,6 +26,7 @@ static const struct {
     {&op_rope, {1, 1, 2, 1}},
     {&op_rope, {9, 3, 10, 3}},
     {&op_rope, {34, 3, 64, 17}},
+    {&op_rope, {34, 3, 10, 17, 1}},
     {&op_swiglu, {0, 5}},
     {&op_swiglu, {1, 1}},
     {&op_swiglu, {3, 17}},
@@ -41,6 +42,13 @@ static const struct {
     {&op_attention, {2, 200, 4, 2, 10}},
     {&op_attention, {1, 200, 3, 1, 64}},
     {&op_attention, {1, 700, 2, 1, 64}},
+    {&op_attention, {2, 17, 2, 1, 10, 1}},
+    {&op_attention, {2, 17, 2, 1, 10, 5, 0}},
+    {&op_attention, {2, 17, 4, 2, 10, 0, 4}},
+    {&op_attention, {2, 200, 4, 2, 10, 33, 60}},
+    {&op_attention, {1, 200, 3, 1, 64, 0, 66}},
+    {&op_attention, {1, 700, 2, 1, 64, 300, 400}},
+    {&op_attention, {1, 700, 2, 1, 64, 64, 0}},
     {&op_router_logits, {0, 4, 17}},
     {&op_router_logits, {1, 1, 1}},
     {&op_router_logits, {3, 7, 101}},
@@ -368,14 +376,14 @@ static void test_attention_threads(const int64_t *n, int threads)
 
 static void test_threads(void)
 {
-    static const int64_t shape[][5] = {
-        {1, 1, 2, 1, 10}, {1, 65, 2, 1, 10}, {2, 200, 4, 2, 10}, {1, 700, 6, 2, 64}, {1, 1100, 3, 1, 32}};
+    static const int64_t shape[][7] = {{1, 1, 2, 1, 10},   {1, 65, 2, 1, 10},   {2, 200, 4, 2, 10},
+                                       {1, 700, 6, 2, 64}, {1, 1100, 3, 1, 32}, {1, 700, 6, 2, 64, 300, 200}};
     char text[256];
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
         test_attention_threads(shape[i], 5);
         test_attention_threads(shape[i], 64);
     }
-    ok(check(&op_attention, (int64_t[]){2, 200, 3, 1, 10}, 0, text), "64 threads: %s", text);
+    ok(check(&op_attention, (int64_t[7]){2, 200, 3, 1, 10}, 0, text), "64 threads: %s", text);
     open_device(0, CHECK_VALUES);
 }
 
@@ -502,7 +510,7 @@ static int bench_all(void)
     enum { T = 4096, H = 576, F = 1536, V = 49152, S = 512, HEADS = 9, HD = 64, X = 8, K = 2, CE_T = 512 };
     double f = sizeof(float);
     printf("%s; GEMM ceiling %.0f GFLOP/s\n", dev_about(dev), dev_ceiling_sample(dev, F32));
-    static const int64_t attention[][5] = {{2, 512, 8, 2, 32},
+    static const int64_t attention[][7] = {{2, 512, 8, 2, 32},
                                            {2, 512, 9, 3, 64},
                                            {2, 512, 4, 1, 128},
                                            {1, 2048, 8, 2, 32},
@@ -511,7 +519,7 @@ static int bench_all(void)
         bench_attention(attention[i]);
     bench(&op_router_logits, (int64_t[]){T, X, H}, 2.0 * T * X * H, 0, "GFLOP/s");
     bench(&op_norm, (int64_t[]){T, H, 0}, 2 * f * T * H, 3 * f * T * H, "GB/s");
-    bench(&op_rope, (int64_t[]){T, HEADS, HD, S}, 4 * f * T * H, 4 * f * T * H, "GB/s, with a copy");
+    bench(&op_rope, (int64_t[]){T, HEADS, HD, S, 0}, 4 * f * T * H, 4 * f * T * H, "GB/s, with a copy");
     bench(&op_swiglu, (int64_t[]){2 * T, F}, 3 * f * 2 * T * F, 10 * f * 2 * T * F,
           "GB/s, backward with a copy");
     bench(&op_router, (int64_t[]){T, X, K, 0, 0}, f * T * (X + 2 * K), f * T * (2 * X + 3 * K), "GB/s");

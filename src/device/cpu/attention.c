@@ -1,6 +1,7 @@
 /* Causal attention by tiles of queries x keys (FlashAttention, Dao et al. 2022). Scores exist for one tile at
  * a time. Forward keeps a running maximum and sum for each row; backward computes the scores again from lse.
- * Tiles wholly in the future are skipped; masked scores in the tiles on the diagonal become 0.
+ * Tiles wholly in the future, or before the first key of all their rows, are skipped; masked scores in the
+ * tiles at the edges become 0.
  *
  * Tasks write different outputs, so the bits do not depend on which thread takes which task. A task of
  * forward is (sequence, head, block of rows). A task of backward is (sequence, KV head): it owns the head's
@@ -29,6 +30,40 @@ static struct tiling tiling_of(int64_t head_dim)
 static int64_t min(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+static int64_t at_least(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The first keys of the rows of sequence b; NULL: 0. */
+static const int32_t *firsts_of(struct attn_shape a, int64_t b)
+{
+    return a.first.data ? (const int32_t *)a.first.data + b * a.seq : NULL;
+}
+
+static int64_t first_of(const int32_t *firsts, int64_t row)
+{
+    return firsts ? firsts[row] : 0;
+}
+
+/* Which of the keys [k0, k0 + keys) a row sees, counted from k0; n = 0 if none. */
+struct seen {
+    int64_t lo, n;
+};
+
+static struct seen seen_by(const int32_t *firsts, int64_t row, int64_t k0, int64_t keys)
+{
+    int64_t lo = at_least(first_of(firsts, row) - k0, 0), end = min(keys, row + 1 - k0);
+    return lo < end ? (struct seen){lo, end - lo} : (struct seen){0, 0};
+}
+
+/* The scores of a row that it does not see become 0. */
+static void hide(float *s, struct seen seen, int64_t keys)
+{
+    memset(s, 0, (size_t)seen.lo * sizeof *s);
+    memset(s + seen.lo + seen.n, 0, (size_t)(keys - seen.lo - seen.n) * sizeof *s);
 }
 
 /* The columns of head h in the rows of sequence b: [seq, head_dim], or [seq, 1] of lse. */
@@ -62,23 +97,21 @@ static void gemm(bool ta, bool tb, view a, view b, float beta, view c)
 
 /* ---- forward ---- */
 
-/* The first `valid` scores of a row become exp(scale*s - max), the others 0. If the maximum rises, the sum
- * and the output so far are scaled down; before the first tile (max = -inf) there is nothing to scale. */
-KERNEL static void online_softmax(float *s, int64_t valid, int64_t n, float scale, float *max, float *sum,
-                                  float *o, int64_t head_dim)
+/* The n > 0 scores that a row sees become exp(scale*s - max). If the maximum rises, the sum and the output so
+ * far are scaled down; before the first tile (max = -inf) there is nothing to scale. */
+KERNEL static void online_softmax(float *s, int64_t n, float scale, float *max, float *sum, float *o,
+                                  int64_t head_dim)
 {
     float top = -INFINITY, part = 0;
 #pragma omp simd reduction(max : top)
-    for (int64_t j = 0; j < valid; j++)
+    for (int64_t j = 0; j < n; j++)
         top = s[j] > top ? s[j] : top;
     top = fmaxf(*max, scale * top);
 #pragma omp simd reduction(+ : part)
-    for (int64_t j = 0; j < valid; j++) {
+    for (int64_t j = 0; j < n; j++) {
         s[j] = vm_exp(scale * s[j] - top);
         part += s[j];
     }
-    for (int64_t j = valid; j < n; j++)
-        s[j] = 0;
     float shrink = vm_exp(*max - top);
     for (int64_t i = 0; i<head_dim && * max> - INFINITY; i++)
         o[i] *= shrink;
@@ -87,23 +120,27 @@ KERNEL static void online_softmax(float *s, int64_t valid, int64_t n, float scal
 }
 
 /* Output and lse of query rows [r0, r0 + q.n[1]) of one head, with its keys k and values v. */
-static void fwd_block(struct tiling tile, view o, view lse, view q, view k, view v, int64_t r0,
-                      float *scratch)
+static void fwd_block(struct tiling tile, const int32_t *firsts, view o, view lse, view q, view k, view v,
+                      int64_t r0, float *scratch)
 {
-    int64_t rows = q.n[1], head_dim = q.n[2], end = r0 + rows;
+    int64_t rows = q.n[1], head_dim = q.n[2], end = r0 + rows, from = first_of(firsts, r0);
     float max[MOST_ROWS], sum[MOST_ROWS], scale = 1 / sqrtf((float)head_dim);
     for (int64_t i = 0; i < rows; i++) {
         max[i] = -INFINITY;
         sum[i] = 0;
     }
-    for (int64_t k0 = 0; k0 < end; k0 += tile.keys) {
+    for (int64_t k0 = from; k0 < end; k0 += tile.keys) {
         int64_t keys = min(tile.keys, end - k0);
         view s = tile_of(scratch, tile, 0, rows, keys);
         gemm(false, true, q, view_rows(k, k0, keys), 0, s);
-        for (int64_t i = 0; i < rows; i++)
-            online_softmax(f32_row(s, i), min(keys, r0 + i + 1 - k0), keys, scale, &max[i], &sum[i],
-                           f32_row(o, i), head_dim);
-        gemm(false, false, s, view_rows(v, k0, keys), k0 > 0, o);
+        for (int64_t i = 0; i < rows; i++) {
+            struct seen seen = seen_by(firsts, r0 + i, k0, keys);
+            if (seen.n > 0)
+                online_softmax(f32_row(s, i) + seen.lo, seen.n, scale, &max[i], &sum[i], f32_row(o, i),
+                               head_dim);
+            hide(f32_row(s, i), seen, keys);
+        }
+        gemm(false, false, s, view_rows(v, k0, keys), k0 > from, o);
     }
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < head_dim; j++)
@@ -125,7 +162,7 @@ static void attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, vie
     for (int64_t task = 0; task < tasks; task++) {
         int64_t b = task / blocks / a.heads, h = task / blocks % a.heads, d = a.head_dim;
         int64_t r0 = (blocks - 1 - task % blocks) * tile.rows, rows = min(tile.rows, a.seq - r0);
-        fwd_block(tile, view_rows(head_of(o, a.seq, b, h, d), r0, rows),
+        fwd_block(tile, firsts_of(a, b), view_rows(head_of(o, a.seq, b, h, d), r0, rows),
                   view_rows(head_of(lse, a.seq, b, h, 1), r0, rows),
                   view_rows(head_of(q, a.seq, b, h, d), r0, rows), head_of(k, a.seq, b, h / per_kv, d),
                   head_of(v, a.seq, b, h / per_kv, d), r0, scratch);
@@ -145,18 +182,14 @@ void cpu_attn_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view q
 
 /* ---- backward ---- */
 
-/* Scores s become p = exp(scale*s - lse), and dp becomes ds = scale * p * (dp - dot). Both are 0 from `valid`
- * on. */
-KERNEL static void softmax_bwd(float *s, float *dp, int64_t valid, int64_t n, float scale, float lse,
-                               float dot)
+/* The n scores that a row sees become p = exp(scale*s - lse), and dp becomes ds = scale * p * (dp - dot). */
+KERNEL static void softmax_bwd(float *s, float *dp, int64_t n, float scale, float lse, float dot)
 {
 #pragma omp simd
-    for (int64_t j = 0; j < valid; j++) {
+    for (int64_t j = 0; j < n; j++) {
         s[j] = vm_exp(scale * s[j] - lse);
         dp[j] = scale * s[j] * (dp[j] - dot);
     }
-    for (int64_t j = valid; j < n; j++)
-        s[j] = dp[j] = 0;
 }
 
 KERNEL static float row_dot(const float *x, const float *y, int64_t n)
@@ -171,12 +204,17 @@ KERNEL static float row_dot(const float *x, const float *y, int64_t n)
 /* One query head: its views [seq, .], and those of its KV head. */
 struct head {
     view q, k, v, o, lse, d_o, dq, dk, dv;
+    const int32_t *firsts;
 };
 
-/* The query rows from r0 on against the keys from k0 on that they see: dq (+)=, dk +=, dv +=. */
-static void bwd_tile(const struct head *h, struct tiling tile, int64_t r0, int64_t k0, float *scratch)
+/* The query rows from r0 on against those of the tile's keys from k0 on that they see: dq (+)=, dk +=, dv +=.
+ */
+static void bwd_tile(const struct head *h, struct tiling tile, int64_t r0, int64_t tile0, float *scratch)
 {
-    int64_t rows = min(tile.rows, h->q.n[1] - r0), keys = min(tile.keys, r0 + rows - k0);
+    int64_t from = first_of(h->firsts, r0), k0 = at_least(tile0, from), rows = min(tile.rows, h->q.n[1] - r0);
+    int64_t keys = min(tile0 + tile.keys, r0 + rows) - k0;
+    if (keys <= 0)
+        return;
     view q = view_rows(h->q, r0, rows), d_o = view_rows(h->d_o, r0, rows), k = view_rows(h->k, k0, keys);
     view p = tile_of(scratch, tile, 0, rows, keys), ds = tile_of(scratch, tile, 1, rows, keys);
     float scale = 1 / sqrtf((float)q.n[2]);
@@ -184,19 +222,22 @@ static void bwd_tile(const struct head *h, struct tiling tile, int64_t r0, int64
     gemm(false, true, d_o, view_rows(h->v, k0, keys), 0, ds);
     for (int64_t i = 0; i < rows; i++) {
         float dot = row_dot(f32_row(d_o, i), f32_row(h->o, r0 + i), d_o.n[2]);
-        softmax_bwd(f32_row(p, i), f32_row(ds, i), min(keys, r0 + i + 1 - k0), keys, scale,
+        struct seen seen = seen_by(h->firsts, r0 + i, k0, keys);
+        softmax_bwd(f32_row(p, i) + seen.lo, f32_row(ds, i) + seen.lo, seen.n, scale,
                     *f32_row(h->lse, r0 + i), dot);
+        hide(f32_row(p, i), seen, keys);
+        hide(f32_row(ds, i), seen, keys);
     }
     gemm(true, false, p, d_o, 1, view_rows(h->dv, k0, keys));
     gemm(true, false, ds, q, 1, view_rows(h->dk, k0, keys));
-    gemm(false, false, ds, k, k0 > 0, view_rows(h->dq, r0, rows));
+    gemm(false, false, ds, k, k0 > from, view_rows(h->dq, r0, rows));
 }
 
 /* Rows [from, to) against all keys that they see. */
 static void bwd_rows(const struct head *h, struct tiling tile, int64_t from, int64_t to, float *scratch)
 {
     for (int64_t k0 = 0; k0 < to; k0 += tile.keys)
-        for (int64_t r0 = k0 > from ? k0 : from; r0 < to; r0 += tile.rows)
+        for (int64_t r0 = at_least(k0, from); r0 < to; r0 += tile.rows)
             bwd_tile(h, tile, r0, k0, scratch);
 }
 
@@ -225,7 +266,8 @@ static struct head query_head(const struct bwd *x, int64_t b, int64_t i)
                          .d_o = head_of(x->d_o, s, b, i, d),
                          .dq = head_of(x->dq, s, b, i, d),
                          .dk = head_of(x->dk, s, b, kv, d),
-                         .dv = head_of(x->dv, s, b, kv, d)};
+                         .dv = head_of(x->dv, s, b, kv, d),
+                         .firsts = firsts_of(x->a, b)};
 }
 
 static void bwd_by_kv_heads(struct dev *dev, const struct bwd *x, int64_t tasks)

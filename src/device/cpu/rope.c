@@ -15,13 +15,14 @@ KERNEL static void turn_row(float *x, int64_t heads, int64_t half, const float *
     }
 }
 
-void cpu_rope(struct dev *dev, view x, int64_t heads, int64_t seq, view cos_sin, float sign)
+void cpu_rope(struct dev *dev, view x, int64_t heads, view positions, view cos_sin, float sign)
 {
     (void)dev;
-    int64_t half = cos_sin.n[2] / 2;
+    int64_t half = cos_sin.n[2] / 2, seq = cos_sin.n[1];
+    const int32_t *position = positions.data; /* NULL: none */
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < x.n[1]; t++) {
-        const float *cosine = f32_row(cos_sin, t % seq);
+        const float *cosine = f32_row(cos_sin, position ? position[t] : t % seq);
         float *row = wide_row(x, t, 0);
         turn_row(row, heads, half, cosine, cosine + half, sign);
         wide_store(x, t, row);

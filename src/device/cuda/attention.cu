@@ -36,7 +36,20 @@ struct call {
     int heads, kv_heads, side, wide;
     int ld_wide, ld_side; /* of rows in shared memory: wide = hd up to a multiple of 16 */
     float scale;
+    const int32_t *first; /* [T] the first key that a row sees; NULL: 0 */
 };
+
+/* The first key that row r of the sequence from token0 on sees. */
+static __device__ __forceinline__ int64_t first_of(const call &c, int64_t token0, int64_t r)
+{
+    return c.first && r < c.seq ? c.first[token0 + r] : 0;
+}
+
+/* The tile of its first key: no later row of the sequence sees a key before it. */
+static __device__ __forceinline__ int64_t first_tile(const call &c, int64_t token0, int64_t r)
+{
+    return first_of(c, token0, r) / c.side * c.side;
+}
 
 /* The next `n` elements of shared memory, from 128 bytes on. */
 template <class T> static __device__ T *take(unsigned char *&room, int n)
@@ -95,27 +108,28 @@ static __device__ void give(const call &c, const rows &x, const float *tile, int
 
 /* ---- forward: a block a tile of queries of one head ---- */
 
-/* Scores of the keys k0 .. become exp(scale*s - maximum), 0 where the key is later than the query. Where a
- * row's maximum rises, its sum and output so far shrink. A warp a row. */
+/* Scores of the keys k0 .. become exp(scale*s - maximum), 0 where the row does not see the key. Where a row's
+ * maximum rises, its sum and output so far shrink. A warp a row; top is -INFINITY until it has seen a key. */
 template <class T>
 static __device__ void soften(const call &c, T *p, const float *s, float *o, float *top, float *sum,
-                              int64_t row0, int64_t k0)
+                              int64_t token0, int64_t row0, int64_t k0)
 {
     int lane = threadIdx.x % WARP;
     for (int r = threadIdx.x / WARP; r < c.side; r += THREADS / WARP) {
         float was = top[r], max = was, part = 0;
+        int64_t first = first_of(c, token0, row0 + r), last = row0 + r < c.seq ? row0 + r : c.seq - 1;
         for (int j = lane; j < c.side; j += WARP)
-            if (k0 + j <= row0 + r && k0 + j < c.seq)
+            if (k0 + j >= first && k0 + j <= last)
                 max = fmaxf(max, c.scale * s[r * c.ld_side + j]);
         max = warp_max(max);
         for (int j = lane; j < c.side; j += WARP) {
-            bool seen = k0 + j <= row0 + r && k0 + j < c.seq;
+            bool seen = k0 + j >= first && k0 + j <= last;
             float e = seen ? expf(c.scale * s[r * c.ld_side + j] - max) : 0.f;
             part += e;
             put(p + r * c.ld_side + j, e);
         }
         part = warp_sum(part);
-        float shrink = expf(was - max); /* 0 before the first tile */
+        float shrink = was > -INFINITY ? expf(was - max) : 0.f;
         for (int i = lane; i < c.wide; i += WARP)
             o[r * c.ld_wide + i] *= shrink;
         __syncwarp(); /* all lanes have read top */
@@ -150,13 +164,13 @@ static __global__ void __launch_bounds__(THREADS)
         top[r] = -INFINITY;
         sum[r] = 0;
     }
-    for (int64_t k0 = 0; k0 < end; k0 += c.side) {
+    for (int64_t k0 = first_tile(c, token0, row0); k0 < end; k0 += c.side) {
         fetch<A>(c, tk, head_of(k, token0 + k0, kv, hd), c.seq - k0);
         fetch<A>(c, tv, head_of(v, token0 + k0, kv, hd), c.seq - k0);
         __syncthreads();
         product<false, true>(s, c.ld_side, tq, c.ld_wide, tk, c.ld_wide, c.side, c.side, c.wide, false);
         __syncthreads();
-        soften(c, p, s, out, top, sum, row0, k0);
+        soften(c, p, s, out, top, sum, token0, row0, k0);
         __syncthreads();
         product<false, false>(out, c.ld_wide, p, c.ld_side, tv, c.ld_wide, c.side, c.wide, c.side, true);
         __syncthreads(); /* tiles are fetched again */
@@ -218,7 +232,7 @@ struct bwd {
 };
 
 /* p = exp(scale*s - lse) and ds = scale * p * (dp - delta) of the queries from r0 and the keys from k0 of a
- * head, 0 where the key is later than the query or the query is none. Barriers inside, before and after. */
+ * head, 0 where the query does not see the key or is none. Barriers inside, before and after. */
 template <class T>
 static __device__ void score(const call &c, const bwd &b, const tiles<T> &t, int64_t token0, int64_t r0,
                              int64_t k0, int head)
@@ -230,7 +244,7 @@ static __device__ void score(const call &c, const bwd &b, const tiles<T> &t, int
     for (int i = threadIdx.x; i < c.side * c.side; i += THREADS) {
         int r = i / c.side, j = i % c.side, at = r * c.ld_side + j;
         float p = 0, ds = 0;
-        if (r0 + r < c.seq && k0 + j <= r0 + r) {
+        if (r0 + r < c.seq && k0 + j <= r0 + r && k0 + j >= first_of(c, token0, r0 + r)) {
             int64_t token = token0 + r0 + r;
             p = expf(c.scale * t.s[at] - b.lse[token * b.ld_lse + head]);
             ds = c.scale * p * (t.dp[at] - b.delta[token * c.heads + head]);
@@ -241,7 +255,8 @@ static __device__ void score(const call &c, const bwd &b, const tiles<T> &t, int
     __syncthreads();
 }
 
-/* A block a tile of keys of one KV head: dk and dv over the queries of its heads, in order. */
+/* A block a tile of keys of one KV head: dk and dv over the queries of its heads, in order, up to the last
+ * tile that sees one of the keys. */
 template <class A> static __global__ void __launch_bounds__(THREADS) attn_bwd_keys(call c, bwd b)
 {
     typedef typename operand<A>::type T;
@@ -257,7 +272,7 @@ template <class A> static __global__ void __launch_bounds__(THREADS) attn_bwd_ke
     clear(c, dk);
     clear(c, dv);
     for (int head = kv * per_kv; head < (kv + 1) * per_kv; head++)
-        for (int64_t r0 = k0; r0 < c.seq; r0 += c.side) {
+        for (int64_t r0 = k0; r0 < c.seq && first_tile(c, token0, r0) <= k0; r0 += c.side) {
             fetch<A>(c, t.q, head_of(b.q, token0 + r0, head, b.hd), c.seq - r0);
             fetch<A>(c, t.d_o, head_of(b.d_o, token0 + r0, head, b.hd), c.seq - r0);
             score(c, b, t, token0, r0, k0, head);
@@ -285,7 +300,7 @@ template <class A> static __global__ void __launch_bounds__(THREADS) attn_bwd_qu
     fetch<A>(c, t.q, head_of(b.q, token0 + r0, head, b.hd), c.seq - r0);
     fetch<A>(c, t.d_o, head_of(b.d_o, token0 + r0, head, b.hd), c.seq - r0);
     clear(c, dq);
-    for (int64_t k0 = 0; k0 <= r0; k0 += c.side) {
+    for (int64_t k0 = first_tile(c, token0, r0); k0 <= r0; k0 += c.side) {
         fetch<A>(c, t.k, head_of(b.k, token0 + k0, kv, b.hd), c.seq - k0);
         fetch<A>(c, t.v, head_of(b.v, token0 + k0, kv, b.hd), c.seq - k0);
         score(c, b, t, token0, r0, k0, head);
@@ -317,6 +332,7 @@ static call call_of(struct attn_shape a, int64_t tokens, int element)
     c.wide = (int)(divide_up(a.head_dim, TILE) * TILE);
     c.ld_wide = c.wide + PAD;
     c.scale = 1 / sqrtf((float)a.head_dim);
+    c.first = (const int32_t *)a.first.data;
     for (c.side = 64; c.side >= TILE; c.side /= 2) {
         c.ld_side = c.side + PAD;
         c.tiles = divide_up(a.seq, c.side);

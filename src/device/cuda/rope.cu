@@ -1,17 +1,18 @@
 /* Rotary position embedding, half-split: the pair (i, i + hd/2) of a head is turned by the angle of its row's
- * position. In place on x [T, heads*hd] stored; cos_sin [S, hd] fp32. Moves x twice; the table stays in the
- * caches. */
+ * position: positions [T], or row mod S. In place on x [T, heads*hd] stored; cos_sin [S, hd] fp32. Moves x
+ * twice; the table stays in the caches. */
 #include "device/cuda/kernel.cuh"
 
 /* A thread turns eight pairs: pack i of the first half of a head with pack i of its second. */
 template <class A>
 static __global__ void __launch_bounds__(BLOCK)
-    turn(rows x, rows cosine, int64_t tokens, int64_t seq, int heads, float sign)
+    turn(rows x, rows cosine, const int32_t *positions, int64_t tokens, int64_t seq, int heads, float sign)
 {
-    int64_t t = plane_row(), position = t % seq, half = cosine.n;
+    int64_t t = plane_row(), half = cosine.n;
     int packs = (int)((half + PACK - 1) / PACK);
     if (t >= tokens)
         return;
+    int64_t position = positions ? positions[t] : t % seq;
     rows low = x, high = x, sine = cosine;
     sine.at += half * sizeof(float);
     low.n = half;
@@ -33,14 +34,14 @@ static __global__ void __launch_bounds__(BLOCK)
     }
 }
 
-void cuda_rope(struct dev *dev, view xv, int64_t heads, int64_t seq, view cos_sin, float sign)
+void cuda_rope(struct dev *dev, view xv, int64_t heads, view positions, view cos_sin, float sign)
 {
     rows x = rows_of(xv), table = rows_of(cos_sin), head = x, cosine = table;
     plane p = plane_of(xv.n[1], x.n / 2);
     cosine.n = head.n = cos_sin.n[2] / 2; /* halves of a head begin at 16 bytes, too */
     if (view_size(xv) > 0)
         with_access({x, head}, {table, cosine}, [&](auto how) {
-            LAUNCH(turn<decltype(how)>, p.grid, p.block, 0, cuda_stream(dev), x, cosine, xv.n[1], seq,
-                   (int)heads, sign);
+            LAUNCH(turn<decltype(how)>, p.grid, p.block, 0, cuda_stream(dev), x, cosine,
+                   (const int32_t *)positions.data, xv.n[1], cos_sin.n[1], (int)heads, sign);
         });
 }

@@ -93,10 +93,12 @@ static void make_plan(struct plan *p)
     sdpa_build(g, sdpa.cudnn, &p->of);
     p->plan = sdpa_plan(g, sdpa.handle, NULL, &p->workspace);
     if (!p->plan)
-        log_warn("cuDNN does not take attention%s of %lld x %lld tokens, %lld/%lld heads of %lld, so ours is "
-                 "used, which is slow: %s",
-                 p->of.backward ? " backward" : "", (long long)p->of.sequences, (long long)p->of.seq,
-                 (long long)p->of.heads, (long long)p->of.kv_heads, (long long)p->of.head_dim, g->why);
+        log_warn(
+            "cuDNN does not take%s attention%s of %lld x %lld tokens, %lld/%lld heads of %lld, so ours is "
+            "used, which is slow: %s",
+            p->of.bounded ? " masked" : "", p->of.backward ? " backward" : "", (long long)p->of.sequences,
+            (long long)p->of.seq, (long long)p->of.heads, (long long)p->of.kv_heads,
+            (long long)p->of.head_dim, g->why);
     sdpa_forget(g);
     free(g);
 }
@@ -146,6 +148,8 @@ static void start(struct call *c, struct attn_shape a, int64_t tokens)
     c->of.heads = a.heads;
     c->of.kv_heads = a.kv_heads;
     c->of.head_dim = a.head_dim;
+    c->of.bounded = !view_is_none(a.first);
+    c->at[SDPA_FIRST] = a.first.data;
 }
 
 static void must(cudnnStatus_t s, const char *what)
@@ -189,7 +193,8 @@ static bool attend(struct dev *dev, struct call *c)
     const struct plan *p = plan_for(&c->of);
     int64_t rows = c->of.sequences * c->of.seq * c->of.heads;
     int64_t delta = (rows * 4 + 255) / 256 * 256, dq = c->of.deterministic ? 0 : rows * c->of.head_dim * 4;
-    float scale = 1 / sqrtf((float)c->of.head_dim), masked = -INFINITY, one = 1;
+    float scale = 1 / sqrtf((float)c->of.head_dim), one = 1;
+    float masked = c->of.bounded ? SDPA_UNSEEN : -INFINITY;
     if (!p->plan)
         return false;
     char *room = cuda_scratch(dev, p->workspace + 256 + (c->of.backward ? delta + dq : 0));

@@ -1,7 +1,7 @@
 /* Causal grouped-query attention as graphs of cuDNN's backend (version 9): forward 14 operations, backward
- * 24, or 23 where it is deterministic. cuDNN has no node with a causal mask and training's outputs, so the
- * graphs say it all: products, scale, mask by index, softmax by maximum and sum. cuDNN finds its fused
- * kernels for them.
+ * 24, or 23 where it is deterministic; two more where rows have a first key. cuDNN has no node with a causal
+ * mask and training's outputs, so the graphs say it all: products, scale, mask by index, softmax by maximum
+ * and sum. cuDNN finds its fused kernels for them.
  *
  * cuDNN is a shared library that is opened at run time; everything here calls it through a table. */
 #ifndef DEVICE_CUDA_SDPA_H
@@ -37,19 +37,25 @@ enum sdpa_tensor {
     SDPA_DQ,
     SDPA_DK,
     SDPA_DV,
+    SDPA_FIRST,  /* [T] int32, if rows have a first key */
     SDPA_DELTA,  /* scratch, fp32 [sequences, heads, seq] */
     SDPA_DQ32,   /* scratch, fp32 [sequences, heads, seq, hd], zero before each call; not if deterministic */
     SDPA_SCALE,  /* floats of the host: 1/sqrt(hd) */
-    SDPA_MASKED, /* -infinity */
+    SDPA_MASKED, /* SDPA_UNSEEN if rows have a first key, else -infinity */
     SDPA_ONE,    /* 1 */
     SDPA_SCALE_BACK, /* 1/sqrt(hd) again */
     SDPA_TENSORS
 };
 
+/* A score that is none. It is finite because a tile of keys before a row's first one has no other scores, of
+ * which the softmax over tiles takes the largest from all: -infinity would make them NaN. */
+#define SDPA_UNSEEN (-0x1p30f)
+
 struct sdpa {
     int64_t sequences, seq, heads, kv_heads, head_dim;
     int64_t ld[SDPA_TENSORS]; /* elements between tokens, of those that have tokens */
     bool backward;
+    bool bounded;       /* rows have a first key */
     bool deterministic; /* dq has one order of adding; wants workspace of sequences*heads*seq^2 bf16 */
 };
 

@@ -206,7 +206,18 @@ static void reshape(struct sdpa_graph *g, desc x, desc y)
     add(g, op, "reshape");
 }
 
-/* y = x where key <= query, else -infinity. */
+/* Whether key >= the row's first one, and `seen`. */
+static desc bounded(struct sdpa_graph *g, const struct sdpa *a, desc key, desc seen)
+{
+    desc first = tensor(g, OUTER, SDPA_FIRST, shape_of(a->sequences, 1, a->seq, 1, a->seq, a->seq, 1, 1),
+                        CUDNN_DATA_INT32);
+    desc late = inner(g, square(a), CUDNN_DATA_BOOLEAN), both = inner(g, square(a), CUDNN_DATA_BOOLEAN);
+    binary(g, CUDNN_POINTWISE_CMP_GE, key, first, late);
+    binary(g, CUDNN_POINTWISE_LOGICAL_AND, seen, late, both);
+    return both;
+}
+
+/* y = x where the row's first key <= key <= query, else the score that is none. */
 static void causal(struct sdpa_graph *g, const struct sdpa *a, desc x, desc y)
 {
     desc query = inner(g, square(a), CUDNN_DATA_INT32), key = inner(g, square(a), CUDNN_DATA_INT32);
@@ -214,6 +225,8 @@ static void causal(struct sdpa_graph *g, const struct sdpa *a, desc x, desc y)
     pointwise(g, CUDNN_POINTWISE_GEN_INDEX, x, NULL, NULL, query, 2);
     pointwise(g, CUDNN_POINTWISE_GEN_INDEX, x, NULL, NULL, key, 3);
     binary(g, CUDNN_POINTWISE_CMP_GE, query, key, seen);
+    if (a->bounded)
+        seen = bounded(g, a, key, seen);
     pointwise(g, CUDNN_POINTWISE_BINARY_SELECT, x, scalar(g, SDPA_MASKED), seen, y, -1);
 }
 

@@ -6,8 +6,10 @@
 static struct attn_shape shape_of(const struct net *net)
 {
     const struct config *c = net->config;
-    return (struct attn_shape){net->shape.sequence, c->heads / net->layout.tp, c->kv_heads / net->layout.kv,
-                               c->head_dim};
+    return (struct attn_shape){.seq = net->shape.sequence,
+                               .heads = c->heads / net->layout.tp,
+                               .kv_heads = c->kv_heads / net->layout.kv,
+                               .head_dim = c->head_dim};
 }
 
 /* The same for the sequences of a pass. */
@@ -65,8 +67,8 @@ static void rotate(struct net *net, const struct pass *p, int layer, struct colu
     view queries = view_rows(view_at(net->cos_sin, net->cos_sin.n[0] - 1), 0, p->sequence); /* [S, hd] */
     if (net->config->bare[layer - 1])
         return;
-    dev_rope(net->dev, c.q, s.heads, p->sequence, queries, sign);
-    dev_rope(net->dev, c.k, s.kv_heads, p->sequence, keys, sign);
+    dev_rope(net->dev, c.q, s.heads, view_none(), queries, sign);
+    dev_rope(net->dev, c.k, s.kv_heads, view_none(), keys, sign);
 }
 
 static void project_fwd(struct net *net, int layer, view qkv, view h)
