@@ -90,24 +90,36 @@ goes_on() {
     return 1
 }
 
+# flags_of LAUNCHER: those of the site file, if it is the site's launcher
+flags_of() { [ "${COPPICE_LAUNCHER:-}" != "$1" ] || echo "${COPPICE_LAUNCHER_FLAGS:-}"; }
+
+# new_folder: a new run folder is striped as the site file says
+new_folder() {
+    [ -n "${COPPICE_STRIPE:-}" ] && [ -n "$run" ] && [ ! -e "$run" ] || return 0
+    mkdir -p "$run" && $COPPICE_STRIPE "$run" > /dev/null || say "$COPPICE_STRIPE $run failed; the run goes on without"
+}
+
 # train_by SIGNALS LAUNCH ARGUMENT...: one leg
 train_by() {
     local signals=$1 launch=$2
     shift 2
     run=$(run_folder "$@")
     began=$(newest_step)
+    new_folder
     say "begins on ${SLURM_JOB_NODELIST:-$(hostname)}, ${run:-(no run folder)}, from step $began"
     one_leg "$signals" "$launch" "$@"
 }
 
 # on_srun ARGUMENT...: -K1: a rank that dies takes the others along. Some versions of srun do not inherit -c.
 on_srun() {
-    exec srun -K1 --mpi="$COPPICE_MPI" --cpu-bind=cores -c "${SLURM_CPUS_PER_TASK:-1}" coppice train "$@"
+    # shellcheck disable=SC2046
+    exec srun -K1 --mpi="$COPPICE_MPI" --cpu-bind=cores -c "${SLURM_CPUS_PER_TASK:-1}" $(flags_of srun) coppice train "$@"
 }
 
 # on_mpirun ARGUMENT...
 on_mpirun() {
-    exec mpirun --map-by "ppr:${SLURM_NTASKS_PER_NODE:-1}:node:PE=$OMP_NUM_THREADS" --bind-to core coppice train "$@"
+    # shellcheck disable=SC2046
+    exec mpirun --map-by "ppr:${SLURM_NTASKS_PER_NODE:-1}:node:PE=$OMP_NUM_THREADS" --bind-to core $(flags_of mpirun) coppice train "$@"
 }
 
 # requeue: this job runs again where another leg follows; then the script ends with the leg's code

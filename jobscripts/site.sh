@@ -1,8 +1,21 @@
 # shellcheck shell=bash
-# What differs from site to site, in one place. Sourced by common.sh. Account, partition, nodes, ranks and cores stand in the
-# #SBATCH lines of each script, because Slurm reads those before any shell does.
+# What differs from site to site. Sourced by common.sh. What the site file PREFIX/etc/coppice/site.yaml says is read here
+# (coppice site show); the lines below are for what it does not say. Account, partition, nodes, ranks and cores stand in
+# the #SBATCH lines of each script, because Slurm reads those before any shell does; `eval "$(coppice site show --shell)"`
+# before sbatch gives it the site's account and partition.
 
-# SITE: modules, and where coppice is
+# The program beside installed job scripts, if no other is loaded.
+command -v coppice > /dev/null || [ ! -x "$here/../../../bin/coppice" ] || PATH=$here/../../../bin:$PATH
+
+# Modules first, with a plain sed: without them the program may not start.
+site=${COPPICE_SITE:-$here/../../../etc/coppice/site.yaml}
+[ -r "$site" ] || site=/etc/coppice/site.yaml
+modules=$(sed -n 's/^modules: *\([^#]*\).*/\1/p' "$site" 2> /dev/null | tr -d '[]"' | tr , ' ')
+# shellcheck disable=SC2086
+[ -z "$modules" ] || module load $modules
+eval "$(coppice site show --shell)"
+
+# SITE: modules, and where coppice is, if there is no site file
 # module load openmpi hdf5 libyaml jansson onednn
 # export PATH=$HOME/coppice/bin:$PATH
 

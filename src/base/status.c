@@ -35,23 +35,35 @@ void status_set_text(const char *text)
         snprintf(record, sizeof record, "%s", text);
 }
 
+static const struct status_about table[] = {
+    /* clang-format off */
+    {OK, "ok", "done, or nothing to do"},
+    {E_DIFFERENT, "different", "a comparison failed"},
+    {E_DECK, "deck", "deck, site file or command line; the run folder is another job's"},
+    {E_DATA, "data", "a model or data file"},
+    {E_RESOURCE, "resource", "memory, stack or device missing"},
+    {E_BUG, "bug", "a mistake in Coppice itself: please report it"},
+    {E_NAN, "nan", "loss or gradient not finite or a spike, the state before it saved; replicas differ"},
+    {E_HANG, "hang", "a rank made no progress (run.watchdog)"},
+    {E_SPACE, "space", "cannot write: disk full, quota, permission"},
+    {E_COMM, "communication", "communication or a rank lost, or a file cannot be read now: try again"},
+    {E_STOP, "stopped", "stopped by a signal or the job's end, saved; or a requeued job that must wait: requeue"},
+    {E_NOCKPT, "no checkpoint", "no usable checkpoint"},
+    {E_ASKED, "stopped by the user", "stopped by RUN/stop, saved: do not requeue"},
+    /* clang-format on */
+};
+
+const struct status_about *status_list(int *n)
+{
+    *n = sizeof table / sizeof *table;
+    return table;
+}
+
 const char *status_name(status code)
 {
-    switch (code) {
-    case OK: return "ok";
-    case E_DIFFERENT: return "different";
-    case E_DECK: return "deck";
-    case E_DATA: return "data";
-    case E_RESOURCE: return "resource";
-    case E_BUG: return "bug";
-    case E_NAN: return "nan";
-    case E_HANG: return "hang";
-    case E_SPACE: return "space";
-    case E_COMM: return "communication";
-    case E_STOP: return "stopped";
-    case E_NOCKPT: return "no checkpoint";
-    case E_ASKED: return "stopped by the user";
-    }
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (table[i].code == code)
+            return table[i].name;
     return "unknown";
 }
 

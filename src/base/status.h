@@ -44,6 +44,12 @@ const char *status_text(void);
 void status_set_text(const char *text);
 /** A short name for a code: "ok", "deck", "data" ... */
 const char *status_name(status code);
+/** All codes in ascending order, with a name and a meaning. doc/errors.md says for each what to do. */
+struct status_about {
+    status code;
+    const char *name, *meaning;
+};
+const struct status_about *status_list(int *n);
 /** For our own mistakes: print message and backtrace, and exit with E_BUG at once. */
 NORETURN void bug(const char *format, ...) PRINTF(1, 2);
 

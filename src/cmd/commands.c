@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/near.h"
 #include "base/status.h"
 #include "cmd/options.h"
+#include "cmd/pages.h"
 
 static const struct command commands[] = {
     {"train", cmd_train, "DECK...", "set fresh branch",
@@ -44,10 +46,25 @@ static const struct command commands[] = {
     {"deck keys", cmd_deck_keys, "[NAME]", "json markdown",
      "the keys of a deck (all, or those with NAME in them), with their meaning",
      "coppice deck keys capacity"},
+    {"site show", cmd_site_show, "", "json shell", "what the site file says, and where it lies",
+     "coppice site show"},
+    {"site get", cmd_site_get, "KEY", "",
+     "one value of the site file, or the folder of input, jobscripts, machines or validation",
+     "coppice site get launcher"},
+    {"site check", cmd_site_check, "", "", "what is wrong with the site file on this machine",
+     "coppice site check"},
     {"env", cmd_env, "", "json", "build, libraries, machine, limits, variables", "coppice env"},
-    {"help", cmd_help, "[COMMAND]", "", "this list, or more about one command", "coppice help train"},
+    {"help", cmd_help, "[COMMAND]", "out",
+     "this list, or more about one command; with --out all of it as man pages and completion",
+     "coppice help train"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
+
+const struct command *command_list(int *n)
+{
+    *n = COMMANDS;
+    return commands;
+}
 
 /* ---- finding a command ---- */
 
@@ -148,14 +165,27 @@ static void help_all(void)
 {
     printf("usage: coppice COMMAND ...   (several ranks: mpirun -n 4 coppice train DECK)\n\n");
     list(NULL);
-    printf(
-        "\noptions and an example of one command: coppice help COMMAND, or coppice COMMAND --help\n"
-        "keys of a deck: coppice deck keys    version: coppice --version\n\n"
-        "exit codes: 0 done, 1 comparison failed, 64 deck or command line, 65 model or data file, 69 memory\n"
-        "  or device missing, 70 bug, 71 not finite, 72 hang, 73 cannot write, 74 communication lost or a "
-        "file\n"
-        "  cannot be read now, 75 stopped and saved: run again, 76 no usable checkpoint,\n"
-        "  79 stopped by RUN/stop\n");
+    printf("\noptions and an example of one command: coppice help COMMAND, or coppice COMMAND --help\n"
+           "keys of a deck: coppice deck keys    version: coppice --version\n\nexit codes:\n");
+    int n;
+    const struct status_about *code = status_list(&n);
+    for (int i = 0; i < n; i++)
+        printf("  %2d  %s\n", (int)code[i].code, code[i].meaning);
+}
+
+/* coppice help --out DIR */
+static int write_pages(int argc, char **argv)
+{
+    struct options o;
+    status code = options_parse(&o, argc, argv);
+    if (code == OK && !o.out)
+        code = fail(E_DECK, "help: expected a command, or --out DIR");
+    if (code == OK)
+        code = pages_write(o.out);
+    if (code != OK)
+        log_error(status_text());
+    options_free(&o);
+    return (int)code;
 }
 
 int cmd_help(int argc, char **argv)
@@ -163,6 +193,8 @@ int cmd_help(int argc, char **argv)
     const struct command *c = command_find(argc - 1, argv + 1);
     if (argc < 3)
         help_all();
+    else if (argv[2][0] == '-')
+        return write_pages(argc, argv);
     else if (c)
         command_help(c);
     else if (argc == 3 && is_family(argv[2]))

@@ -25,9 +25,14 @@ int cmd_plan(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_site_show(int argc, char **argv);
+int cmd_site_get(int argc, char **argv);
+int cmd_site_check(int argc, char **argv);
 int cmd_env(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 
+/** The table. */
+const struct command *command_list(int *n);
 /** The command that is named by argv[1], or by argv[1] and argv[2]; NULL if there is none. */
 const struct command *command_find(int argc, char **argv);
 /** The number of words in its name. */

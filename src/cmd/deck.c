@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cmd/commands.h"
 #include "cmd/options.h"
+#include "cmd/pages.h"
 #include "deck/deck.h"
 #include "start/check.h"
 
@@ -104,14 +105,21 @@ static void print_markdown_row(const struct key *key)
     free(values);
 }
 
+char *deck_preface(void)
+{
+    char *deck = mem_format(new_deck, model_here, data_here), *text = mem_format(preface, deck);
+    free(deck);
+    return text;
+}
+
 static void print_markdown(const struct key *key, int n)
 {
-    char *deck = mem_format(new_deck, model_here, data_here);
     static const char table_head[] = "| key | value | default | restart | meaning |\n"
                                      "| --- | --- | --- | --- | --- |\n";
     size_t section = 0;
-    printf(preface, deck);
-    free(deck);
+    char *text = deck_preface();
+    printf("%s", text);
+    free(text);
     for (int i = 0; i < n; i++) {
         size_t length = strcspn(key[i].path, ".");
         if (i == 0 || length != section || strncmp(key[i].path, key[i - 1].path, length) != 0)

@@ -18,6 +18,7 @@
 #include "cmd/options.h"
 #include "comm/comm.h"
 #include "deck/deck.h"
+#include "deck/site.h"
 #include "device/dev.h"
 #include "format/h5.h"
 #include "text/libraries.h"
@@ -27,6 +28,15 @@
 #    define COMPILER "%s"
 #else
 #    define COMPILER "GCC %s"
+#endif
+
+#ifdef __GLIBC__
+#    include <gnu/libc-version.h>
+#    define LIBC "glibc %s"
+#    define LIBC_VERSION gnu_get_libc_version()
+#else
+#    define LIBC "%s"
+#    define LIBC_VERSION "C library of this system"
 #endif
 
 extern char **environ;
@@ -69,20 +79,33 @@ static void tell_libraries(const char *list)
 }
 
 /* The COPPICE_* variables that have a meaning. */
-static const char *const known[] = {"COPPICE_FAIL", "COPPICE_SHARED", "COPPICE_MPI", "COPPICE_LEGS",
-                                    "COPPICE_TEST_TIMEOUT"};
+static const char *const known[] = {"COPPICE_FAIL",    "COPPICE_FAULT",       "COPPICE_SHARED",
+                                    "COPPICE_LEGS",    "COPPICE_LEG",         "COPPICE_SITE",
+                                    "COPPICE_RETRIES", "COPPICE_TEST_TIMEOUT"};
+
+static bool is_variable(const char *entry, const char *name)
+{
+    size_t n = strlen(name);
+    return strncmp(entry, name, n) == 0 && entry[n] == '=';
+}
+
+static bool is_known(const char *entry)
+{
+    bool found = false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        found |= is_variable(entry, known[i]);
+    for (int i = 0; site_key(i); i++)
+        found |= is_variable(entry, site_key(i)->variable);
+    return found;
+}
 
 static void show_variables(void)
 {
     static const char *const other[] = {"OMP_", "SLURM_JOB_ID=", "SLURM_STEP_NUM_TASKS=", "OPENBLAS_",
                                         "OMPI_MCA_"};
     for (char **e = environ; *e; e++) {
-        if (!strncmp(*e, "COPPICE_", 8)) {
-            bool is_known = false;
-            for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-                is_known |= !strncmp(*e, known[i], strlen(known[i])) && (*e)[strlen(known[i])] == '=';
-            tell("variable", "%s%s", *e, is_known ? "" : "   (unknown to Coppice: a typing mistake?)");
-        }
+        if (!strncmp(*e, "COPPICE_", 8))
+            tell("variable", "%s%s", *e, is_known(*e) ? "" : "   (unknown to Coppice: a typing mistake?)");
         for (size_t i = 0; i < sizeof other / sizeof *other; i++)
             if (!strncmp(*e, other[i], strlen(other[i])))
                 tell("variable", "%s", *e);
@@ -121,9 +144,10 @@ static void show_libraries(void)
 {
     unsigned xxhash = XXH_versionNumber();
     char *text = text_libraries();
-    char *list = mem_format("%s, HDF5 %s, jansson %s, libyaml %s, xxHash %u.%u.%u, %s, %s",
-                            comm_mpi_library(), h5_version(), jansson_version_str(), deck_parser_version(),
-                            xxhash / 10000, xxhash / 100 % 100, xxhash % 100, text, dev_cpu_library());
+    char *list =
+        mem_format("%s, HDF5 %s, jansson %s, libyaml %s, xxHash %u.%u.%u, %s, %s, " LIBC, comm_mpi_library(),
+                   h5_version(), jansson_version_str(), deck_parser_version(), xxhash / 10000,
+                   xxhash / 100 % 100, xxhash % 100, text, dev_cpu_library(), LIBC_VERSION);
     tell_libraries(list);
     free(list);
     free(text);
@@ -147,6 +171,7 @@ static void tell_all(void)
     struct dev *dev = NULL;
     struct dev_options options = {0};
     tell("Coppice", "%s (%s), compiled by " COMPILER, PACKAGE_VERSION, COPPICE_REVISION, __VERSION__);
+    tell("compiler", "%s", COPPICE_BUILT);
     show_libraries();
     if (dev_open(&dev, "cpu", 0, &options) == OK) {
         tell("cpu", "%s", dev_about(dev));

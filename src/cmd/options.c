@@ -22,7 +22,7 @@ static const struct option {
     {"set", SET, AT(set), "KEY=VALUE", "set a key of the deck; may be given several times"},
     {"fresh", FLAG, AT(fresh), NULL, "move the old run folder aside and start anew"},
     {"branch", TEXT, AT(branch), "DIR", "go on from the newest checkpoint, in this new run folder"},
-    {"out", TEXT, AT(out), "PATH", "what to write: a new folder (probe: a safetensors file; tokenize: the name before .bin; eval: a line of JSON for each question; report: a .html file, by default report.html in the first run)"},
+    {"out", TEXT, AT(out), "PATH", "what to write: a new folder (probe: a safetensors file; tokenize: the name before .bin; eval: a line of JSON for each question; report: a .html file, by default report.html in the first run; help: a folder)"},
     {"bundle", TEXT, AT(bundle), "FILE", "one file for a ticket, .tar.gz or .tar: report, decks, logs, metrics, environment; no weights, no data"},
     {"expect", TEXT, AT(expect), "FILE", "compare with this reference; exit code 1 if it differs"},
     {"curve", FLAG, AT(curve), NULL, "train run.steps steps, and compare losses and final weights"},
@@ -39,7 +39,7 @@ static const struct option {
     {"no-eod", FLAG, AT(no_eod), NULL, "no end-of-document token"},
     {"special", FLAG, AT(special), NULL, "with the tokens that the tokenizer puts around a text, such as <s>"},
     {"ranks", NUMBER, AT(ranks), "N", "of ranks (deck check without it: says which numbers fit; plan: the fewest)"},
-    {"machine", TEXT, AT(machine), "FILE", "the machine file (default: cpu or dgx-h100, by device.type)"},
+    {"machine", TEXT, AT(machine), "FILE", "the machine file (default: the deck's, the site's, else cpu or dgx-h100)"},
     {"like", TEXT, AT(like), "PROGRAM", "megatron: what Megatron-Core would take, by a closed form"},
     {"with", WITH, AT(with), "KEY=VALUE", "of --like: pipeline=8, virtual=4, context=2, recompute=2, ...; several times"},
     {"search", FLAG, AT(search), NULL, "all layouts and micro-batches of these ranks, the fastest first"},
@@ -52,6 +52,7 @@ static const struct option {
     {"all", FLAG, AT(all), NULL, "a line for each tensor, not for each kind of them"},
     {"json", FLAG, AT(json), NULL, "print JSON, for programs"},
     {"markdown", FLAG, AT(markdown), NULL, "print the page input/README.md"},
+    {"shell", FLAG, AT(shell), NULL, "print assignments for a shell: eval \"$(coppice site show --shell)\""},
     {"quiet", FLAG, AT(quiet), NULL, "print nothing but errors"},
     /* clang-format on */
 };
@@ -161,8 +162,18 @@ void options_free(struct options *o)
     free(o->task);
 }
 
-static void help_line(const char *name, const char *value, const char *help)
+void options_each(const char *names, options_teller *tell, void *to)
 {
+    for (int i = 0; i < OPTIONS; i++)
+        if (listed(names, table[i].name, strlen(table[i].name)) ||
+            listed(everywhere, table[i].name, strlen(table[i].name)))
+            tell(to, table[i].name, table[i].value, table[i].help);
+    tell(to, "help", NULL, "print this");
+}
+
+static void help_line(void *unused, const char *name, const char *value, const char *help)
+{
+    (void)unused;
     char *usage = mem_format("--%s%s%s", name, value ? " " : "", value ? value : "");
     printf("  %-18s %s\n", usage, help);
     free(usage);
@@ -170,9 +181,5 @@ static void help_line(const char *name, const char *value, const char *help)
 
 void options_help(const char *names)
 {
-    for (int i = 0; i < OPTIONS; i++)
-        if (listed(names, table[i].name, strlen(table[i].name)) ||
-            listed(everywhere, table[i].name, strlen(table[i].name)))
-            help_line(table[i].name, table[i].value, table[i].help);
-    help_line("help", NULL, "print this");
+    options_each(names, help_line, NULL);
 }

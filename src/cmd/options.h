@@ -11,7 +11,7 @@ struct options {
     int n_set, n_with, n_task;
     char **set, **with, **task; /* texts of --set a.b=c, --with a=c and --task FILE, borrowed */
     bool all, json, quiet, fresh, verify, curve, explain, markdown, split_blank, no_eod, special, measure,
-        search, legal_ranks, job;
+        search, legal_ranks, job, shell;
     char *machine, *like, *out, *bundle, *expect, *as, *dtype, *diff, *branch, *format, *tokenizer, *field,
         *eod;                    /* borrowed; NULL if absent */
     int64_t ranks, shots, limit; /* 0 if absent */
@@ -24,5 +24,8 @@ status options_parse(struct options *, int argc, char **argv) MUST_USE;
 void options_free(struct options *);
 /** Print a line for each of these options ("set json"), and for those that all commands take. */
 void options_help(const char *names);
+/** Call tell(to, name, value or NULL, help) for each of the same options. */
+typedef void options_teller(void *to, const char *name, const char *value, const char *help);
+void options_each(const char *names, options_teller *, void *to);
 
 #endif

@@ -56,10 +56,9 @@ static status read_deck(struct planner *p)
 
 static status read_machine(struct planner *p)
 {
-    const char *file = p->options->machine;
     enum device_type type = p->options->like ? DEVICE_CUDA : p->deck.device.type;
-    const char *own = p->deck.run.machine ? p->deck.run.machine : plan_machine_of(type);
-    return machine_read(&p->machine, file ? file : own);
+    TRY(site_read(&p->site));
+    return plan_machine(&p->machine, p->options->machine, &p->deck, &p->site, type, &(bool){false});
 }
 
 static status make_layout(struct planner *p)
@@ -204,6 +203,7 @@ static status plan_command(const struct options *o)
     deck_init(&p->deck);
     status code = o->measure ? planner_measure(o) : run(p);
     shapes_free(&p->shapes);
+    site_free(&p->site);
     deck_free(&p->deck);
     free(p);
     return code;

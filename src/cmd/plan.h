@@ -2,6 +2,7 @@
 #ifndef CMD_PLAN_H
 #define CMD_PLAN_H
 #include "cmd/options.h"
+#include "deck/site.h"
 #include "plan/page.h"
 #include "plan/search.h"
 #include "start/shape.h"
@@ -11,6 +12,7 @@ struct planner {
     struct deck deck;
     struct shapes shapes;
     struct config config; /* what trains */
+    struct site site;
     struct machine machine;
     struct layout layout;
     int ranks;

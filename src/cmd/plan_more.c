@@ -1,4 +1,4 @@
-/* coppice plan: another program's job, the search, legal numbers of ranks, and the job script. */
+/* coppice plan: another program's job, the search, and legal numbers of ranks. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,51 +199,4 @@ status planner_legal(const struct planner *p)
     free(these);
     free(any);
     return OK;
-}
-
-/* ---- --job ---- */
-
-/* Arguments of train, quoted for a shell. */
-static void print_command(const struct options *o)
-{
-    printf("srun -K1 --mpi=pmix --cpu-bind=cores coppice train");
-    for (int i = 0; i < o->n_files; i++)
-        printf(" '%s'", o->files[i]);
-    for (int i = 0; i < o->n_set; i++)
-        printf(" --set '%s'", o->set[i]);
-    printf("\n");
-}
-
-static void print_request(const struct planner *p, double nodes, double seconds, double warn)
-{
-    int minutes = (int)ceil(seconds / 60);
-    printf(
-        "#SBATCH --job-name=%s\n#SBATCH --nodes=%.0f\n#SBATCH --ntasks=%d\n#SBATCH --ntasks-per-node=%.0f\n",
-        p->deck.name, nodes, p->ranks, fmin(p->machine.node, p->ranks));
-    if (p->deck.device.type != DEVICE_CPU)
-        printf("#SBATCH --gpus-per-task=1\n");
-    printf("#SBATCH --exclusive\n#SBATCH --mem=0\n#SBATCH --hint=nomultithread\n");
-    printf("#SBATCH --time=%02d:%02d:00\n#SBATCH --signal=USR1@%.0f\n", minutes / 60, minutes % 60, warn);
-    printf("#SBATCH --requeue\n#SBATCH --open-mode=append\n#SBATCH --output=%%x-%%j.log\n");
-}
-
-/* The whole run with its band and a start of ten minutes, or legs of a day; a warning before a leg's end that
- * leaves time for a step and two saves. */
-void planner_job(const struct planner *p, const struct plan_page *g)
-{
-    const double day = 86400, least = 900;
-    const struct outlook *o = &g->outlook;
-    double all = o->run_seconds * (1 + p->machine.band) + 600, leg = fmin(day, fmax(all, least));
-    double warn = ceil(60 + g->plan->step * (1 + p->machine.band) + 2 * o->checkpoint_seconds);
-    char memory[32], run[32];
-    printf("#!/bin/bash\n# Written by coppice plan for %s; jobscripts/README.md says what else a site may "
-           "want.\n",
-           g->machine->name);
-    printf("# Predicted: %.4g s a step, %s for the run (%.4g node-hours), %s a rank; legs: %.0f.\n",
-           g->plan->step, text_time(run, o->run_seconds), o->node_hours,
-           text_bytes(memory, plan_memory(g->plan)), ceil(all / leg));
-    print_request(p, o->nodes, leg, warn);
-    printf("export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1} OMP_PLACES=cores OMP_PROC_BIND=close\n");
-    print_command(p->options);
-    printf("code=$?\n[ $code -ne 75 ] || scontrol requeue \"$SLURM_JOB_ID\"\nexit $code\n");
 }

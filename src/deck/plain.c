@@ -5,6 +5,7 @@
 #include <yaml.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/near.h"
 #include "base/printable.h"
 #include "deck/inside.h"
 
@@ -47,14 +48,21 @@ static status clean_scalar(const struct lines *r, const char *wanted)
     return OK;
 }
 
-static status take_number(struct lines *r, struct plain_entry *e)
+/* An item of a list. */
+static status take_item(struct lines *r, struct plain_entry *e)
 {
-    static const char wanted[] = "expected a number in the list";
-    TRY(clean_scalar(r, wanted));
-    if (e->n == PLAIN_LIST)
-        return at_fault(r, r->event.start_mark, "too many numbers in the list");
-    if (!number_real((const char *)r->event.data.scalar.value, &e->x[e->n++]))
-        return at_fault(r, r->event.start_mark, wanted);
+    TRY(clean_scalar(r, "expected a number or a word in the list"));
+    const char *text = (const char *)r->event.data.scalar.value;
+    yaml_mark_t mark = r->event.start_mark;
+    double x;
+    bool number = number_real(text, &x);
+    if (number && e->n == PLAIN_LIST)
+        return at_fault(r, mark, "too many numbers in the list");
+    if (number)
+        e->x[e->n++] = x;
+    else if (!e->word)
+        e->word = mem_format("%s:%zu:%zu", r->file, mark.line + 1, mark.column + 1);
+    mem_append(&e->text, "%s%s", *e->text ? " " : "", text);
     return OK;
 }
 
@@ -62,14 +70,15 @@ static status take_value(struct lines *r, struct plain_entry *e)
 {
     TRY(next(r));
     if (!is(r, YAML_SEQUENCE_START_EVENT)) {
-        TRY(clean_scalar(r, "expected a value, or a list of numbers"));
+        TRY(clean_scalar(r, "expected a value, or a list"));
         e->text = mem_text((const char *)r->event.data.scalar.value);
         e->n = number_real(e->text, &e->x[0]);
         return OK;
     }
+    e->text = mem_text("");
     TRY(next(r));
     while (!is(r, YAML_SEQUENCE_END_EVENT)) {
-        TRY(take_number(r, e));
+        TRY(take_item(r, e));
         TRY(next(r));
     }
     return OK;
@@ -128,7 +137,24 @@ void plain_free(struct plain *p)
         free(p->entry[i].key);
         free(p->entry[i].text);
         free(p->entry[i].where);
+        free(p->entry[i].word);
     }
     free(p->entry);
     *p = (struct plain){0};
+}
+
+void plain_unknown(const struct plain_entry *e, const char *what, const char *(*name)(int i),
+                   struct errors *errors)
+{
+    const char *found = NULL;
+    int best = 1 + near_limit(e->key);
+    for (int i = 0; name(i) && strlen(e->key) <= NEAR_LENGTH; i++) {
+        int distance = near_distance(e->key, name(i));
+        if (distance < best) {
+            best = distance;
+            found = name(i);
+        }
+    }
+    errors_add(errors, e->where, "%.40s: unknown key of %s%s%s%s", e->key, what,
+               found ? "; did you mean " : "", found ? found : "", found ? "?" : "");
 }

@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/errors.h"
+#include "base/install.h"
 #include "base/io.h"
 #include "base/mem.h"
-#include "base/near.h"
-#include "config.h"
 #include "deck/plain.h"
 
 #define AT(member) offsetof(struct machine, member)
@@ -56,25 +55,9 @@ static double *slot(struct machine *m, const struct field *f)
     return (double *)(void *)((char *)m + f->at);
 }
 
-static const char *nearest(const char *key)
+static const char *name_of(int i)
 {
-    const char *found = NULL;
-    int best = 1 + near_limit(key);
-    for (int i = 0; i < FIELDS && strlen(key) <= NEAR_LENGTH; i++) {
-        int distance = near_distance(key, field[i].key);
-        if (distance < best) {
-            best = distance;
-            found = field[i].key;
-        }
-    }
-    return found;
-}
-
-static void take_unknown(const struct plain_entry *e, struct errors *errors)
-{
-    const char *near = nearest(e->key);
-    errors_add(errors, e->where, "%.40s: unknown key of a machine file%s%s%s", e->key,
-               near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    return i < FIELDS ? field[i].key : NULL;
 }
 
 static void take(struct machine *m, const struct plain_entry *e, bool *seen, struct errors *errors)
@@ -87,14 +70,16 @@ static void take(struct machine *m, const struct plain_entry *e, bool *seen, str
     while (i < FIELDS && strcmp(field[i].key, e->key) != 0)
         i++;
     if (i == FIELDS) {
-        take_unknown(e, errors);
+        plain_unknown(e, "a machine file", name_of, errors);
         return;
     }
     seen[i] = true;
-    if (e->n != field[i].n)
+    if (e->word)
+        errors_add(errors, e->word, "expected a number in the list");
+    else if (e->n != field[i].n)
         errors_add(errors, e->where, "%s: expected %d number%s", e->key, field[i].n,
                    field[i].n > 1 ? "s in a list" : "");
-    for (int k = 0; k < e->n && e->n == field[i].n; k++)
+    for (int k = 0; k < e->n && e->n == field[i].n && !e->word; k++)
         if (e->x[k] < field[i].least)
             errors_add(errors, e->where, "%s: %g is less than %g", e->key, e->x[k], field[i].least);
         else
@@ -141,14 +126,10 @@ static char *find_file(const char *file)
 {
     if (strchr(file, '/') || io_exists(file))
         return mem_text(file);
-    static const char *const folder[] = {"input/machines", MACHINES_DIR, MACHINES_SOURCE};
-    for (size_t i = 0; i < sizeof folder / sizeof *folder; i++) {
-        char *path = mem_format("%s/%s%s", folder[i], file, strstr(file, ".yaml") ? "" : ".yaml");
-        if (io_exists(path))
-            return path;
-        free(path);
-    }
-    return mem_text(file);
+    char *name = mem_format("machines/%s%s", file, strstr(file, ".yaml") ? "" : ".yaml");
+    char *found = install_data(name);
+    free(name);
+    return found ? found : mem_text(file);
 }
 
 status machine_read(struct machine *m, const char *file)

@@ -279,9 +279,20 @@ status plan_own(struct own_plan *o, const struct machine *c, const struct deck *
 
 /* ---- what training compares itself with ---- */
 
-const char *plan_machine_of(enum device_type type)
+/* The site's machine file; NULL: it names none. */
+static const char *site_machine(const struct site *s, enum device_type type)
 {
-    return type == DEVICE_CPU ? "cpu" : "dgx-h100";
+    const char *cpu = site_get(s, "machine_cpu");
+    return type == DEVICE_CPU && cpu ? cpu : site_get(s, "machine");
+}
+
+status plan_machine(struct machine *m, const char *file, const struct deck *d, const struct site *s,
+                    enum device_type type, bool *own)
+{
+    if (!file)
+        file = d->run.machine ? d->run.machine : site_machine(s, type);
+    *own = file;
+    return machine_read(m, file ? file : type == DEVICE_CPU ? "cpu" : "dgx-h100");
 }
 
 /* Another processor of the same kind: what computes goes with its products, memory does not. */
@@ -295,14 +306,25 @@ static void scale(struct machine *m, double ceiling)
     snprintf(m->name + strnlen(m->name, sizeof m->name - 24), 24, ", scaled");
 }
 
+static status forecast_machine(struct machine *m, const struct deck *d, bool *own)
+{
+    struct site site;
+    status code = site_read(&site);
+    if (code == OK)
+        code = plan_machine(m, NULL, d, &site, d->device.type, own);
+    site_free(&site);
+    return code;
+}
+
 status plan_forecast(struct forecast *f, const struct deck *d, const struct config *c, const struct layout *l,
                      double ceiling)
 {
     struct machine m;
     struct own_plan o;
     *f = (struct forecast){0};
-    TRY(machine_read(&m, d->run.machine ? d->run.machine : plan_machine_of(d->device.type)));
-    if (!d->run.machine && d->device.type == DEVICE_CPU)
+    bool own;
+    TRY(forecast_machine(&m, d, &own));
+    if (!own && d->device.type == DEVICE_CPU)
         scale(&m, ceiling);
     TRY(plan_own(&o, &m, d, c, l, OWN_CLOSED));
     f->step = o.plan.step;

@@ -2,6 +2,7 @@
  * file gives the time of every op and message. Local. */
 #ifndef PLAN_OWN_H
 #define PLAN_OWN_H
+#include "deck/site.h"
 #include "plan/plan.h"
 #include "train/forecast.h"
 #include "train/rehearsal.h"
@@ -26,13 +27,15 @@ struct own_plan {
  * (plan/closed.h), which gives the same. */
 enum own_way { OWN_STEP, OWN_CLOSED };
 
-/** The forecast that training compares itself with. The machine is the deck's run.machine, or the shipped
- * file of the device, scaled to `ceiling` FLOP/s of this rank's products. E_DECK: the file has mistakes.
+/** The forecast that training compares itself with. The machine is that of plan_machine; the shipped file of
+ * CPUs is scaled to `ceiling` FLOP/s of this rank's products. E_DECK: the file has mistakes.
  * E_RESOURCE. */
 status plan_forecast(struct forecast *, const struct deck *, const struct config *, const struct layout *,
                      double ceiling) MUST_USE;
-/** The name of the shipped machine file of a device. */
-const char *plan_machine_of(enum device_type);
+/** Read the machine file `file`; NULL: that of run.machine, else of the site file, else the shipped one of
+ * the device; *own says whether it is one of the first three. E_DECK: the file has mistakes. */
+status plan_machine(struct machine *, const char *file, const struct deck *, const struct site *,
+                    enum device_type, bool *own) MUST_USE;
 /** E_RESOURCE. */
 status plan_own(struct own_plan *, const struct machine *, const struct deck *, const struct config *,
                 const struct layout *, enum own_way) MUST_USE;

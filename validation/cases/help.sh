@@ -3,7 +3,7 @@
 # its help lists.
 . "${srcdir:-.}/validation/scripts/tap.sh"
 commands="train probe inspect export upcycle tokenize env help"
-two_words="new check show keys"
+two_words="deck_new deck_check deck_show deck_keys site_show site_get site_check"
 
 # helps NAME: a whole page, the same in all three spellings
 helps() {
@@ -17,13 +17,13 @@ helps() {
     done
 }
 for name in $commands; do helps "$name"; verdict $? "$name: help, --help and -h say the same"; done
-for word in $two_words; do helps "deck $word"; verdict $? "deck $word: help, --help and -h say the same"; done
+for name in $two_words; do name=$(echo "$name" | tr _ ' '); helps "$name"; verdict $? "$name: help, --help and -h say the same"; done
 
 ends 0 "$COPPICE" -h && cp "$work/said" "$work/help" && ends 0 "$COPPICE" --help && cmp "$work/help" "$work/said" &&
     ends 0 "$COPPICE" help && cmp "$work/help" "$work/said"
 verdict $? "-h, --help and help"
 good=0
-for name in $commands $(for word in $two_words; do echo "deck $word"; done | tr ' ' _); do
+for name in $commands $two_words; do
     grep -q "^  $(echo "$name" | tr _ ' ') " "$work/help" || good=1
 done
 verdict $good "the list has every command"
@@ -69,13 +69,13 @@ meant "no key's name contains" deck keys zzz
 
 # Every option of every help is taken, and those of other commands are not: a word of its own follows, so that
 # nothing runs.
-for name in $commands $(for word in $two_words; do echo "deck_$word"; done); do
+for name in $commands $two_words; do
     name=$(echo "$name" | tr _ ' ')
     good=0
     # shellcheck disable=SC2086
     options=$("$COPPICE" help $name | sed -n 's/^  --\([a-z-]*\).*/\1/p')
     for option in set fresh branch out expect curve diff dtype format explain ranks json markdown quiet \
-        tokenizer field split-blank eod no-eod special; do
+        tokenizer field split-blank eod no-eod special shell; do
         # shellcheck disable=SC2086
         "$COPPICE" $name --$option=1 --zz > "$work/said" 2>&1
         taken=$(grep -c "unknown option --$option=1" "$work/said")

@@ -7,6 +7,7 @@ run=$work/run
 mkdir "$work/bin"
 standin() { { echo '#!/bin/sh'; cat; } > "$work/bin/$1"; chmod +x "$work/bin/$1"; }
 standin coppice <<'END'
+[ "$1" != site ] || exit 0
 [ "$1" != deck ] || { printf 'run:\n  steps: 5  # x\n  dir: "%s"  # --set\nmodel:\n  dir: no  # x\n' "$RUN"; exit; }
 mkdir -p "$RUN/ckpt/step_00000$SAVES" && echo '{"state": "running"}' > "$RUN/status.json"
 echo "$@" > "$RUN/arguments"
@@ -84,6 +85,7 @@ verdict $? "chain.sbatch: at most COPPICE_LEGS legs; a submission that failed is
 
 # ---- signals to the batch shell: the script lives on and takes the leg's own code ----
 standin coppice <<'END'
+[ "$1" != site ] || exit 0
 [ "$1" != deck ] || { printf 'run:\n  dir: %s  # x\n' "$RUN"; exit; }
 trap 'exit 75' USR1
 echo $$ > "$RUN.ready"
