@@ -23,6 +23,7 @@ int cmd_deck_show(int argc, char **argv);
 int cmd_deck_keys(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
+int cmd_generate(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_site_show(int argc, char **argv);

@@ -22,7 +22,6 @@ enum { TOKENS = 2048 }; /* of a micro-batch, at least one sequence */
 
 struct eval {
     struct session s;
-    struct tokenizer *tokenizer;
     struct task *task; /* [tasks]; those with a name are open */
     struct requests *requests;
     int tasks;
@@ -35,48 +34,25 @@ struct eval {
 
 /* ---- what is asked ---- */
 
-static status open_tokenizer(struct eval *e)
-{
-    const struct session *s = &e->s;
-    const char *folder = s->shapes.target.carried.folder;
-    const char *path = s->options.tokenizer   ? s->options.tokenizer
-                       : s->shapes.checkpoint ? folder
-                                              : s->shapes.dir;
-    if (!*path)
-        return fail(E_DECK, "the checkpoint names no folder with a tokenizer; give --tokenizer PATH");
-    TRY(tokenizer_open(&e->tokenizer, path));
-    int64_t its = tokenizer_vocabulary(e->tokenizer), vocab = s->shapes.target.vocab;
-    return its <= vocab ? OK
-                        : fail(E_DATA, "%s has %lld tokens, the model %lld: it is another model's tokenizer",
-                               tokenizer_path(e->tokenizer), (long long)its, (long long)vocab);
-}
-
 static status read_task(struct eval *e, int i, int64_t most)
 {
     const struct options *o = &e->s.options;
-    int32_t bos = tokenizer_bos(e->tokenizer);
+    int32_t bos = tokenizer_bos(e->s.tokenizer);
     TRY(task_read(&e->task[i], o->task[i], o->shots, o->limit));
-    TRY(requests_make(&e->requests[i], &e->task[i], e->tokenizer, most,
-                      bos >= 0 ? bos : tokenizer_eos(e->tokenizer)));
+    TRY(requests_make(&e->requests[i], &e->task[i], e->s.tokenizer, most,
+                      bos >= 0 ? bos : tokenizer_eos(e->s.tokenizer)));
     int64_t fed = e->requests[i].longest - 1;
     e->longest = fed > e->longest ? fed : e->longest;
     return OK;
 }
 
-/* Sequences are as long as the model allows, or as its attention's window. */
-static int64_t longest_allowed(const struct config *c)
-{
-    int64_t window = c->carried.window;
-    return window > 0 && window < c->max_positions ? window : c->max_positions;
-}
-
 static status read_tasks(struct eval *e)
 {
     const struct options *o = &e->s.options;
-    int64_t most = longest_allowed(&e->s.shapes.target);
+    int64_t most = config_longest(&e->s.shapes.target);
     if (o->n_task == 0)
         return fail(E_DECK, "coppice eval needs --task FILE: questions as JSON lines or CSV");
-    TRY(open_tokenizer(e));
+    TRY(session_open_tokenizer(&e->s));
     e->tasks = o->n_task;
     e->task = mem_new(e->tasks, sizeof *e->task);
     e->requests = mem_new(e->tasks, sizeof *e->requests);
@@ -231,7 +207,6 @@ int cmd_eval(int argc, char **argv)
     }
     free(e.requests);
     free(e.task);
-    tokenizer_close(e.tokenizer);
     json_decref(e.results);
     return session_close(&e.s, code);
 }

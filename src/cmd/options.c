@@ -1,5 +1,6 @@
 #include "cmd/options.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,15 +15,15 @@ static const char everywhere[] = "quiet"; /* all commands take it, and --help, w
 /* One row for each option: where its value goes, the name of its value, its help. */
 static const struct option {
     const char *name;
-    enum { FLAG, TEXT, NUMBER, SET, WITH, TASK } type;
+    enum { FLAG, TEXT, NUMBER, REAL, LIST } type;
     size_t at;
     const char *value, *help;
 } table[] = {
     /* clang-format off */
-    {"set", SET, AT(set), "KEY=VALUE", "set a key of the deck; may be given several times"},
+    {"set", LIST, AT(set), "KEY=VALUE", "set a key of the deck; may be given several times"},
     {"fresh", FLAG, AT(fresh), NULL, "move the old run folder aside and start anew"},
     {"branch", TEXT, AT(branch), "DIR", "go on from the newest checkpoint, in this new run folder"},
-    {"out", TEXT, AT(out), "PATH", "what to write: a new folder (probe: a safetensors file; tokenize: the name before .bin; eval: a line of JSON for each question; report: a .html file, by default report.html in the first run; help: a folder)"},
+    {"out", TEXT, AT(out), "PATH", "what to write: a new folder (probe: a safetensors file; tokenize: the name before .bin; eval, generate: a line of JSON for each question or text; report: a .html file, by default report.html in the first run; help: a folder)"},
     {"bundle", TEXT, AT(bundle), "FILE", "one file for a ticket, .tar.gz or .tar: report, decks, logs, metrics, environment; no weights, no data"},
     {"expect", TEXT, AT(expect), "FILE", "compare with this reference; exit code 1 if it differs"},
     {"curve", FLAG, AT(curve), NULL, "train run.steps steps, and compare losses and final weights"},
@@ -41,14 +42,20 @@ static const struct option {
     {"ranks", NUMBER, AT(ranks), "N", "of ranks (deck check without it: says which numbers fit; plan: the fewest)"},
     {"machine", TEXT, AT(machine), "FILE", "the machine file (default: the deck's, the site's, else cpu or dgx-h100)"},
     {"like", TEXT, AT(like), "PROGRAM", "megatron: what Megatron-Core would take, by a closed form"},
-    {"with", WITH, AT(with), "KEY=VALUE", "of --like: pipeline=8, virtual=4, context=2, recompute=2, ...; several times"},
+    {"with", LIST, AT(with), "KEY=VALUE", "of --like: pipeline=8, virtual=4, context=2, recompute=2, ...; several times"},
     {"search", FLAG, AT(search), NULL, "all layouts and micro-batches of these ranks, the fastest first"},
     {"legal-ranks", FLAG, AT(legal_ranks), NULL, "which numbers of ranks the deck or checkpoint can use (up to --ranks)"},
     {"job", FLAG, AT(job), NULL, "print an sbatch script with the plan's numbers"},
     {"measure", FLAG, AT(measure), NULL, "time this machine and write its file (with --out); under MPI its fabric too"},
-    {"task", TASK, AT(task), "FILE", "questions to score: JSON lines, CSV, or a description; may be given several times"},
+    {"task", LIST, AT(task), "FILE", "questions to score: JSON lines, CSV, or a description; may be given several times"},
     {"shots", NUMBER, AT(shots), "N", "so many answered examples before each question (default: none)"},
     {"limit", NUMBER, AT(limit), "N", "the first N questions of each task (default: all)"},
+    {"prompt", LIST, AT(prompt), "TEXT", "a text to go on with; may be given several times"},
+    {"prompts", TEXT, AT(prompts), "FILE", "texts to go on with: one a line, or JSON lines"},
+    {"tokens", NUMBER, AT(tokens), "N", "at most so many new tokens for each text (default: 128)"},
+    {"temperature", REAL, AT(temperature), "T", "draw tokens, of logits divided by T (default: 0, always the likeliest token)"},
+    {"top-p", REAL, AT(top_p), "P", "draw from the likeliest tokens that have probability P together (with --temperature 1)"},
+    {"seed", NUMBER, AT(seed), "N", "of the draws (default: 1)"},
     {"all", FLAG, AT(all), NULL, "a line for each tensor, not for each kind of them"},
     {"json", FLAG, AT(json), NULL, "print JSON, for programs"},
     {"markdown", FLAG, AT(markdown), NULL, "print the page input/README.md"},
@@ -105,9 +112,24 @@ static status unknown(const struct command *c, const char *given)
     return fail(E_DECK, "%s: unknown option %s; see: coppice help %s", c->name, given, c->name);
 }
 
+/* A list, which ends with NULL. */
+static char ***list_of(struct options *o, const struct option *row)
+{
+    return (char ***)(void *)((char *)o + row->at);
+}
+
+static int length_of(char *const *list)
+{
+    int n = 0;
+    while (list[n])
+        n++;
+    return n;
+}
+
 static status take(struct options *o, const struct option *row, char *value, const char *argument)
 {
-    char *base = (char *)o + row->at, *end = value;
+    void *base = (char *)o + row->at;
+    char *end = value;
     if ((row->type == FLAG) != (value == NULL))
         return fail(E_DECK, "%s: %s%s", argument,
                     value ? "takes no value" : "needs a value: ", value ? "" : row->value);
@@ -115,13 +137,13 @@ static status take(struct options *o, const struct option *row, char *value, con
         *(bool *)base = true;
     else if (row->type == TEXT)
         *(char **)base = value;
-    else if (row->type == SET)
-        o->set[o->n_set++] = value;
-    else if (row->type == WITH)
-        o->with[o->n_with++] = value;
-    else if (row->type == TASK)
-        o->task[o->n_task++] = value;
-    else if ((*(int64_t *)base = strtoll(value, &end, 10)) < 1 || *end || end == value || end - value > 9)
+    else if (row->type == LIST)
+        (*list_of(o, row))[length_of(*list_of(o, row))] = value;
+    else if (row->type == REAL && ((*(double *)base = strtod(value, &end)) < 0 || *end || end == value ||
+                                   !isfinite(*(double *)base)))
+        return fail(E_DECK, "%s: %s: expected a number from 0", argument, value);
+    else if (row->type == NUMBER &&
+             ((*(int64_t *)base = strtoll(value, &end, 10)) < 1 || *end || end == value || end - value > 9))
         return fail(E_DECK, "%s: %s: expected a whole number from 1", argument, value);
     return OK;
 }
@@ -129,11 +151,11 @@ static status take(struct options *o, const struct option *row, char *value, con
 status options_parse(struct options *o, int argc, char **argv)
 {
     const struct command *c = command_find(argc, argv);
-    *o = (struct options){0};
+    *o = (struct options){.temperature = (double)NAN, .top_p = (double)NAN};
     o->files = mem_new(argc, sizeof *o->files);
-    o->set = mem_new(argc, sizeof *o->set);
-    o->with = mem_new(argc, sizeof *o->with);
-    o->task = mem_new(argc, sizeof *o->task);
+    for (int i = 0; i < OPTIONS; i++)
+        if (table[i].type == LIST)
+            *list_of(o, &table[i]) = mem_new(argc, sizeof *o->files);
     for (int i = 1 + command_words(c); i < argc; i++) {
         if (argv[i][0] != '-' || !argv[i][1]) {
             o->files[o->n_files++] = argv[i];
@@ -149,6 +171,10 @@ status options_parse(struct options *o, int argc, char **argv)
             value = argv[++i];
         TRY(take(o, row, value, argument));
     }
+    o->n_set = length_of(o->set);
+    o->n_with = length_of(o->with);
+    o->n_task = length_of(o->task);
+    o->n_prompt = length_of(o->prompt);
     if (o->n_files && !*c->arguments)
         return fail(E_DECK, "%s: takes no argument, but %s was given", c->name, o->files[0]);
     return OK;
@@ -157,9 +183,9 @@ status options_parse(struct options *o, int argc, char **argv)
 void options_free(struct options *o)
 {
     free(o->files);
-    free(o->set);
-    free(o->with);
-    free(o->task);
+    for (int i = 0; i < OPTIONS; i++)
+        if (table[i].type == LIST)
+            free(*list_of(o, &table[i]));
 }
 
 void options_each(const char *names, options_teller *tell, void *to)

@@ -8,13 +8,16 @@
 struct options {
     int n_files;
     char **files; /* arguments that are not options, borrowed from argv */
-    int n_set, n_with, n_task;
-    char **set, **with, **task; /* texts of --set a.b=c, --with a=c and --task FILE, borrowed */
+    int n_set, n_with, n_task, n_prompt;
+    char **set, **with, **task, **prompt; /* texts of --set a.b=c, --with a=c, --task FILE, --prompt TEXT,
+                                             borrowed */
     bool all, json, quiet, fresh, verify, curve, explain, markdown, split_blank, no_eod, special, measure,
         search, legal_ranks, job, shell;
     char *machine, *like, *out, *bundle, *expect, *as, *dtype, *diff, *branch, *format, *tokenizer, *field,
-        *eod;                    /* borrowed; NULL if absent */
-    int64_t ranks, shots, limit; /* 0 if absent */
+        *eod, *prompts;                  /* borrowed; NULL if absent */
+    int64_t ranks, shots, limit, tokens; /* 0 if absent */
+    int64_t seed;
+    double temperature, top_p; /* NAN if absent */
 };
 
 /** Parse the arguments behind the command's name. The command's row (cmd/commands.c) says which options it

@@ -261,6 +261,19 @@ status session_open_model(struct session *s, int argc, char **argv)
     return session_fill(s, NULL);
 }
 
+status session_open_tokenizer(struct session *s)
+{
+    const char *folder = s->shapes.checkpoint ? s->shapes.target.carried.folder : s->shapes.dir;
+    const char *path = s->options.tokenizer ? s->options.tokenizer : folder;
+    if (!*path)
+        return fail(E_DECK, "the checkpoint names no folder with a tokenizer; give --tokenizer PATH");
+    TRY(tokenizer_open(&s->tokenizer, path));
+    int64_t its = tokenizer_vocabulary(s->tokenizer), vocab = s->shapes.target.vocab;
+    return its <= vocab ? OK
+                        : fail(E_DATA, "%s has %lld tokens, the model %lld: it is another model's tokenizer",
+                               tokenizer_path(s->tokenizer), (long long)its, (long long)vocab);
+}
+
 int session_close(struct session *s, status code)
 {
     if (code != OK && s->rank == 0 && *status_text())
@@ -278,6 +291,7 @@ int session_close(struct session *s, status code)
         dev_close(s->dev);
     if (s->data)
         data_close(s->data);
+    tokenizer_close(s->tokenizer);
     shapes_free(&s->shapes);
     if (s->opened_deck)
         deck_free(&s->deck);

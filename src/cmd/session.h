@@ -10,6 +10,7 @@
 #include "comm/group.h"
 #include "data/data.h"
 #include "model/net.h"
+#include "text/tokenizer.h"
 #include "weights/fill.h"
 
 struct session {
@@ -25,6 +26,7 @@ struct session {
     struct fill_plan plan;
     struct net *net;
     struct data *data;
+    struct tokenizer *tokenizer;
     int64_t looked; /* tokens whose ids all ranks looked at when the data were opened */
     bool opened_deck, opened_groups, opened_model, opened_store, opened_plan;
     int rank;
@@ -42,6 +44,9 @@ status session_open(struct session *, int argc, char **argv) MUST_USE;
 /** Open comm, options, and the model that the only argument names, as it stands, on the layout and device
  * that --set asks for; then device, groups, table, store and weights. */
 status session_open_model(struct session *, int argc, char **argv) MUST_USE;
+/** Open the tokenizer that --tokenizer names, else the model's. Local. E_DECK if none is known, E_DATA, also
+ * if it has more tokens than the model. */
+status session_open_tokenizer(struct session *) MUST_USE;
 /** Open data, device and groups. */
 status session_open_device(struct session *) MUST_USE;
 /** The device alone, with this rank's share of the cores. COLLECTIVE. */

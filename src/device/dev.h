@@ -233,6 +233,10 @@ struct attn_shape {
 void dev_attn_fwd(struct dev *, struct attn_shape, view o, view lse, view q, view k, view v);
 void dev_attn_bwd(struct dev *, struct attn_shape, view dq, view dk, view dv, view d_o, view o, view lse,
                   view q, view k, view v);
+/** Attention of new tokens to a cache of keys and values: q [T, heads*hd] -> o [T, heads*hd]. The cache k, v
+ * [C, kv_heads*hd] may hold many sequences. Row t sees rows first[t] to last[t] of it, both I32 [T]; if last
+ * is smaller it sees none, and its output is 0. The shape's seq has no meaning. */
+void dev_attn_cached(struct dev *, struct attn_shape, view o, view q, view k, view v, view first, view last);
 
 /* ---- SwiGLU: gu [R, 2F] = gate columns, then up columns; weight [R] or none ---- */
 void dev_swiglu_fwd(struct dev *, view act, view gu, view weight); /* act[R,F] = weight * silu(g) * u */
@@ -316,6 +320,9 @@ void dev_balance_load(struct dev *, view value, view counts, int64_t first, view
 void dev_route_plan(struct dev *, view counts, view slot, view pick, view idx, int64_t room);
 /** y[r] = x[row[r]/div]; row -1 gives a zero row. x [*,H], y [R,H], row I32 with R entries. */
 void dev_gather_rows(struct dev *, view y, view x, view row, int64_t div);
+/** y[row[r]] = x[r], not where row is -1. No two rows are the same. x [R,H], y [*,H], row I32 with R entries.
+ */
+void dev_put_rows(struct dev *, view y, view x, view row);
 /** out[n] (+)= sum_j y[slot[n,j]], in the order of j, without slots of -1. */
 void dev_combine(struct dev *, view out, view y, view slot, bool acc);
 

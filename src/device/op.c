@@ -185,6 +185,22 @@ void dev_attn_bwd(struct dev *dev, struct attn_shape s, view dq, view dk, view d
         BYTES(d_o, o, lse, q, k, v, s.first), dq, dk, dv);
 }
 
+/* How much of the cache a row sees is known on the device alone: FLOPs and bytes of the cache are not
+ * counted. */
+void dev_attn_cached(struct dev *dev, struct attn_shape s, view o, view q, view k, view v, view first,
+                     view last)
+{
+    int64_t tokens = q.n[1], wide = s.heads * s.head_dim, narrow = s.kv_heads * s.head_dim;
+    NEED(s.kv_heads > 0 && s.heads % s.kv_heads == 0);
+    WANT_FLOAT(q, tokens, wide);
+    WANT_FLOAT(o, tokens, wide);
+    WANT_FLOAT(k, k.n[1], narrow);
+    WANT_FLOAT(v, k.n[1], narrow);
+    WANT_VECTOR(first, I32, tokens);
+    WANT_VECTOR(last, I32, tokens);
+    RUN(attn_cached, (dev, s, o, q, k, v, first, last), 0, BYTES(q, first, last), o);
+}
+
 /* ---- SwiGLU ---- */
 void dev_swiglu_fwd(struct dev *dev, view act, view gu, view weight)
 {
@@ -358,6 +374,14 @@ void dev_gather_rows(struct dev *dev, view y, view x, view row, int64_t div)
     WANT_FLOAT(x, x.n[1], y.n[2]);
     WANT_VECTOR(row, I32, y.n[1]);
     RUN(gather_rows, (dev, y, x, row, div), 0, BYTES(y, row), y);
+}
+
+void dev_put_rows(struct dev *dev, view y, view x, view row)
+{
+    WANT_FLOAT(x, x.n[1], x.n[2]);
+    WANT_FLOAT(y, y.n[1], x.n[2]);
+    WANT_VECTOR(row, I32, x.n[1]);
+    RUN_OVER(x, put_rows, (dev, y, x, row), 0, BYTES(x, row), y);
 }
 
 void dev_combine(struct dev *dev, view out, view y, view slot, bool acc)

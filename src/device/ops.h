@@ -30,6 +30,8 @@
     OP(void, attn_bwd,                                                                                       \
        (struct dev *, struct attn_shape, view dq, view dk, view dv, view d_o, view o, view lse, view q,      \
         view k, view v))                                                                                     \
+    OP(void, attn_cached,                                                                                    \
+       (struct dev *, struct attn_shape, view o, view q, view k, view v, view first, view last))             \
     OP(void, swiglu_fwd, (struct dev *, view act, view gu, view weight))                                     \
     OP(void, swiglu_bwd,                                                                                     \
        (struct dev *, view d_gu, view act, view d_weight, view d_act, view gu, view weight))                 \
@@ -53,6 +55,7 @@
     OP(void, balance_load, (struct dev *, view value, view counts, int64_t first, view control))             \
     OP(void, route_plan, (struct dev *, view counts, view slot, view pick, view idx, int64_t room))          \
     OP(void, gather_rows, (struct dev *, view y, view x, view row, int64_t div))                             \
+    OP(void, put_rows, (struct dev *, view y, view x, view row))                                             \
     OP(void, combine, (struct dev *, view out, view y, view slot, bool acc))                                 \
     OP(void, ce_stats, (struct dev *, view stats, view logits, view target, int64_t v0))                     \
     OP(void, ce_merge, (struct dev *, view lse, view nll, view stats, view target))                          \

@@ -241,6 +241,12 @@ double config_flops_per_token(const struct config *c, int64_t sequence)
     return sum;
 }
 
+int64_t config_longest(const struct config *c)
+{
+    int64_t window = c->carried.window;
+    return window > 0 && window < c->max_positions ? window : c->max_positions;
+}
+
 int64_t config_capacity(const struct config *c, int64_t tokens)
 {
     if (c->moe.capacity_ppm == 0)

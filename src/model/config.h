@@ -79,6 +79,8 @@ int64_t config_active_parameters(const struct config *);
 /** Model FLOPs of forward and backward per token at sequence S, by Megatron's convention:
  *  6L[h(q+2kv)+qh+3fkh] + 6hV + 6qSL. Router, norms and padding do not count. */
 double config_flops_per_token(const struct config *, int64_t sequence);
+/** The most tokens of a sequence: what the model was made for, or its attention's window. */
+int64_t config_longest(const struct config *);
 /** Assignments that an expert keeps of a micro-batch of N tokens (D5); INT64_MAX if dropless. */
 int64_t config_capacity(const struct config *, int64_t tokens);
 /** cos_sin [S, head_dim]: the cosines of the rotary angles in the first half of a row, the sines in the

@@ -37,6 +37,9 @@ static struct pass pass_begin(struct net *net, const struct micro_batch *batch)
     p.targets = arena_save(&net->arena, I32, 1, 1, p.tokens);
     if (batch->ids && !dev_is_dry(net->dev))
         send_ids(net, &p);
+    p.cached = batch->cached && p.tokens > 0;
+    if (p.cached)
+        cache_begin(net, &p);
     return p;
 }
 
@@ -295,7 +298,8 @@ static status open_tally(struct net *net)
 
 static status open_rope(struct net *net)
 {
-    int64_t s = net->shape.sequence, hd = net->config->head_dim;
+    int64_t s = net->shape.room > net->shape.sequence ? net->shape.room : net->shape.sequence;
+    int64_t hd = net->config->head_dim;
     double scale = config_query_scale(net->config);
     int64_t tables = scale != 1 ? 2 : 1, n = mem_mul(s, hd);
     float *host = mem_new(mem_mul(tables, n), sizeof *host);
@@ -320,10 +324,14 @@ static void drop_logits(void *with, int64_t row, int64_t rows, const float *logi
 static status measure_and_open(struct net *net)
 {
     struct micro_batch full = {.tokens = mem_mul(net->shape.micro, net->shape.sequence), .micros = 1};
+    struct micro_batch next = {
+        .tokens = full.tokens, .sequence = 1, .cached = &(struct cached){.ends = true}};
     struct logits_sink all = {.take = drop_logits};
     dev_set_dry(net->dev, true);
     net->arena = (struct arena){.dev = net->dev};
     net_probe(net, &full, &all);
+    if (net->shape.cached > 0)
+        net_eval(net, &next, &all);
     if (net->shape.training) {
         net_train(net, &full, false);
         net_sum(net);
@@ -355,6 +363,7 @@ status net_open(struct net **out, const struct store *store, struct group *const
     open_layers(net);
     TRY(open_tally(net));
     TRY(open_rope(net));
+    TRY(cache_open(net));
     return measure_and_open(net);
 }
 
@@ -374,6 +383,7 @@ void net_close(struct net *net)
     for (int i = 0; i < TEMPORARIES; i++)
         region_close(&net->tmp[i]);
     arena_close(&net->arena);
+    cache_close(net);
     if (net->cos_sin_base)
         dev_free(net->dev, net->cos_sin_base, mem_mul(view_size(net->cos_sin), sizeof(float)));
     if (net->tally.data)
@@ -425,6 +435,7 @@ struct net_memory net_memory(const struct net *net)
     sum_regions(net, &pending, &m.routed);
     m.beyond = beyond_plan(net, m.routed);
     m.scratch = net->arena.size - m.saved;
+    m.cache = cache_bytes(net);
     m.small = view_size(net->cos_sin) * (int64_t)sizeof(float) +
               2 * view_size(net->tally) * (int64_t)sizeof(double) + 2 * tokens * (int64_t)sizeof(int32_t);
     return m;

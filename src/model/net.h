@@ -16,17 +16,29 @@ struct net_shape {
     bool training;    /* make room for backward */
     uint64_t seed;    /* of the jitter */
     dtype activation; /* F32 or BF16: the residual stream, operands of GEMMs, what is saved for backward */
+    int64_t cached;   /* sequences whose keys and values are kept for tokens that follow; 0: none */
+    int64_t room;     /* tokens of each, which may be more than S */
+};
+
+/* Where the sequences of a micro-batch lie in the cache: borrowed host arrays [sequences]. */
+struct cached {
+    const int32_t *slot; /* the place of each: 0 .. net_shape.cached - 1 */
+    const int32_t *past; /* tokens that are there, which the new ones follow; later ones are forgotten */
+    const int32_t
+        *length; /* its tokens, at least 1; what follows in its row of S is padding without effect */
+    bool ends;   /* the sink is given its last tokens alone, as rows [sequences] */
 };
 
 /* A micro-batch of this rank's TP group: all N tokens, in borrowed host arrays. */
 struct micro_batch {
-    int64_t tokens;         /* N, or 0 for a rank without one */
-    int64_t sequence;       /* S of this one, at most that of net_shape; 0: that of net_shape */
-    const int32_t *ids;     /* [N] */
-    const int32_t *targets; /* [N], -1 = not counted; NULL: none */
-    double inv_counted;     /* 1/C of the global batch; 0 if C = 0 */
-    int64_t micros;         /* M: micro-batches in the global batch, by which aux and z losses are divided */
-    int64_t sample;         /* number of its first sequence, counted from the run's beginning (D8) */
+    int64_t tokens;              /* N, or 0 for a rank without one */
+    int64_t sequence;            /* S of this one, at most that of net_shape; 0: that of net_shape */
+    const int32_t *ids;          /* [N] */
+    const int32_t *targets;      /* [N], -1 = not counted; NULL: none */
+    const struct cached *cached; /* net_eval: its tokens follow what the cache holds; NULL: they are whole */
+    double inv_counted;          /* 1/C of the global batch; 0 if C = 0 */
+    int64_t micros; /* M: micro-batches in the global batch, by which aux and z losses are divided */
+    int64_t sample; /* number of its first sequence, counted from the run's beginning (D8) */
 };
 
 /* What micro-batches add up on the device, without the host. Only rank t = 0 of a TP group counts, so that
@@ -60,10 +72,10 @@ void net_close(struct net *);
  *  where a routing may send a rank more than was planned. */
 int64_t net_pending(const struct net *);
 /** Bytes that it holds or, of rows at the experts, plans to: of the arena what is saved for backward at its
- * peak, and the rest; routed rows, and as many more as a routing may need over the plan; tables and reports.
- */
+ * peak, and the rest; routed rows, and as many more as a routing may need over the plan; tables and reports;
+ * keys and values. */
 struct net_memory {
-    int64_t saved, scratch, routed, beyond, small;
+    int64_t saved, scratch, routed, beyond, small, cache;
 };
 struct net_memory net_memory(const struct net *);
 
@@ -88,6 +100,8 @@ view net_squares(const struct net *);
 void net_train(struct net *, const struct micro_batch *, bool acc);
 /** Forward only, without capacity. Adds the counted cross-entropies to the report. sink NULL: no logits. */
 void net_eval(struct net *, const struct micro_batch *, const struct logits_sink *sink);
+/** The first tokens of one place of the cache become those of another. */
+void net_cache_copy(struct net *, int to, int from, int64_t tokens);
 /** Logits of the training mode (capacity and jitter apply), for probe: forward only. */
 void net_probe(struct net *, const struct micro_batch *, const struct logits_sink *sink);
 /** The feed-forward of one layer alone, dense or MoE, without capacity: y is what it adds to the residual

@@ -101,10 +101,16 @@ static bool is_blank(const char *text, int64_t n)
     return n == 0;
 }
 
-/* Read a record: one line of JSON, the lines before a blank one, or all lines. */
+static void cut_line_end(struct bytes *b)
+{
+    if (b->n > 0 && b->at[b->n - 1] == '\n')
+        b->n -= b->n > 1 && b->at[b->n - 2] == '\r' ? 2 : 1;
+}
+
+/* Read a record: one line, the lines before a blank one, or all lines. */
 static status read_record(struct records *r, struct record *out)
 {
-    bool one = r->json || r->options->blank;
+    bool line_each = r->json || r->options->lines, one = line_each || r->options->blank;
     while (!r->ended) {
         int64_t begin = out->raw.n, line = r->line;
         TRY(add_line(r, &out->raw));
@@ -113,11 +119,11 @@ static status read_record(struct records *r, struct record *out)
             out->raw.n = begin;
         else if (begin == 0)
             out->line = line;
-        if (one && out->raw.n > 0 && (blank || r->json))
+        if (one && out->raw.n > 0 && (blank || line_each))
             break;
     }
-    if (r->options->blank && !r->json && out->raw.n > 0 && out->raw.at[out->raw.n - 1] == '\n')
-        out->raw.n -= out->raw.n > 1 && out->raw.at[out->raw.n - 2] == '\r' ? 2 : 1;
+    if (one && !r->json)
+        cut_line_end(&out->raw);
     return OK;
 }
 

@@ -1,6 +1,6 @@
-/* Documents of text files: JSON lines, or plain text, which is one document or is cut at blank lines. One
- * thread reads records as they stand in the file; any thread may then get the text of one by record_text. Not
- * collective.
+/* Documents of text files: JSON lines, or plain text, which is one document or is cut at blank lines or at
+ * every line. One thread reads records as they stand in the file; any thread may then get the text of one by
+ * record_text. Not collective.
  */
 #ifndef TEXT_RECORDS_H
 #define TEXT_RECORDS_H
@@ -14,6 +14,7 @@ struct records;
 struct record_options {
     const char *field; /* the field with the text in JSON lines; NULL: "text", if names say JSON lines */
     bool blank;        /* cut plain text at blank lines */
+    bool lines;        /* each line of plain text is one, without its end; blank lines are skipped */
 };
 
 struct record {

@@ -117,6 +117,12 @@ static void attention_bwd(const view *v)
     dev_attn_bwd(dev, shape, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8]);
 }
 
+static void cached(const view *v)
+{
+    static int32_t zeros[T];
+    dev_attn_cached(dev, shape, v[0], v[1], v[2], v[3], view_of(zeros, I32, 1, 1, T), v[4]);
+}
+
 static const struct row rows[] = {
     {"add", add, {{'a', T, H}, {'i', T, H}}},
     {"add_bias", bias, {{'a', T, H}, {'f', 1, H}}},
@@ -137,6 +143,7 @@ static const struct row rows[] = {
     {"ce_stats", ce_stats, {{'f', 3, T}, {'i', T, V}, {'t', 1, T}}},
     {"ce_grad", ce_grad, {{'a', T, V}, {'f', 1, T}, {'t', 1, T}}},
     {"attn_fwd", attention, {{'o', T, H}, {'f', T, 2}, {'i', T, H}, {'i', T, H / 2}, {'i', T, H / 2}}},
+    {"attn_cached", cached, {{'o', T, H}, {'i', T, H}, {'i', T, H / 2}, {'i', T, H / 2}, {'T', 1, T}}},
     {"attn_bwd",
      attention_bwd,
      {{'o', T, H},

@@ -257,6 +257,28 @@ static void run_attn_bwd(const view *v)
     free(lse.data);
 }
 
+/* Rows of the cache from `first`, which is none before the first, to `last`. */
+static void run_attn_cached(const view *v)
+{
+    view from = copy_of(v[4]);
+    int32_t *first = from.data;
+    for (int64_t i = 0; i < at->t; i++)
+        first[i] = first[i] < 0 ? 0 : first[i];
+    dev_attn_cached(dev, ATTENTION(view_none()), v[0], v[1], v[2], v[3], from, v[5]);
+    free(from.data);
+}
+
+/* Rows in reverse order, without those that were drawn -1. */
+static void run_put_rows(const view *v)
+{
+    view to = copy_of(v[2]);
+    int32_t *row = to.data;
+    for (int64_t i = 0; i < at->t; i++)
+        row[i] = row[i] < 0 ? -1 : (int32_t)(at->t - 1 - i);
+    dev_put_rows(dev, v[0], v[1], to);
+    free(to.data);
+}
+
 static struct capacity room(bool by_gate)
 {
     return (struct capacity){at->x, at->t * at->k / (2 * at->x) + 1, 0, by_gate};
@@ -369,6 +391,11 @@ static const struct row {
       {'i', 'A', 'N'},
       {'i', 'A', 'N'},
       {'l', '1', 'A'}}},
+    {"attn_cached",
+     run_attn_cached,
+     'Y',
+     {{'o', 'T', 'W'}, {'i', 'T', 'W'}, {'i', 'T', 'N'}, {'i', 'T', 'N'}, {'s', '1', 'T'}, {'s', '1', 'T'}}},
+    {"put_rows", run_put_rows, '1', {{'o', 'T', 'H'}, {'i', 'T', 'H'}, {'s', '1', 'T'}}},
     {"swiglu_fwd", run_swiglu_fwd, '1', {{'o', 'T', 'H'}, {'i', 'T', 'I'}, {'f', '1', 'T'}}},
     {"swiglu_bwd",
      run_swiglu_bwd,

@@ -320,6 +320,48 @@ static bool same_bits(view a, view b)
     return !memcmp(a.data, b.data, (size_t)(a.n[1] * a.ld) * sizeof(float));
 }
 
+/* New tokens of two sequences in a cache against the causal op of the whole: sequence 1 lies first in it. */
+static void test_cached(void)
+{
+    enum { SEQ = 70, HEADS = 4, KV = 2, D = 10, ROOM = 90, FROM = 65, NEW = SEQ - FROM };
+    struct attn_shape a = {.seq = SEQ, .heads = HEADS, .kv_heads = KV, .head_dim = D};
+    view q = matrix(F32, 2 * SEQ, HEADS * D), k = matrix(F32, 2 * SEQ, KV * D),
+         v = matrix(F32, 2 * SEQ, KV * D), o = matrix(F32, 2 * SEQ, HEADS * D),
+         lse = matrix(F32, 2 * SEQ, HEADS);
+    view keys = matrix(F32, 2 * ROOM, KV * D), values = matrix(F32, 2 * ROOM, KV * D),
+         row = vector(I32, 2 * SEQ), first = vector(I32, NEW + 1), last = vector(I32, NEW + 1),
+         out = matrix(F32, NEW + 1, HEADS * D);
+    double worst = 0;
+    bool none = true;
+    fill(q, 2), fill(k, 2), fill(v, 1), fill(keys, 9), fill(values, 9);
+    dev_attn_fwd(dev, a, o, lse, q, k, v);
+    for (int s = 0; s < 2; s++) {
+        for (int i = 0; i < 2 * SEQ; i++)
+            *int_at(row, 0, i) = (1 - i / SEQ) * ROOM + i % SEQ;
+        *int_at(row, 0, s * SEQ + FROM - 1) = -1; /* is put by the next call, alone */
+        dev_put_rows(dev, keys, k, row), dev_put_rows(dev, values, v, row);
+        view one = vector(I32, 1), lone = view_rows(k, s * SEQ + FROM - 1, 1);
+        *int_at(one, 0, 0) = (1 - s) * ROOM + FROM - 1;
+        dev_put_rows(dev, keys, lone, one);
+        dev_put_rows(dev, values, view_rows(v, s * SEQ + FROM - 1, 1), one);
+        for (int i = 0; i <= NEW; i++) {
+            *int_at(first, 0, i) = (1 - s) * ROOM;
+            *int_at(last, 0, i) = i < NEW ? (1 - s) * ROOM + FROM + i : -1;
+        }
+        view rows = matrix(F32, NEW + 1, HEADS * D);
+        copy_rows(view_rows(rows, 0, NEW), view_rows(q, s * SEQ + FROM, NEW));
+        dev_attn_cached(dev, a, out, rows, keys, values, first, last);
+        for (int64_t i = 0; i < NEW * HEADS * D; i++)
+            worst = fmax(worst, fabs((double)*at(out, i / (HEADS * D), i % (HEADS * D)) -
+                                     (double)*at(o, s * SEQ + FROM + i / (HEADS * D), i % (HEADS * D))));
+        for (int64_t i = 0; i < HEADS * D; i++)
+            none = none && *at(out, NEW, i) == 0;
+    }
+    ok(worst < 8 * (8 + sqrt(SEQ)) * EPS, "attention to a cache is that of whole sequences: %.1e", worst);
+    ok(none && gaps_intact(out) && gaps_intact(keys), "a row that sees nothing gives 0");
+    release();
+}
+
 static void open_device(int threads, enum dev_check mode)
 {
     dev_close(dev);
@@ -547,6 +589,7 @@ int main(int argc, char **argv)
     test_losses(true, true);
     test_losses(false, false);
     test_router_margin();
+    test_cached();
     test_expert_order();
     test_route_room();
     test_nan_logits();

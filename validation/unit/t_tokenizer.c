@@ -1,7 +1,8 @@
 /* text/tokenizer: small tokenizers of each kind, with the ids of Hugging Face's tokenizers 0.23; files that
- * are refused by name; patterns of Oniguruma; the vectors of llama.cpp if they are there. */
+ * are refused by name; text that grows; patterns of Oniguruma; the vectors of llama.cpp if they are there. */
 #include "base/json.h"
 #include "text/bpe.h"
+#include "text/growing.h"
 #include "text/regex.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
@@ -216,6 +217,45 @@ static bool decodes(struct encoder *e, const char *text, const char *want)
     return good;
 }
 
+/* The text of ids [0, from), and then what each further one completes: whole characters, together the text.
+ */
+static bool grows(struct encoder *e, const char *text, int64_t from)
+{
+    struct ids x = {0};
+    struct bytes whole = {0}, back = {0};
+    struct growing g;
+    bool good = encode(e, text, (int64_t)strlen(text), false, &x) == OK;
+    from = from < x.n ? from : x.n;
+    good = good && decode(e, x.at, x.n, true, &whole) == OK && decode(e, x.at, from, true, &back) == OK;
+    bool cut = back.n >= 3 && !memcmp(back.at + back.n - 3, "\xef\xbf\xbd", 3);
+    if (cut || utf8_bad(back.at, back.n) < back.n) { /* a prompt ends with a character */
+        free(x.at), free(whole.at), free(back.at);
+        return true;
+    }
+    growing_open(&g, e, x.at, from);
+    for (int64_t i = from; i <= x.n; i++) {
+        good = good && (i < x.n ? growing_add(&g, x.at[i]) : growing_end(&g)) == OK &&
+               utf8_bad(g.text.at, g.text.n) == g.text.n;
+        bytes_add(&back, g.text.at, g.text.n);
+    }
+    good = good && back.n == whole.n && !memcmp(back.at, whole.at, (size_t)whole.n);
+    if (!good)
+        printf("# \"%.*s\" grows from token %d to \"%.*s\"\n", (int)whole.n, whole.at, (int)from, (int)back.n,
+               back.at);
+    growing_close(&g);
+    free(x.at), free(whole.at), free(back.at);
+    return good;
+}
+
+static void test_growing(struct encoder *e, const char *name)
+{
+    bool good = true;
+    for (int i = 0; i < TEXTS; i++)
+        for (int64_t from = 0; from < 12; from++)
+            good &= grows(e, texts[i], from);
+    ok(good, "%s: text that grows by tokens", name);
+}
+
 static void test_kind(int k)
 {
     struct tokenizer *t = NULL;
@@ -232,6 +272,7 @@ static void test_kind(int k)
     ok(good, "%s: ids", kinds[k].name);
     ok(special, "%s: ids with what the post_processor adds", kinds[k].name);
     ok(back, "%s: text again", kinds[k].name);
+    test_growing(e, kinds[k].name);
     encoder_close(e);
     tokenizer_close(t);
 }
@@ -455,6 +496,39 @@ static void test_about(void)
     tokenizer_close(t);
 }
 
+/* Bytes that are no characters: each is U+FFFD when it is known that nothing makes it one. */
+static void test_pieces(void)
+{
+    static const struct {
+        int32_t id; /* of the byte */
+        const char *text;
+    } step[] = {{'a', "a"},
+                {0xe2, ""},
+                {0x82, ""},
+                {0xac, "\xe2\x82\xac"},
+                {0xc3, ""},
+                {'b', "\xef\xbf\xbd"
+                      "b"},
+                {0xff, "\xef\xbf\xbd"},
+                {0xf0, ""}};
+    struct tokenizer *t = NULL;
+    struct growing g;
+    bool good = tokenizer_open(&t, write_kind(&kinds[0])) == OK;
+    struct encoder *e = good ? encoder_open(t) : NULL;
+    growing_open(&g, e, NULL, 0);
+    for (size_t i = 0; i < sizeof step / sizeof *step && good; i++) {
+        good = growing_add(&g, step[i].id) == OK && g.text.n == (int64_t)strlen(step[i].text) &&
+               !memcmp(g.text.at, step[i].text, (size_t)g.text.n);
+        if (!good)
+            printf("# step %d gives \"%.*s\" %s\n", (int)i, (int)g.text.n, g.text.at, status_text());
+    }
+    ok(good && growing_end(&g) == OK && g.text.n == 3 && !memcmp(g.text.at, "\xef\xbf\xbd", 3),
+       "bytes that are no characters");
+    growing_close(&g);
+    encoder_close(e);
+    tokenizer_close(t);
+}
+
 /* A word of a million characters, one after another merged: no square of the length. */
 static void test_long(void)
 {
@@ -536,6 +610,7 @@ int main(int argc, char **argv)
     test_about();
     test_refused();
     test_patterns();
+    test_pieces();
     test_long();
     test_vectors();
     scratch_remove();

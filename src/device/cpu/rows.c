@@ -51,6 +51,16 @@ void cpu_gather_rows(struct dev *dev, view y, view x, view row, int64_t div)
             wide_copy(y, r, x, from[r] / div);
 }
 
+void cpu_put_rows(struct dev *dev, view y, view x, view row)
+{
+    (void)dev;
+    const int32_t *to = row.data;
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < x.n[1]; r++)
+        if (to[r] >= 0)
+            wide_copy(y, to[r], x, r);
+}
+
 /* The first row is assigned and not added to zero, so that its bits stay (0 + -0 would be 0). */
 KERNEL void cpu_combine(struct dev *dev, view out, view y, view slot, bool acc)
 {

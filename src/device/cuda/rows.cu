@@ -117,6 +117,29 @@ void cuda_gather_rows(struct dev *dev, view yv, view xv, view row, int64_t div)
         });
 }
 
+/* ---- y[row[r]] = x[r], not where row is -1 ---- */
+
+template <class A>
+static __global__ void __launch_bounds__(BLOCK) put_rows(rows y, rows x, const int32_t *row, int64_t count)
+{
+    int64_t r = plane_row();
+    if (r >= count || row[r] < 0)
+        return;
+    for (int64_t i = first_column(); i < x.n; i += column_step())
+        A::store(y, row[r], i, A::load(x, r, i));
+}
+
+void cuda_put_rows(struct dev *dev, view yv, view xv, view row)
+{
+    rows y = rows_of(yv), x = rows_of(xv);
+    plane p = plane_of(xv.n[1], x.n);
+    if (view_size(xv) > 0)
+        with_access({y, x}, {}, [&](auto how) {
+            LAUNCH(put_rows<decltype(how)>, p.grid, p.block, 0, cuda_stream(dev), y, x,
+                   (const int32_t *)row.data, xv.n[1]);
+        });
+}
+
 /* ---- out[t] (+)= sum over j, ascending, of y[slot[t,j]] ---- */
 
 /* The first row is taken, not added to zero: bits stay (0 + -0 is 0). */

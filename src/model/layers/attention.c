@@ -63,12 +63,13 @@ static struct fused fused_views(const struct net *net, int layer, enum kind kind
 static void rotate(struct net *net, const struct pass *p, int layer, struct columns c, float sign)
 {
     struct attn_shape s = shape_of(net);
-    view keys = view_rows(view_at(net->cos_sin, 0), 0, p->sequence);                        /* [S, hd] */
-    view queries = view_rows(view_at(net->cos_sin, net->cos_sin.n[0] - 1), 0, p->sequence); /* [S, hd] */
+    int64_t rows = view_is_none(p->positions) ? p->sequence : net->cos_sin.n[1];
+    view keys = view_rows(view_at(net->cos_sin, 0), 0, rows);                        /* [S, hd] */
+    view queries = view_rows(view_at(net->cos_sin, net->cos_sin.n[0] - 1), 0, rows); /* [S, hd] */
     if (net->config->bare[layer - 1])
         return;
-    dev_rope(net->dev, c.q, s.heads, view_none(), queries, sign);
-    dev_rope(net->dev, c.k, s.kv_heads, view_none(), keys, sign);
+    dev_rope(net->dev, c.q, s.heads, p->positions, queries, sign);
+    dev_rope(net->dev, c.k, s.kv_heads, p->positions, keys, sign);
 }
 
 static void project_fwd(struct net *net, int layer, view qkv, view h)
@@ -172,7 +173,10 @@ void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, 
     project_fwd(net, layer, s->qkv, h);
     view rstd[2];
     struct columns c = attention_inputs(net, p, layer, s->qkv, true, rstd);
-    dev_attn_fwd(net->dev, a, s->o, s->lse, c.q, c.k, c.v);
+    if (p->cached)
+        cache_attend(net, p, layer, a, s, c.q, c.k, c.v);
+    else
+        dev_attn_fwd(net->dev, a, s->o, s->lse, c.q, c.k, c.v);
     residual(net, p, x_out, s->x);
     output_fwd(net, p, layer, x_out, s->o);
     arena_release(&net->arena, mark);

@@ -170,11 +170,22 @@ static void chunk_eval(struct net *net, struct pass *p, int64_t from, int64_t ro
     arena_release(&net->arena, mark);
 }
 
+/* The rows of h [N, H] whose logits are wanted: [rows, H]. */
+static view wanted_rows(struct net *net, const struct pass *p, view h)
+{
+    if (!p->cached || !p->batch->cached->ends)
+        return h;
+    view ends = arena_scratch(&net->arena, h.type, 1, view_size(p->ends), h.n[2]);
+    dev_gather_rows(net->dev, ends, h, p->ends, 1);
+    return ends;
+}
+
 void head_eval(struct net *net, struct pass *p, view x, const struct logits_sink *sink)
 {
-    int64_t mark = arena_mark(&net->arena), step = chunk_rows(net, p->tokens);
-    view h = live(p, seq_gather(net, p, head_input(net, p, x, NULL))); /* [N, H] */
-    for (int64_t from = 0; from < p->tokens; from += step)
-        chunk_eval(net, p, from, p->tokens - from < step ? p->tokens - from : step, h, sink);
+    int64_t mark = arena_mark(&net->arena);
+    view h = wanted_rows(net, p, live(p, seq_gather(net, p, head_input(net, p, x, NULL))));
+    int64_t rows = h.n[1], step = chunk_rows(net, rows);
+    for (int64_t from = 0; from < rows; from += step)
+        chunk_eval(net, p, from, rows - from < step ? rows - from : step, h, sink);
     arena_release(&net->arena, mark);
 }

@@ -56,6 +56,7 @@ struct net {
     int64_t kept;        /* bytes of the arena that are saved for backward when it is fullest */
     struct saved *saved; /* [layers of the table]; without a backward all blocks use saved[1] */
     struct region tmp[TEMPORARIES];
+    void *cache; /* see cache.c; NULL: none */
     float *cos_sin_base;
     view cos_sin;         /* [1 or 2, S, hd]: of keys, and of queries if the model scales its scores */
     int32_t *host_counts; /* [X + ETP * X]: see exchange_counts */
@@ -90,8 +91,12 @@ struct pass {
     bool training;     /* training mode: capacity, jitter and domains apply */
     bool acc;          /* weight gradients are added to what is there */
     const struct micro_batch *batch;
-    view ids, targets; /* I32 [N] on the device */
-    int moe;           /* MoE layers passed so far */
+    view ids, targets;  /* I32 [N] on the device */
+    view first, last;   /* I32 [N] with a cache: the rows of it that each row sees */
+    view positions;     /* I32 [N] with a cache; none: that of a row in its sequence */
+    view ends;          /* I32 [sequences] with a cache: the last row of each that is no padding */
+    bool cached, fresh; /* with a cache; and no sequence needs what was in it */
+    int moe;            /* MoE layers passed so far */
 };
 
 /* ---- linear.c: COLLECTIVE over TP ---- */
@@ -153,6 +158,20 @@ void moe_bwd(struct net *, struct pass *, int layer, struct saved *, view d_x);
 void head_train(struct net *, struct pass *, view x, view d_x);
 /** Forward only: adds the losses to the report, and gives logits to the sink unless it is NULL. */
 void head_eval(struct net *, struct pass *, view x, const struct logits_sink *);
+
+/* ---- cache.c ---- */
+enum cache_part { KEYS, VALUES };
+status cache_open(struct net *) MUST_USE;
+void cache_close(struct net *);
+int64_t cache_bytes(const struct net *);
+/** All keys or values of a layer: [cached * room, kv hd]. */
+view cache_view(const struct net *, int layer, enum cache_part);
+/** Fill in what the pass needs to know of the cache. */
+void cache_begin(struct net *, struct pass *);
+/** s->o [N, heads hd]: attention of the pass's rows to themselves and to what the cache holds of their
+ *  sequences; their k and v [N, kv hd] join it. */
+void cache_attend(struct net *, const struct pass *, int layer, struct attn_shape, struct saved *s, view q,
+                  view k, view v);
 
 /* ---- router.c ---- */
 /** Logits, choice, losses and capacity for h [own, H]. Returns the choice I32 [own, k], -1 where dropped. */
