@@ -175,7 +175,8 @@ requeues() {
     until_true test -e "$work/h.code"
 }
 
-# Another job took the lock while this one did not answer: it stops, saves nothing, leaves the other's lock.
+# Another job took the lock while this one did not answer: it stops, saves nothing, leaves the other's lock. A checkpoint
+# that it had begun to write stays as a draft, since the folder is not its own any more. The next job removes it.
 loses() {
     rm -rf "$run"
     holder h "" --set checkpoint.every=20
@@ -186,8 +187,13 @@ loses() {
     before=$(ls -lR "$run")
     cp "$work/h.said" "$work/said"
     [ "$(code_of h)" -eq 64 ] && said "no longer this job's (now: job 8, process 12 on n2)" &&
-        grep -q 0011223344 "$run/run.lock" && [ "$before" = "$(ls -lR "$run")" ] && ! ls "$run"/ckpt/*.tmp 2> /dev/null
+        grep -q 0011223344 "$run/run.lock" && [ "$before" = "$(ls -lR "$run")" ]
     verdict $? "a job whose lock was taken stops with 64 and leaves the folder alone"
+    rm "$run/run.lock"
+    mkdir -p "$run/ckpt/step_00000007.tmp"
+    ends 0 "$COPPICE" train "$work/deck.yaml" --set "run.dir=$run" --set run.steps=1 &&
+        [ "$(echo "$run"/ckpt/*.tmp)" = "$run/ckpt/*.tmp" ]
+    verdict $? "... and the next job removes what it had begun to write"
 }
 
 # ---- hosts of their own: a boot id and a name each, in mount and name spaces ----
