@@ -22,6 +22,7 @@ int cmd_deck_check(int argc, char **argv);
 int cmd_deck_show(int argc, char **argv);
 int cmd_deck_keys(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
+int cmd_machine(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_generate(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);

@@ -79,9 +79,9 @@ static void tell_libraries(const char *list)
 }
 
 /* The COPPICE_* variables that have a meaning. */
-static const char *const known[] = {"COPPICE_FAIL",    "COPPICE_FAULT",       "COPPICE_SHARED",
-                                    "COPPICE_LEGS",    "COPPICE_LEG",         "COPPICE_SITE",
-                                    "COPPICE_RETRIES", "COPPICE_TEST_TIMEOUT"};
+static const char *const known[] = {"COPPICE_FAIL",    "COPPICE_FAULT",        "COPPICE_SHARED",
+                                    "COPPICE_LEGS",    "COPPICE_LEG",          "COPPICE_SITE",
+                                    "COPPICE_RETRIES", "COPPICE_TEST_TIMEOUT", "COPPICE_TRIAL"};
 
 static bool is_variable(const char *entry, const char *name)
 {

@@ -23,7 +23,7 @@ static const struct option {
     {"set", LIST, AT(set), "KEY=VALUE", "set a key of the deck; may be given several times"},
     {"fresh", FLAG, AT(fresh), NULL, "move the old run folder aside and start anew"},
     {"branch", TEXT, AT(branch), "DIR", "go on from the newest checkpoint, in this new run folder"},
-    {"out", TEXT, AT(out), "PATH", "what to write: a new folder (probe: a safetensors file; tokenize: the name before .bin; eval, generate: a line of JSON for each question or text; report: a .html file, by default report.html in the first run; help: a folder)"},
+    {"out", TEXT, AT(out), "PATH", "what to write: a new folder (probe: a safetensors file; tokenize: the name before .bin; eval, generate: a line of JSON for each question or text; machine: the folder to try; report: a .html file, by default report.html in the first run; help: a folder)"},
     {"bundle", TEXT, AT(bundle), "FILE", "one file for a ticket, .tar.gz or .tar: report, decks, logs, metrics, environment; no weights, no data"},
     {"expect", TEXT, AT(expect), "FILE", "compare with this reference; exit code 1 if it differs"},
     {"curve", FLAG, AT(curve), NULL, "train run.steps steps, and compare losses and final weights"},

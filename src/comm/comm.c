@@ -115,6 +115,11 @@ int comm_size(const struct comm *comm)
     return comm->world->size;
 }
 
+bool comm_takes_threads(const struct comm *comm)
+{
+    return comm->takes_threads;
+}
+
 const char *comm_about(const struct comm *comm)
 {
     return comm->about;

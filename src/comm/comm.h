@@ -19,7 +19,8 @@ struct comm *comm_null_open(int rank, int size);
 void comm_close(struct comm *);
 int comm_rank(const struct comm *);
 int comm_size(const struct comm *);
-const char *comm_about(const struct comm *); /* "Open MPI 4.1.4", "MPICH 4.0.2", "one process" */
+const char *comm_about(const struct comm *);  /* "Open MPI 4.1.4", "MPICH 4.0.2", "one process" */
+bool comm_takes_threads(const struct comm *); /* does MPI work in a program with threads? Not collective. */
 /** The MPI library of this program, without starting it. Not collective. */
 const char *comm_mpi_library(void);
 /** The NCCL library of this program, "NCCL 2.28.9"; NULL if it was built without. Not collective. */

@@ -254,6 +254,7 @@ struct comm *comm_mpi_open(void)
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &threads);
     if (threads < MPI_THREAD_FUNNELED)
         log_warn("this MPI library does not promise to work in a program with threads");
+    mpi->comm.takes_threads = threads >= MPI_THREAD_FUNNELED;
     mpi->comm.ops = &ops;
     mpi->on = duplicate_world();
     mpi->comm.world = link_on(mpi->on);

@@ -54,6 +54,7 @@ struct comm { /* the first member of each implementation's struct */
     double *gathered;   /* [gathered_n] for the numbers of all ranks that are being joined; it only grows */
     int64_t gathered_n;
     int node_rank, node_size;
+    bool takes_threads;
 };
 
 struct comm *comm_self_open(void);

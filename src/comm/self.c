@@ -83,6 +83,7 @@ static struct comm *open_alone(int rank, int size)
 
     comm->ops = &ops;
     comm->world = link_alone(rank, size);
+    comm->takes_threads = true;
     return comm;
 }
 

@@ -67,6 +67,8 @@ static void take(struct machine *m, const struct plain_entry *e, bool *seen, str
         snprintf(m->name, sizeof m->name, "%s", e->text ? e->text : "");
         return;
     }
+    if (!strncmp(e->key, "validate.", strlen("validate."))) /* what coppice-validate --record wrote */
+        return;
     while (i < FIELDS && strcmp(field[i].key, e->key) != 0)
         i++;
     if (i == FIELDS) {
