@@ -157,12 +157,12 @@ static void show_libraries(void)
 static void show_cuda(const struct dev_options *options)
 {
     struct dev *dev = NULL;
-    if (!dev_is_known("cuda"))
+    if (!dev_is_known("cuda")) {
         tell("cuda", "not built in");
-    else if (dev_open(&dev, "cuda", 0, options) != OK)
-        tell("cuda", "%s", status_text());
-    else
-        tell("cuda", "%s; %s", dev_about(dev), comm_nccl_library() ? comm_nccl_library() : "no NCCL");
+        return;
+    }
+    tell("cuda", "%s", dev_open(&dev, "cuda", 0, options) == OK ? dev_about(dev) : status_text());
+    tell("nccl", "%s", comm_nccl_library());
     dev_close(dev);
 }
 

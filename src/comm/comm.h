@@ -23,7 +23,7 @@ const char *comm_about(const struct comm *);  /* "Open MPI 4.1.4", "MPICH 4.0.2"
 bool comm_takes_threads(const struct comm *); /* does MPI work in a program with threads? Not collective. */
 /** The MPI library of this program, without starting it. Not collective. */
 const char *comm_mpi_library(void);
-/** The NCCL library of this program, "NCCL 2.28.9"; NULL if it was built without. Not collective. */
+/** The NCCL library of this machine, "NCCL 2.28.9", or why there is none. Not collective. */
 const char *comm_nccl_library(void);
 /** The node of each rank [size]. A node is a domain of shared memory; nodes are numbered by their lowest
  * rank. */

@@ -27,6 +27,8 @@ status links_choose(struct comm *, struct dev *, enum carrier *) MUST_USE;
 struct link *link_device(struct comm *, struct dev *, struct link *host, enum carrier);
 struct link *link_staged(struct dev *, struct link *host);
 struct link *link_nccl(struct comm *, struct dev *, struct link *host);
+/** Opens NCCL; false, and why, if this machine has none. */
+bool nccl_load(char why[256]);
 
 /** A group call, which group_submit runs at once on COMPUTE, else when the stream comes to it. out_rows and
  * in_rows are NULL or [size]; the caller may change them when group_submit returns. */

@@ -1,4 +1,4 @@
-/* The transport over NCCL: the only file that includes nccl.h. A communicator for each group, whose id goes
+/* The transport over NCCL. A communicator for each group, whose id goes
  * over the host's transport. Work is put on the stream that the device is at, in one order on all ranks;
  * members without bytes take no part in an exchange. Errors that come later are looked for while the host
  * waits. They are fatal (exit code 74), as MPI's are. */
@@ -136,13 +136,4 @@ struct link *link_nccl(struct comm *comm, struct dev *dev, struct link *host)
     must(l, "start", ncclCommInitRank(&l->on, host->size, id, host->rank));
     dev_watch(dev, look, l);
     return &l->link;
-}
-
-const char *comm_nccl_library(void)
-{
-    static char about[32];
-    int v = 0;
-    (void)ncclGetVersion(&v);
-    snprintf(about, sizeof about, "NCCL %d.%d.%d", v / 10000, v / 100 % 100, v % 100);
-    return about;
 }

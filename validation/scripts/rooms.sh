@@ -58,7 +58,7 @@ hdf5.*\.h format/h5(_read)?\.c
 yaml\.h deck/(plain\.c|events\.h)
 jansson\.h base/json\.h
 (pcre2|utf8proc)\.h text/[a-z_0-9]*\.c
-nccl\.h comm/nccl\.c
+nccl\.h comm/nccl(_library)?\.c
 (cuda|cublas|cudnn).*\.h device/cuda/[a-z_]*\.(h|c|cu|cuh)
 TABLE
 

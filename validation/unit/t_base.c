@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/json.h"
+#include "base/library.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/printable.h"
@@ -433,6 +434,20 @@ static void test_mask(void)
     ok(strcmp(text_mask(latin), "?t?") == 0, "what is no UTF-8 is masked");
 }
 
+static void test_library(void)
+{
+    struct {
+        double (*fabs)(double), (*floor)(double);
+    } maths = {0};
+    char why[256] = "";
+    bool open = library_open("libm.so.6", (const char *const[]){"fabs", "floor", NULL}, &maths, why);
+    ok(open && maths.floor(2.5) == 2 && maths.fabs(-1) == 1, "a library is opened: %s", why);
+    open = library_open("libm.so.6", (const char *const[]){"fabs", "flour", NULL}, &maths, why);
+    ok(!open && !strcmp(why, "libm.so.6 has no function flour"), "a function is missing: %s", why);
+    open = library_open("libno.so", (const char *const[]){NULL}, &maths, why);
+    ok(!open && !strncmp(why, "no libno.so (", 13), "a library is missing: %s", why);
+}
+
 int main(void)
 {
     if (!mkdtemp(folder))
@@ -450,6 +465,7 @@ int main(void)
     test_numbers();
     test_spread();
     test_mask();
+    test_library();
     rmdir(folder);
     return tap_done();
 }

@@ -57,6 +57,9 @@ static status choose_device(struct dev *dev, int node_local_rank)
         return fail(E_RESOURCE,
                     "GPU %d (%s) is of compute capability %d.%d; this program is built for %d.%d and newer",
                     cuda->device, p.name, p.major, p.minor, OLDEST / 10, OLDEST % 10);
+    char why[256];
+    if (!cuda_lt_load(why))
+        return fail(E_RESOURCE, "cuBLASLt is missing: %s; name its folder in LD_LIBRARY_PATH", why);
     cuda->sms = p.multiProcessorCount;
     cuda->workspace_bytes = p.major >= 9 ? 32 << 20 : 4 << 20; /* as NVIDIA recommends */
     describe(dev, &p);

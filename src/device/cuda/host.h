@@ -51,6 +51,8 @@ bool cuda_await(struct dev *, cudaEvent_t);
 void cuda_must(cudaError_t, const char *what);
 #define CUDA(call) cuda_must(call, #call)
 
+/** Opens cuBLASLt; false, and why, if this machine has none. */
+bool cuda_lt_load(char why[256]);
 void cuda_gemm_open(struct dev *);
 void cuda_gemm_close(struct dev *);
 void cuda_expert_ffn_fwd(struct dev *, struct arena *, view y, view gu, int64_t experts, const int64_t *offs,
