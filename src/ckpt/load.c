@@ -214,6 +214,6 @@ status ckpt_load(struct comm *c, struct store *s, struct group *const group[GROU
         TRY(comm_agree(c, same));
     }
     store_round_weights(s);
-    store_gather_weights(s, group);
+    store_gather_weights(s, group, COMPUTE);
     return OK;
 }

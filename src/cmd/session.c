@@ -107,7 +107,10 @@ static status open_device(struct dev **dev, const struct comm *comm, const struc
                           double cores)
 {
     int64_t threads = d->threads > 0 ? d->threads : getenv("OMP_NUM_THREADS") ? 0 : host_threads(cores);
-    struct dev_options options = {.threads = (int)threads, .transport = d->transport, .check = d->check};
+    struct dev_options options = {.threads = (int)threads,
+                                  .transport = d->transport,
+                                  .any_order = !d->deterministic,
+                                  .check = d->check};
     return dev_open(dev, choice_name(device_types, d->type), comm_node_rank(comm), &options);
 }
 
@@ -230,7 +233,9 @@ status session_open_net(struct session *s, bool training)
                               .imbalance = s->deck.model.moe.imbalance,
                               .training = training,
                               .seed = (uint64_t)s->deck.run.seed,
-                              .activation = session_precision(s)};
+                              .activation = session_precision(s),
+                              .overlap_gradients = s->deck.parallel.overlap_gradients,
+                              .overlap_weights = s->deck.parallel.overlap_weights};
     return comm_agree(s->comm, net_open(&s->net, &s->store, s->group, &shape));
 }
 

@@ -251,6 +251,29 @@ void group_link_exchange(struct group *g, void *out, const void *in)
     dev_hide(g->dev);
 }
 
+bool group_link_adds(const struct group *g)
+{
+    return g->link->ops->reduce_scatter != NULL;
+}
+
+void group_link_scatter(struct group *g, void *out, const void *in, int64_t n, dtype type)
+{
+    g->calls++;
+    progress_enter("sum", g->name);
+    g->link->ops->reduce_scatter(g->link, out, in, n, type);
+    progress_leave();
+    g->sent += (g->size - 1) * n * dtype_size(type);
+}
+
+void group_link_reduce(struct group *g, void *x, int64_t n, dtype type)
+{
+    g->calls++;
+    progress_enter("sum", g->name);
+    g->link->ops->all_reduce(g->link, x, n, type);
+    progress_leave();
+    g->sent += 2 * (g->size - 1) * n * dtype_size(type) / g->size;
+}
+
 void group_gather(struct group *g, view out, view in)
 {
     int64_t mine = g->recv.n[g->rank];

@@ -51,6 +51,10 @@ void group_stop_clock(struct group *);
 /** The link's calls, during which it may touch device memory. g->recv cuts out, g->send cuts in. */
 void group_link_gather(struct group *, void *out);
 void group_link_exchange(struct group *, void *out, const void *in);
+/** Does the link add up itself? Then these do, with `n` elements a part, or in all. */
+bool group_link_adds(const struct group *);
+void group_link_scatter(struct group *, void *out, const void *in, int64_t n, dtype);
+void group_link_reduce(struct group *, void *x, int64_t n, dtype);
 /** All-gather, where g->recv cuts out. */
 void group_gather(struct group *, view out, view in);
 

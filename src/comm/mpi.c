@@ -145,7 +145,7 @@ static void close_link(struct link *link)
 
 static struct link *link_on(MPI_Comm members)
 {
-    static const struct link_ops ops = {all_gather, exchange, close_link};
+    static const struct link_ops ops = {all_gather, exchange, close_link, NULL, NULL};
     struct mpi_link *mpi = mem_new(1, sizeof *mpi);
 
     mpi->link.ops = &ops;

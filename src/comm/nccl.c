@@ -126,12 +126,37 @@ static ncclUniqueId share_id(struct nccl_link *l)
     return first;
 }
 
+/* ---- sums in NCCL's own order, which its algorithm and topology decide ---- */
+
+static ncclDataType_t type_of(dtype type)
+{
+    return type == F32 ? ncclFloat32 : type == F64 ? ncclFloat64 : type == I32 ? ncclInt32 : ncclBfloat16;
+}
+
+static void reduce_scatter(struct link *link, void *out, const void *in, int64_t n, dtype type)
+{
+    struct nccl_link *l = (struct nccl_link *)link;
+    if (n > 0)
+        must(l, "reduce-scatter",
+             ncclReduceScatter(in, out, (size_t)n, type_of(type), ncclSum, l->on, dev_stream(l->dev)));
+}
+
+static void all_reduce(struct link *link, void *x, int64_t n, dtype type)
+{
+    struct nccl_link *l = (struct nccl_link *)link;
+    must(l, "all-reduce", ncclAllReduce(x, x, (size_t)n, type_of(type), ncclSum, l->on, dev_stream(l->dev)));
+}
+
 struct link *link_nccl(struct comm *comm, struct dev *dev, struct link *host)
 {
-    static const struct link_ops ops = {all_gather, exchange, close_link};
+    static const struct link_ops in_order = {all_gather, exchange, close_link, NULL, NULL},
+                                 any_order = {all_gather, exchange, close_link, reduce_scatter, all_reduce};
     struct nccl_link *l = mem_new(1, sizeof *l);
 
-    *l = (struct nccl_link){.link = {&ops, host->rank, host->size}, .host = host, .comm = comm, .dev = dev};
+    *l = (struct nccl_link){.link = {dev_any_order(dev) ? &any_order : &in_order, host->rank, host->size},
+                            .host = host,
+                            .comm = comm,
+                            .dev = dev};
     ncclUniqueId id = share_id(l);
     must(l, "start", ncclCommInitRank(&l->on, host->size, id, host->rank));
     dev_watch(dev, look, l);

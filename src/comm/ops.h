@@ -4,6 +4,7 @@
  * for device memory is one more struct link_ops. */
 #ifndef COMM_OPS_H
 #define COMM_OPS_H
+#include "base/dtype.h"
 #include "comm/comm.h"
 
 /* The span of member r is the n[r] bytes at byte at[r] of a buffer. The arrays have the link's size. */
@@ -25,6 +26,11 @@ struct link_ops {
      * spans are skipped. */
     void (*exchange)(struct link *, char *out, struct spans recv, const char *in, struct spans send);
     void (*close)(struct link *);
+    /* Sums by the transport itself, in whatever order it adds; NULL: comm/sum.c makes them. `n` elements. */
+    /** out [n] = the sum over members of this rank's part of in [size * n]. */
+    void (*reduce_scatter)(struct link *, void *out, const void *in, int64_t n, dtype);
+    /** x [n] = the sum over members. */
+    void (*all_reduce)(struct link *, void *x, int64_t n, dtype);
 };
 struct link { /* the first member of each implementation's struct */
     const struct link_ops *ops;

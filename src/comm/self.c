@@ -25,7 +25,7 @@ static void close_link(struct link *link)
 
 static struct link *link_alone(int rank, int size)
 {
-    static const struct link_ops ops = {gather_nothing, exchange_nothing, close_link};
+    static const struct link_ops ops = {gather_nothing, exchange_nothing, close_link, NULL, NULL};
     struct link *link = mem_new(1, sizeof *link);
 
     *link = (struct link){&ops, rank, size};

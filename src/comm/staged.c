@@ -101,7 +101,7 @@ static void close_link(struct link *link)
 
 struct link *link_staged(struct dev *dev, struct link *host)
 {
-    static const struct link_ops ops = {all_gather, exchange, close_link};
+    static const struct link_ops ops = {all_gather, exchange, close_link, NULL, NULL};
     struct staged_link *l = mem_new(1, sizeof *l);
 
     *l = (struct staged_link){.link = {&ops, host->rank, host->size}, .host = host, .dev = dev};

@@ -1,8 +1,9 @@
-/* Sums over the ranks of a group by the device, in an order that only rank numbers fix: exchange, then a
- * local sum. A few ranks are summed directly. Many are summed in two levels: ranks i*B .. i*B + B - 1 are
- * block i; first the ranks of each block are added, then the blocks. With A blocks a rank sends B - 1 + A - 1
- * long messages instead of A*B - 1 short ones. Blocks follow rank numbers and not hosts, so that the
- * placement of ranks changes no bit. Long parts go in rounds, so that scratch stays small. */
+/* Sums over the ranks of a group, if the link does not make them itself: by the device, in an order that only
+ * rank numbers fix: exchange, then a local sum. A few ranks are summed directly. Many are summed in two
+ * levels: ranks i*B .. i*B + B - 1 are block i; first the ranks of each block are added, then the blocks.
+ * With A blocks a rank sends B - 1 + A - 1 long messages instead of A*B - 1 short ones. Blocks follow rank
+ * numbers and not hosts, so that the placement of ranks changes no bit. Long parts go in rounds, so that
+ * scratch stays small. */
 #include <string.h>
 #include "base/mem.h"
 #include "comm/inside.h"
@@ -143,17 +144,19 @@ static void sum_blocks(struct group *g, view out, view in, int64_t part, char *s
 static void reduce_scatter(struct group *g, view out, view in, bool even)
 {
     int64_t mine = g->parts.n[g->rank];
-    bool blocks = even && g->block > 1;
+    bool link = even && group_link_adds(g), blocks = even && g->block > 1;
 
     group_check_equal(g, "types", out.type, in.type);
     group_check_equal(g, "bytes of this rank's part", group_bytes_of(g, out), mine);
-    if (g->size > 1)
+    if (g->size > 1 && !link)
         group_scratch(g, blocks ? blocks_scratch(g, mine) : straight_scratch(g));
     if (dev_is_dry(g->dev))
         return;
     group_start_clock(g);
     if (g->size == 1)
         group_keep_own(g, out.data, in.data, in.type, mine);
+    else if (link)
+        group_link_scatter(g, out.data, in.data, mine / dtype_size(in.type), in.type);
     else if (blocks)
         sum_blocks(g, out, in, mine, g->scratch);
     else
@@ -243,6 +246,15 @@ static void all_reduce_blocks(struct group *g, view x)
     dev_copy(g->dev, same, values);
 }
 
+static void all_reduce_by_link(struct group *g, view x)
+{
+    if (dev_is_dry(g->dev) || view_size(x) == 0)
+        return;
+    group_start_clock(g);
+    group_link_reduce(g, x.data, view_size(x), x.type);
+    group_stop_clock(g);
+}
+
 static void all_reduce(struct group *g, view x, view same, const int64_t *none, const int64_t *rows)
 {
     int64_t all = mem_mul(group_bytes_of(g, x), g->size);
@@ -250,7 +262,9 @@ static void all_reduce(struct group *g, view x, view same, const int64_t *none, 
     (void)same, (void)none, (void)rows;
     if (g->size == 1)
         return;
-    if (all <= ROUND_LEAST)
+    if (group_link_adds(g))
+        all_reduce_by_link(g, x);
+    else if (all <= ROUND_LEAST)
         all_reduce_small(g, x);
     else if (g->block == 1)
         all_reduce_straight(g, x);

@@ -82,11 +82,13 @@ struct start_section {
 };
 struct parallel_section {
     int64_t tensor, expert, expert_tensor;
+    bool overlap_gradients, overlap_weights;
 };
 struct device_section {
     enum device_type type;
     dtype precision;
     enum dev_transport transport;
+    bool deterministic;
     enum dev_check check;
     int64_t threads;
 };

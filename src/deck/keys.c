@@ -200,6 +200,12 @@ static const struct key table[] = {
      "Ranks among which the experts are divided; divides model.moe.experts.", NULL, RESTART_YES},
     {"parallel.expert_tensor", K_INT, AT(parallel.expert_tensor), 1, 1 << 16, "ranks", "1",
      "Ranks that share one expert.", NULL, RESTART_YES},
+    {"parallel.overlap_gradients", K_BOOL, AT(parallel.overlap_gradients), 0, 0, NULL, "true",
+     "On GPUs the sums of a layer's gradients over ranks go on while backward is in the layers before. It changes no "
+     "bit.", NULL, RESTART_YES},
+    {"parallel.overlap_weights", K_BOOL, AT(parallel.overlap_weights), 0, 0, NULL, "true",
+     "On GPUs a layer's new weights come from their owners while the next step's forward is in the layers before. It "
+     "changes no bit.", NULL, RESTART_YES},
 
     /* device */
     {"device.type", K_CHOICE, AT(device.type), 0, 0, NULL, "cpu",
@@ -211,6 +217,10 @@ static const struct key table[] = {
      "What carries GPU memory between ranks: NCCL, or MPI through pinned memory. auto: NCCL if it is built in and "
      "every rank has a GPU to itself.",
      dev_transports, RESTART_YES},
+    {"device.deterministic", K_BOOL, AT(device.deterministic), 0, 0, NULL, "true",
+     "Sums have one order, so a run on a given layout repeats its bits. false: on GPUs, NCCL sums by its own ways, and "
+     "attention's backward adds as its parts get ready; both are faster, and the bits differ from run to run. The CPU "
+     "device always keeps its order.", NULL, RESTART_YES},
     {"device.threads", K_INT, AT(device.threads), 0, 4096, "threads", "0",
      "OpenMP threads of a rank. 0 = the cores it may use / the ranks that share them.", NULL, RESTART_YES},
     {"device.check", K_CHOICE, AT(device.check), 0, 0, NULL, "false",

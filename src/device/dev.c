@@ -51,6 +51,7 @@ status dev_open(struct dev **out, const char *name, int node_local_rank, const s
         dev->ops = options->null ? null_ops(*ops) : *ops;
         dev->threads = options->threads;
         dev->transport = options->transport;
+        dev->any_order = options->any_order;
         dev->check = options->check;
         check_table(dev->ops);
         status opened = dev->ops->open(dev, node_local_rank);
@@ -93,6 +94,11 @@ int dev_threads(const struct dev *dev)
 int dev_count(const struct dev *dev)
 {
     return dev->count;
+}
+
+bool dev_any_order(const struct dev *dev)
+{
+    return dev->any_order;
 }
 
 enum dev_transport dev_transport(const struct dev *dev)

@@ -47,6 +47,7 @@ bool view_is_none(view v);
 struct dev_options {
     int threads; /* 0: OpenMP decides */
     enum dev_transport transport;
+    bool any_order; /* sums need not have one order, where the device or its transport is faster so */
     enum dev_check check;
     bool null; /* in its place the null device: nothing is computed, all is counted (device/null.c) */
 };
@@ -65,6 +66,7 @@ int dev_threads(const struct dev *); /* of the host */
 int dev_count(const struct dev *);
 /** What was asked for at opening; comm/links.c decides. */
 enum dev_transport dev_transport(const struct dev *);
+bool dev_any_order(const struct dev *);
 /** Columns to allocate for rows of n elements that GEMMs read column by column. */
 int64_t dev_pitch(const struct dev *, int64_t n);
 /** The most rows of a chunk of the head's logits with so many columns of a type. */

@@ -140,6 +140,7 @@ struct dev {
     char about[256];
     int threads;
     enum dev_transport transport;
+    bool any_order;
     enum dev_check check;
     bool dry, null, profiling;
     int count;                        /* devices of its kind on this node; 0: they are not counted */

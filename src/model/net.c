@@ -158,11 +158,39 @@ static void forward_alone(struct net *net, struct pass *p, const struct logits_s
     head_eval(net, p, x, sink);
 }
 
-void net_train(struct net *net, const struct micro_batch *batch, bool acc)
+/* May work on COMM go on beside COMPUTE? Where an op is done when it returns, it would only be in the way. */
+static bool beside(const struct net *net, bool wanted)
+{
+    return wanted && !dev_at_once(net->dev);
+}
+
+/* The gradients of a layer are complete. */
+static void layer_done(struct net *net, int layer)
+{
+    if (net->reducing)
+        store_reduce_layer(net->store, net->group, layer, COMM);
+}
+
+void net_reduce_grads(struct net *net)
+{
+    if (net->reducing)
+        dev_wait(net->dev, COMPUTE, dev_mark(net->dev, COMM));
+    else
+        store_reduce_grads(net->store, net->group);
+    net->reducing = false;
+}
+
+void net_gather_weights(struct net *net)
+{
+    store_gather_weights(net->store, net->group, beside(net, net->shape.overlap_weights) ? COMM : COMPUTE);
+}
+
+void net_train(struct net *net, const struct micro_batch *batch, bool acc, bool last)
 {
     struct pass p = pass_begin(net, batch);
     p.keep = p.training = true;
     p.acc = acc;
+    net->reducing = last && beside(net, net->shape.overlap_gradients);
     view x = stream_save(net, &p); /* [c, H] */
     embed_fwd(net, &p, x);
     for (int l = 1; l < net->model->n_layers - 1; l++) {
@@ -172,9 +200,13 @@ void net_train(struct net *net, const struct micro_batch *batch, bool acc)
     }
     view d_x = stream_save(net, &p); /* [c, H] */
     head_train(net, &p, x, d_x);
-    for (int l = net->model->n_layers - 2; l >= 1; l--)
+    layer_done(net, net->model->n_layers - 1);
+    for (int l = net->model->n_layers - 2; l >= 1; l--) {
         block_bwd(net, &p, l, d_x);
+        layer_done(net, l);
+    }
     embed_bwd(net, &p, d_x);
+    layer_done(net, 0);
 }
 
 void net_eval(struct net *net, const struct micro_batch *batch, const struct logits_sink *sink)
@@ -333,10 +365,10 @@ static status measure_and_open(struct net *net)
     if (net->shape.cached > 0)
         net_eval(net, &next, &all);
     if (net->shape.training) {
-        net_train(net, &full, false);
+        net_train(net, &full, false, false);
         net_sum(net);
-        store_reduce_grads(net->store, net->group);
-        store_gather_weights(net->store, net->group);
+        net_reduce_grads(net);
+        store_gather_weights(net->store, net->group, COMPUTE);
     }
     dev_set_dry(net->dev, false);
     int64_t peak = net->arena.peak;

@@ -18,6 +18,10 @@ struct net_shape {
     dtype activation; /* F32 or BF16: the residual stream, operands of GEMMs, what is saved for backward */
     int64_t cached;   /* sequences whose keys and values are kept for tokens that follow; 0: none */
     int64_t room;     /* tokens of each, which may be more than S */
+    /* On a device that works beside the host, where it changes no bit: sums of a layer's gradients go on
+     * while backward goes to the layers before, and a layer's weights come while forward is in those before.
+     */
+    bool overlap_gradients, overlap_weights;
 };
 
 /* Where the sequences of a micro-batch lie in the cache: borrowed host arrays [sequences]. */
@@ -95,9 +99,13 @@ view net_loads(const struct net *);
 view net_squares(const struct net *);
 
 /** Forward and backward of one micro-batch. acc = false for the first of a batch, so that gradients are
- *  overwritten; true for later ones. Adds to the report. store_reduce_grads sums the gradients over ranks
- * once per batch. */
-void net_train(struct net *, const struct micro_batch *, bool acc);
+ *  overwritten; true for later ones. last: of the batch, so that sums of gradients may begin. Adds to the
+ * report. */
+void net_train(struct net *, const struct micro_batch *, bool acc, bool last);
+/** Once a batch, after the last net_train: the sums of gradients over ranks are there for COMPUTE. */
+void net_reduce_grads(struct net *);
+/** After an update: working weights from their owners. */
+void net_gather_weights(struct net *);
 /** Forward only, without capacity. Adds the counted cross-entropies to the report. sink NULL: no logits. */
 void net_eval(struct net *, const struct micro_batch *, const struct logits_sink *sink);
 /** The first tokens of one place of the cache become those of another. */

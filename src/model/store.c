@@ -99,6 +99,7 @@ status store_open(struct store *s, const struct model *m, const struct layout *l
     TRY(dev_alloc(dev, "the store", &s->base, s->bytes, FRESH_ZERO));
     dev_describe(dev, s->base, tell_tensor, s);
     s->bucket = mem_new(m->n_buckets, sizeof *s->bucket);
+    s->gathered = mem_new(m->n_layers, sizeof *s->gathered);
     char *at = s->base;
     for (int b = 0; b < m->n_buckets; b++)
         at = bucket_open(s, b, training, at);
@@ -107,11 +108,21 @@ status store_open(struct store *s, const struct model *m, const struct layout *l
     return OK;
 }
 
+/* COMPUTE waits for the layer's weights, if they are still on their way. */
+static void settle(const struct store *s, int layer)
+{
+    dev_wait(s->dev, COMPUTE, s->gathered[layer]);
+    s->gathered[layer] = (ticket){0};
+}
+
 void store_close(struct store *s)
 {
+    for (int l = 0; s->gathered && l < s->model->n_layers; l++)
+        settle(s, l);
     if (s->base)
         dev_free(s->dev, s->base, s->bytes);
     free(s->bucket);
+    free(s->gathered);
     free(s->owned);
     *s = (struct store){0};
 }
@@ -127,6 +138,8 @@ view store_view(const struct store *s, int tensor, enum kind kind)
 {
     if (tensor < 0)
         return view_none();
+    if (kind == WEIGHT)
+        settle(s, s->model->tensor[tensor].layer);
     slab box = model_slab(s->model, &s->layout, s->rank, tensor);
     int64_t at = model_tensor_at(s->model, &s->layout, s->rank, tensor);
     view flat = buffer(&s->bucket[s->model->bucket_of[tensor]], kind, at, slab_size(&box)); /* [n0*n1*n2] */
@@ -216,22 +229,54 @@ static view bucket_view(const struct bucket *b, enum kind kind, int64_t parts)
     return view_reshape(buffer(b, kind, 0, parts * b->part), 1, parts, b->part);
 }
 
-void store_gather_weights(const struct store *s, struct group *const group[GROUPS])
+/* COMM goes on after what COMPUTE was given until now. */
+static void follow(const struct store *s, enum stream stream)
 {
-    for (int b = 0; b < s->model->n_buckets; b++) {
-        struct group *g = group[s->bucket[b].over];
-        view all = bucket_view(&s->bucket[b], WEIGHT, group_size(g)); /* [ranks, part] */
-        group_all_gather(g, COMPUTE, all, view_rows(all, group_rank(g), 1));
+    dev_wait(s->dev, stream, dev_mark(s->dev, COMPUTE));
+}
+
+static void gather_bucket(const struct store *s, struct group *const group[GROUPS], int b, enum stream stream)
+{
+    struct group *g = group[s->bucket[b].over];
+    view all = bucket_view(&s->bucket[b], WEIGHT, group_size(g)); /* [ranks, part] */
+    group_all_gather(g, stream, all, view_rows(all, group_rank(g), 1));
+}
+
+void store_gather_weights(const struct store *s, struct group *const group[GROUPS], enum stream stream)
+{
+    if (stream != COMPUTE)
+        follow(s, stream);
+    for (int l = 0; l < s->model->n_layers; l++) {
+        settle(s, l);
+        for (int b = 0; b < s->model->n_buckets; b++)
+            if (s->model->bucket[b].layer == l)
+                gather_bucket(s, group, b, stream);
+        if (stream != COMPUTE)
+            s->gathered[l] = dev_mark(s->dev, stream);
     }
+}
+
+static void reduce_bucket(const struct store *s, struct group *const group[GROUPS], int b, enum stream stream)
+{
+    struct group *g = group[s->bucket[b].over];
+    if (!s->bucket[b].trained || group_size(g) == 1)
+        return;
+    view all = bucket_view(&s->bucket[b], GRAD, group_size(g)); /* [ranks, part] */
+    group_reduce_scatter(g, stream, view_rows(all, group_rank(g), 1), all);
+}
+
+void store_reduce_layer(const struct store *s, struct group *const group[GROUPS], int layer,
+                        enum stream stream)
+{
+    if (stream != COMPUTE)
+        follow(s, stream);
+    for (int b = s->model->n_buckets - 1; b >= 0; b--)
+        if (s->model->bucket[b].layer == layer)
+            reduce_bucket(s, group, b, stream);
 }
 
 void store_reduce_grads(const struct store *s, struct group *const group[GROUPS])
 {
-    for (int b = s->model->n_buckets - 1; b >= 0; b--) { /* in the order in which backward finishes them */
-        struct group *g = group[s->bucket[b].over];
-        if (!s->bucket[b].trained || group_size(g) == 1)
-            continue;
-        view all = bucket_view(&s->bucket[b], GRAD, group_size(g)); /* [ranks, part] */
-        group_reduce_scatter(g, COMPUTE, view_rows(all, group_rank(g), 1), all);
-    }
+    for (int l = s->model->n_layers - 1; l >= 0; l--) /* in the order in which backward finishes them */
+        store_reduce_layer(s, group, l, COMPUTE);
 }

@@ -26,6 +26,7 @@ struct store {
     struct bucket *bucket;
     struct shard *owned; /* what this rank owns of MASTER, and of the moments of trained tensors */
     int n_owned;
+    ticket *gathered; /* [layers of the table] of a gather on COMM that COMPUTE has not waited for */
     void *base;
     int64_t bytes; /* device memory held */
 };
@@ -39,7 +40,8 @@ int64_t store_bytes(const struct model *, const struct layout *, int rank, bool 
 /** The same by kind; MASTER is 0 where WEIGHT is it. Pure. */
 void store_bytes_by_kind(const struct model *, const struct layout *, int rank, bool training,
                          int64_t bytes[KINDS]);
-/** The local slab of a tensor as [n0, n1, n2]; WEIGHT or GRAD. */
+/** The local slab of a tensor as [n0, n1, n2]; WEIGHT or GRAD. After a gather on COMM all ranks must look at
+ * the WEIGHT of a layer at the same place among their group calls, because links may be blocking. */
 view store_view(const struct store *, int tensor, enum kind);
 /** A shard of MASTER or a moment: F32 [1, 1, part.n]. */
 view store_shard(const struct store *, const struct shard *);
@@ -56,9 +58,14 @@ void store_round_weights(const struct store *);
 /** The hash (model/hash.h) of my owned pieces: add over all ranks (comm_sum_u64) for one that is equal on
  * every layout. kind: MASTER or a moment. */
 uint64_t store_hash(const struct store *, enum kind);
-/** COLLECTIVE: all working weights from their owners (all-gather per bucket). */
-void store_gather_weights(const struct store *, struct group *const group[GROUPS]);
+/** COLLECTIVE: all working weights from their owners (all-gather per bucket), on a stream. On COMM the layers
+ * follow each other from the first, after what COMPUTE was given until now, and store_view lets COMPUTE wait
+ * for the layer that it shows. Until then the part that a rank owns may be read, not written. */
+void store_gather_weights(const struct store *, struct group *const group[GROUPS], enum stream);
 /** COLLECTIVE: sum gradients over each bucket's group. Each owner holds the sum of its part. */
 void store_reduce_grads(const struct store *, struct group *const group[GROUPS]);
+/** COLLECTIVE: the same for one layer of the table, on a stream. On COMM it comes after what COMPUTE was
+ * given until now, and COMPUTE must wait for COMM before it reads the sums. */
+void store_reduce_layer(const struct store *, struct group *const group[GROUPS], int layer, enum stream);
 
 #endif

@@ -6,7 +6,7 @@
 
 /** Update the pieces of routing state that this rank owns from the counts of the global batch, F64 [MoE
  * layers * X] on the device, equal on all ranks. Bias: b_e += u*sign(mean - n_e). Load: n_e / mean, or 1 if
- * nothing was routed. Nothing changes if control says so (dev_clip). store_gather_weights then gives the
+ * nothing was routed. Nothing changes if control says so (dev_clip). net_gather_weights then gives the
  * state to all ranks. Local. */
 void balance_update(struct store *, view counts, view control);
 

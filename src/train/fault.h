@@ -7,6 +7,8 @@
 #define TRAIN_FAULT_H
 #include "model/store.h"
 
+/** Is there one? Then gradients are summed after backward, not beside it. */
+bool fault_planned(void);
 /** After backward, before gradients are summed. Samples first to first + n - 1. Local. */
 void fault_gradient(const struct store *, int64_t first, int64_t n);
 /** After the update. Local. */

@@ -100,13 +100,13 @@ bool step_gradients(struct stepper *s, const struct batch *b)
             s->steps--;
             return false;
         }
-        net_train(s->net, &m, round > 0);
+        net_train(s->net, &m, round > 0, round == b->rounds - 1 && !fault_planned());
     }
     r->seconds[PHASE_EXCHANGE] = exchange_seconds(s) - exchanged;
     r->seconds[PHASE_NET] = clock_lap(&start) - r->seconds[PHASE_EXCHANGE];
     fault_gradient(s->store, b->first, b->micros * b->micro);
     progress_part("sum of gradients", -1);
-    store_reduce_grads(s->store, s->group);
+    net_reduce_grads(s->net);
     net_sum(s->net);
     r->seconds[PHASE_REDUCE] = clock_lap(&start);
     optim_squares(&s->optim, s->store, s->group[G_WORLD]);
@@ -126,7 +126,7 @@ void step_update(struct stepper *s, int64_t update, double rate)
     balance_update(s->store, net_loads(s->net), s->optim.control);
     r->seconds[PHASE_OPTIMIZER] = clock_lap(&start);
     progress_part("gather of weights", -1);
-    store_gather_weights(s->store, s->group);
+    net_gather_weights(s->net);
     r->seconds[PHASE_GATHER] = clock_lap(&start);
 }
 

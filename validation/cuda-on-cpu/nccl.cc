@@ -1,6 +1,7 @@
 /* NCCL between processes of one machine: each pair of ranks has two mailboxes in shared memory. A group of
  * calls is done when it ends (the stream's earlier work first), so ranks that call different things stop with
- * a message instead of hanging. Sums are in rank order; the library's are not. */
+ * a message instead of hanging. Sums begin at the rank behind this one's part, as around a ring, and go
+ * round: they differ in bits from sums in rank order. */
 #include "inside.h"
 #include "include/cuda_bf16.h"
 #include "include/nccl.h"
@@ -177,8 +178,10 @@ ncclResult_t reduce(const void *in, void *out, size_t n, bool scatter, const cha
     auto room = [=](int r) { return others + (size_t)r * bytes; };
     return add({s, exchange(c, bytes, what, part, room), [=] {
                     std::vector<const char *> all;
-                    for (int r = 0; r < size; r++)
+                    for (int i = 1, first = scatter ? me : 0; i <= size; i++) {
+                        int r = (first + i) % size;
                         all.push_back(r == me ? part(me) : room(r));
+                    }
                     sum(out, all, n, t);
                     free(others);
                 }});

@@ -1,6 +1,7 @@
 /* How often the host waits for the device in a training step, in the hidden mode, where it cannot look
  * without waiting: once a MoE layer in forward, for the experts' counts, never with a capacity, and once for
- * what a step reports, which may be read when the next step has begun. */
+ * what a step reports, which may be read when the next step has begun. What goes on beside forward and
+ * backward changes no bit. */
 #include <math.h>
 
 #include "base/mem.h"
@@ -12,6 +13,7 @@ enum { SEQUENCE = 16, MICRO = 2, MICROS = 4, LAYERS = 3, MOE = 2 };
 
 static struct comm *comm;
 static struct dev *dev;
+static bool overlap = true; /* of what goes on beside forward and backward */
 
 static struct config config_of(enum aux_domain domain, int64_t capacity_ppm, enum capacity_policy policy)
 {
@@ -55,7 +57,12 @@ static struct batch batch_of(const struct layout *l)
 static status open_all(struct store *s, struct group **group, struct net **net, const struct model *m,
                        const struct layout *l)
 {
-    struct net_shape shape = {.sequence = SEQUENCE, .micro = MICRO, .imbalance = 2, .training = true};
+    struct net_shape shape = {.sequence = SEQUENCE,
+                              .micro = MICRO,
+                              .imbalance = 2,
+                              .training = true,
+                              .overlap_gradients = overlap,
+                              .overlap_weights = overlap};
     struct fill_plan plan;
     int64_t bytes;
     TRY(groups_open(group, comm, dev, l));
@@ -190,6 +197,30 @@ static void test_fixed(int ep, int etp)
        report[0].dropped_fraction);
 }
 
+/* Sums of gradients beside backward, and weights that come beside forward: the same bits. The device does
+ * late what nothing waits for, so what is read too early has other bits. */
+static void test_overlap(int tp, int ep, int etp)
+{
+    struct config c = config_of(AUX_MICRO_BATCH, 0, BY_POSITION);
+    uint64_t hash[2];
+    double loss[2];
+    for (int i = 0; i < 2; i++) {
+        struct trial r;
+        overlap = i;
+        run_open(&r, &c, tp, ep, etp);
+        for (int step = 1; step <= 3; step++) {
+            step_gradients(&r.stepper, &r.b);
+            step_update(&r.stepper, step, 1e-3);
+            step_read(&r.stepper);
+        }
+        loss[i] = r.stepper.report.loss;
+        hash[i] = store_hash(&r.s, MASTER);
+        run_close(&r);
+    }
+    ok(hash[0] == hash[1] && loss[0] == loss[1],
+       "TP %d, EP %d, ETP %d: overlap changes no bit: loss %.9f, %.9f", tp, ep, etp, loss[0], loss[1]);
+}
+
 /* A gather on COMM: what it makes is not there before COMPUTE has waited; its row counts were kept. */
 static void test_late(void)
 {
@@ -242,6 +273,11 @@ int main(void)
     test_fixed(1, 1);
     if (!alone)
         test_fixed(2, 2);
+    test_overlap(1, 1, 1);
+    if (!alone) {
+        test_overlap(2, 2, 1);
+        test_overlap(1, 2, 2);
+    }
     dev_close(dev);
     return tap_done();
 }

@@ -9,7 +9,7 @@ enum {
     LANES = STREAMS + EXPERT_LANES,
     SLOTS = 4, /* pinned memory that copies to and from other memory go through */
     SLOT_BYTES = 4 << 20,
-    TICKETS = 64 /* events of a stream; an older ticket waits for the one that took its place */
+    TICKETS = 256 /* events of a stream; an older ticket waits for the one that took its place */
 };
 
 /* A stream of CUDA with what its work needs for itself. The first lanes are the facade's streams. */

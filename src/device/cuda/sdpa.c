@@ -224,7 +224,7 @@ bool cuda_sdpa_fwd(struct dev *dev, struct attn_shape a, view o, view lse, view 
     return good && attend(dev, &c);
 }
 
-/* The order of sums must not differ from run to run: the graph that keeps one. */
+/* Where the order of sums must not differ from run to run, the graph that keeps one. */
 bool cuda_sdpa_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view dv, view d_o, view o,
                    view lse, view q, view k, view v)
 {
@@ -233,7 +233,7 @@ bool cuda_sdpa_bwd(struct dev *dev, struct attn_shape a, view dq, view dk, view 
         return false;
     start(&c, a, q.n[1]);
     c.of.backward = true;
-    c.of.deterministic = true;
+    c.of.deterministic = !dev_any_order(dev);
     bool good = put(&c, SDPA_Q, q) && put(&c, SDPA_K, k) && put(&c, SDPA_V, v) && put(&c, SDPA_O, o) &&
                 put(&c, SDPA_LSE, lse) && put(&c, SDPA_D_O, d_o) && put(&c, SDPA_DQ, dq) &&
                 put(&c, SDPA_DK, dk) && put(&c, SDPA_DV, dv);

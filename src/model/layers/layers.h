@@ -68,6 +68,7 @@ struct net {
     int64_t tells, reads; /* so many reports set out, and were read */
     double *fresh;        /* the report as it begins */
     bool margins;         /* note how close the routing choices were */
+    bool reducing;        /* sums of gradients were begun by net_train */
 };
 
 /* Positions in the tally. */
