@@ -1,9 +1,8 @@
 /* coppice eval MODEL --task FILE...: score a model on questions, as lm-evaluation-harness does. On any
  * layout;
  * --out writes a line of JSON for each question. */
-#include "eval/score.h"
+#include "eval/exam.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +21,8 @@ enum { TOKENS = 2048 }; /* of a micro-batch, at least one sequence */
 
 struct eval {
     struct session s;
-    struct task *task; /* [tasks]; those with a name are open */
-    struct requests *requests;
-    int tasks;
-    int64_t longest, tokens; /* to feed: of one sequence, of a micro-batch */
+    struct exam exam;
+    struct net_shape shape;
     struct file_draft out;
     int64_t written;
     json_t *results;
@@ -34,31 +31,18 @@ struct eval {
 
 /* ---- what is asked ---- */
 
-static status read_task(struct eval *e, int i, int64_t most)
-{
-    const struct options *o = &e->s.options;
-    int32_t bos = tokenizer_bos(e->s.tokenizer);
-    TRY(task_read(&e->task[i], o->task[i], o->shots, o->limit));
-    TRY(requests_make(&e->requests[i], &e->task[i], e->s.tokenizer, most,
-                      bos >= 0 ? bos : tokenizer_eos(e->s.tokenizer)));
-    int64_t fed = e->requests[i].longest - 1;
-    e->longest = fed > e->longest ? fed : e->longest;
-    return OK;
-}
-
 static status read_tasks(struct eval *e)
 {
     const struct options *o = &e->s.options;
-    int64_t most = config_longest(&e->s.shapes.target);
+    struct exam_ask ask = {.path = o->task,
+                           .n = o->n_task,
+                           .shots = o->shots,
+                           .limit = o->limit,
+                           .most = config_longest(&e->s.shapes.target)};
     if (o->n_task == 0)
         return fail(E_DECK, "coppice eval needs --task FILE: questions as JSON lines or CSV");
     TRY(session_open_tokenizer(&e->s));
-    e->tasks = o->n_task;
-    e->task = mem_new(e->tasks, sizeof *e->task);
-    e->requests = mem_new(e->tasks, sizeof *e->requests);
-    for (int i = 0; i < e->tasks; i++)
-        TRY(read_task(e, i, most));
-    return OK;
+    return exam_open(&e->exam, &ask, e->s.tokenizer);
 }
 
 static status open_out(struct eval *e)
@@ -74,13 +58,16 @@ static status open_out(struct eval *e)
 static status open_net(struct eval *e)
 {
     struct session *s = &e->s;
-    int64_t micro = TOKENS / e->longest > 0 ? TOKENS / e->longest : 1;
-    struct net_shape shape = {.sequence = e->longest,
-                              .micro = micro,
-                              .imbalance = s->deck.model.moe.imbalance,
-                              .activation = session_precision(s)};
-    e->tokens = micro * e->longest;
-    return comm_agree(s->comm, net_open(&s->net, &s->store, s->group, &shape));
+    int64_t longest = e->exam.longest, micro = TOKENS / longest > 0 ? TOKENS / longest : 1;
+    dtype activation = session_precision(s);
+    e->shape = (struct net_shape){
+        .sequence = longest,
+        .micro = micro,
+        .imbalance = s->deck.model.moe.imbalance,
+        .activation = activation,
+        .cached = exam_places(&e->exam, net_token_bytes(&s->shapes.target, &s->layout, activation)),
+        .room = longest};
+    return comm_agree(s->comm, net_open(&s->net, &s->store, s->group, &e->shape));
 }
 
 /* ---- what comes out ---- */
@@ -139,26 +126,13 @@ static status write_items(struct eval *e, const struct task *t, const struct req
 
 static void say(struct eval *e, const struct task *t, const struct requests *r)
 {
-    struct measure m[MEASURES];
-    int n = task_measures(t, r, m);
-    char *line = mem_format("%-24.24s %7lld", t->name, (long long)t->n);
-    json_t *row = json_pack("{sssI}", "task", t->name, "items", (json_int_t)t->n);
-    for (int i = 0; i < n; i++) {
-        mem_append(&line, "   %s %.4f", m[i].name, m[i].value);
-        json_object_set_new(row, m[i].name, json_real(m[i].value));
-        if (!isfinite(m[i].error))
-            continue;
-        char *name = mem_format("%s_stderr", m[i].name);
-        mem_append(&line, " +- %.4f", m[i].error);
-        json_object_set_new(row, name, json_real(m[i].error));
-        free(name);
-    }
+    char *line = task_text(t, r);
     if (!e->s.options.json)
         log_say("%s", line);
     if (r->left_out)
         log_warn("%s: %lld tokens of contexts are beyond the model's positions and were cut off", t->name,
                  (long long)r->left_out);
-    json_array_append_new(e->results, row);
+    json_array_append_new(e->results, task_json(t, r));
     free(line);
 }
 
@@ -167,12 +141,19 @@ static status score(struct eval *e, int i)
     struct session *s = &e->s;
     bool shown = s->rank == 0 && !s->options.quiet && !s->options.json && terminal_watched(true);
     e->begin = clock_seconds();
-    TRY(requests_score(&e->requests[i], s->comm, s->net, &s->layout, s->rank, e->tokens,
-                       shown ? show_progress : NULL, e));
+    struct scorer with = {.comm = s->comm,
+                          .net = s->net,
+                          .layout = &s->layout,
+                          .rank = s->rank,
+                          .tokens = e->shape.micro * e->shape.sequence,
+                          .places = e->shape.cached,
+                          .told = shown ? show_progress : NULL,
+                          .with = e};
+    TRY(requests_score(&e->exam.requests[i], &with));
     if (shown)
         printf("\033[K");
-    say(e, &e->task[i], &e->requests[i]);
-    return comm_agree(s->comm, e->out.path ? write_items(e, &e->task[i], &e->requests[i]) : OK);
+    say(e, &e->exam.task[i], &e->exam.requests[i]);
+    return comm_agree(s->comm, e->out.path ? write_items(e, &e->exam.task[i], &e->exam.requests[i]) : OK);
 }
 
 static status run(struct eval *e, int argc, char **argv)
@@ -188,7 +169,7 @@ static status run(struct eval *e, int argc, char **argv)
         log_say("model %s (%s, %s parameters)\n%-24s %7s   measures +- standard error", s->options.files[0],
                 config_text(&s->shapes.target, shape),
                 text_count(parameters, (double)config_parameters(&s->shapes.target)), "task", "items");
-    for (int i = 0; i < e->tasks; i++)
+    for (int i = 0; i < e->exam.n; i++)
         TRY(score(e, i));
     if (s->options.json && s->rank == 0)
         json_print(json_pack("{sssO}", "model", s->options.files[0], "tasks", e->results));
@@ -201,12 +182,7 @@ int cmd_eval(int argc, char **argv)
     status code = run(&e, argc, argv);
     if (code != OK && e.out.path)
         file_abandon(&e.out);
-    for (int i = 0; i < e.tasks; i++) {
-        requests_free(&e.requests[i]);
-        task_free(&e.task[i]);
-    }
-    free(e.requests);
-    free(e.task);
+    exam_close(&e.exam);
     json_decref(e.results);
     return session_close(&e.s, code);
 }

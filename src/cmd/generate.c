@@ -183,11 +183,10 @@ static status open_net(struct generation *x)
 {
     struct session *s = &x->s;
     const struct config *c = &s->shapes.target;
-    int64_t width = c->kv_heads / s->layout.kv * c->head_dim;
     x->g.shape =
         (struct net_shape){.imbalance = s->deck.model.moe.imbalance, .activation = session_precision(s)};
     generate_shape(&x->g, s->layout.dp, config_longest(c),
-                   2 * c->layers * width * dtype_size(x->g.shape.activation));
+                   net_token_bytes(c, &s->layout, x->g.shape.activation));
     return comm_agree(s->comm, net_open(&s->net, &s->store, s->group, &x->g.shape));
 }
 

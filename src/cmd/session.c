@@ -272,11 +272,7 @@ status session_open_tokenizer(struct session *s)
     const char *path = s->options.tokenizer ? s->options.tokenizer : folder;
     if (!*path)
         return fail(E_DECK, "the checkpoint names no folder with a tokenizer; give --tokenizer PATH");
-    TRY(tokenizer_open(&s->tokenizer, path));
-    int64_t its = tokenizer_vocabulary(s->tokenizer), vocab = s->shapes.target.vocab;
-    return its <= vocab ? OK
-                        : fail(E_DATA, "%s has %lld tokens, the model %lld: it is another model's tokenizer",
-                               tokenizer_path(s->tokenizer), (long long)its, (long long)vocab);
+    return start_tokenizer(&s->tokenizer, path, &s->shapes.target);
 }
 
 int session_close(struct session *s, status code)

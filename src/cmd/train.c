@@ -13,6 +13,7 @@
 #include "cmd/session.h"
 #include "cmd/startup.h"
 #include "plan/own.h"
+#include "start/exam.h"
 #include "train/loop.h"
 #include "train/mark.h"
 #include "train/profile.h"
@@ -27,6 +28,7 @@ struct job {
     char *checkpoint;        /* its path; NULL: the run begins now */
     char *trunk;   /* with --branch, the deck's run folder, whose newest checkpoint begins the branch */
     bool branches; /* this leg begins the branch */
+    struct exam exam;
     struct origin origin; /* what the source model left for the certificate */
 };
 
@@ -309,6 +311,18 @@ static status given_up(const struct job *j)
     return comm_agree(j->s.comm, signals_check());
 }
 
+static status open_exam(struct job *j)
+{
+    const struct session *s = &j->s;
+    status code = start_exam(&j->exam, &s->deck, &s->shapes.target);
+    j->trainer.exam = &j->exam;
+    for (int i = 0; i < j->exam.n && code == OK; i++)
+        if (j->exam.requests[i].left_out)
+            log_warn("eval.tasks: %s: %lld tokens of contexts are beyond data.sequence and were cut off",
+                     j->exam.task[i].name, (long long)j->exam.requests[i].left_out);
+    return deck_place(&s->deck, code, NULL);
+}
+
 static status run_job(struct job *j, int argc, char **argv)
 {
     struct session *s = &j->s;
@@ -333,6 +347,7 @@ static status run_job(struct job *j, int argc, char **argv)
     TRY(j->checkpoint ? continue_run(j) : begin_run(j));
     TRY(session_open_net(s, true));
     j->trainer.net = s->net;
+    TRY(comm_agree(s->comm, open_exam(j)));
     TRY(start_loss(j));
     TRY(given_up(j));
     status code = loop_run(&j->trainer);
@@ -362,6 +377,7 @@ int cmd_train(int argc, char **argv)
     forget_checkpoint(&j);
     free(j.trunk);
     origin_close(&j.origin);
+    exam_close(&j.exam);
     if (j.opened_folder)
         folder_close(&j.folder);
     return session_close(&j.s, code);

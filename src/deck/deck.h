@@ -124,6 +124,9 @@ struct guard_section {
 struct eval_section {
     struct every every;
     int64_t tokens;
+    struct paths tasks;   /* see eval/task.h */
+    int64_t shots, limit; /* limit 0: all questions */
+    char *tokenizer;      /* absolute path; NULL: the model's */
 };
 struct log_section {
     int64_t every;

@@ -315,6 +315,16 @@ static const struct key table[] = {
      "after the last. never: not at all.", never_word, RESTART_YES},
     {"eval.tokens", K_INT, AT(eval.tokens), 1, 1e12, "tokens", "32768",
      "Tokens of each validation set that are used: those of its first windows, in file order.", NULL, RESTART_YES},
+    {"eval.tasks", K_PATHS, AT(eval.tasks), 0, 0, NULL, NULL,
+     "Tasks to score the model with whenever the validation loss is computed, as coppice eval does: JSON lines, CSV, or "
+     "descriptions (coppice help eval). Their sequences are at most data.sequence tokens long.", NULL, RESTART_YES},
+    {"eval.shots", K_INT, AT(eval.shots), 0, 1000, NULL, "0",
+     "Answered examples before each question of eval.tasks.", NULL, RESTART_YES},
+    {"eval.limit", K_INT, AT(eval.limit), 0, 1e9, "questions", "200",
+     "The first questions of each task of eval.tasks; 0 = all.", NULL, RESTART_YES},
+    {"eval.tokenizer", K_PATH, AT(eval.tokenizer), 0, 0, NULL, NULL,
+     "A tokenizer.json, or a folder that has one, for eval.tasks. Not given: that of the folder that the model comes "
+     "from.", NULL, RESTART_YES},
     {"log.every", K_INT, AT(log.every), 1, 1e9, "steps", "10",
      "A line on the console every so many steps.", NULL, RESTART_YES},
 };

@@ -1,176 +1,179 @@
 #include "eval/score.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
 #include "base/signals.h"
 
-/* ---- requests ---- */
+/* ---- units: requests that are computed together, and batches of them, longest first ---- */
 
-static struct request *add(struct requests *r, int64_t item, int choice)
-{
-    if (r->n % 1024 == 0)
-        r->at = mem_grow(r->at, r->n + 1024, sizeof *r->at);
-    r->at[r->n] = (struct request){.item = item, .choice = choice};
-    return &r->at[r->n++];
-}
+enum { SHARED = 16 }; /* a beginning of fewer tokens is not worth a pass of its own */
 
-static void take(struct requests *r, struct request *q, const int32_t *ids, int64_t n, int64_t scored,
-                 int64_t most)
-{
-    int64_t cut = n - 1 > most ? n - 1 - most : 0; /* the last token is not fed */
-    if (cut > n - scored - 1)
-        cut = n - scored - 1;
-    r->left_out += cut;
-    q->n = n - cut;
-    q->scored = scored;
-    q->ids = mem_new(q->n, sizeof *q->ids);
-    memcpy(q->ids, ids + cut, (size_t)q->n * sizeof *ids);
-    r->longest = q->n > r->longest ? q->n : r->longest;
-}
-
-static int64_t spaces_at_end(const char *text)
-{
-    size_t n = strlen(text);
-    while (n > 0 && strchr(" \t\r\n", text[n - 1]))
-        n--;
-    return (int64_t)(strlen(text) - n);
-}
-
-/* The white space between context and choice belongs to the choice. */
-static status add_pair(struct requests *r, struct encoder *e, const struct question *q, int64_t item,
-                       int choice, int64_t most, int32_t prefix)
-{
-    char *whole = mem_format("%s%s", q->context, q->choice[choice]);
-    struct ids all = {0}, context = {0};
-    int64_t left = (int64_t)strlen(q->context) - spaces_at_end(q->context);
-    if (left == 0 && prefix >= 0)
-        ids_add(&all, &prefix, 1), ids_add(&context, &prefix, 1);
-    status code = encode(e, whole, (int64_t)strlen(whole), false, &all);
-    if (code == OK)
-        code = encode(e, q->context, left, false, &context);
-    int64_t known = context.n < all.n ? context.n : all.n - 1, scored = all.n - (known > 0 ? known : 1);
-    if (code == OK && (all.n < 2 || scored > most))
-        code = fail(E_DATA, "question %lld: a choice of %lld tokens cannot be scored (1 to %lld)",
-                    (long long)item + 1, (long long)scored, (long long)most);
-    if (code == OK)
-        take(r, add(r, item, choice), all.at, all.n, scored, most);
-    free(all.at);
-    free(context.at);
-    free(whole);
-    return code;
-}
-
-/* Windows that each score what the one before did not. */
-static status add_text(struct requests *r, struct encoder *e, const struct question *q, int64_t item,
-                       int64_t most, int32_t prefix)
-{
-    struct ids all = {0};
-    if (prefix >= 0)
-        ids_add(&all, &prefix, 1);
-    status code = encode(e, q->choice[0], (int64_t)strlen(q->choice[0]), false, &all);
-    for (int64_t at = 0, n; code == OK && at + 1 < all.n; at += n) {
-        n = all.n - 1 - at < most ? all.n - 1 - at : most;
-        take(r, add(r, item, 0), all.at + at, n + 1, n, most);
-    }
-    free(all.at);
-    return code;
-}
-
-status requests_make(struct requests *r, const struct task *t, const struct tokenizer *tokenizer,
-                     int64_t most, int32_t prefix)
-{
-    struct encoder *e = encoder_open(tokenizer);
-    status code = OK;
-    *r = (struct requests){0};
-    for (int64_t i = 0; i < t->n && code == OK; i++) {
-        const struct question *q = &t->item[i];
-        if (t->kind == TASK_TEXT)
-            code = add_text(r, e, q, i, most, prefix);
-        for (int c = 0; t->kind != TASK_TEXT && c < q->n && code == OK; c++)
-            code = add_pair(r, e, q, i, c, most, prefix);
-    }
-    encoder_close(e);
-    if (code == OK && r->n == 0)
-        code = fail(E_DATA, "%s: no text that can be scored", t->name);
-    if (code != OK)
-        requests_free(r);
-    return code;
-}
-
-void requests_free(struct requests *r)
-{
-    for (int64_t i = 0; i < r->n; i++)
-        free(r->at[i].ids);
-    free(r->at);
-    *r = (struct requests){0};
-}
-
-/* ---- batches: runs of the requests sorted by length, longest first ---- */
+/* Requests [from, from + n) with the same beginning, such as the choices of an item. */
+struct unit {
+    int64_t from, n;
+    int64_t common; /* tokens that are computed once; 0: none, and n = 1 */
+    int64_t fed;    /* tokens of the longest request */
+};
 
 struct batches {
-    const struct request *of;
-    int64_t *order; /* [requests] */
-    int64_t *from;  /* [n + 1] into order */
+    struct unit *unit; /* sorted */
+    int64_t units;
+    int64_t *from; /* [n + 1] into unit */
     int64_t n;
 };
 
-static int by_length(const void *a, const void *b)
+/* The tokens that all begin with. Each computes the token before its first scored one itself. */
+static int64_t common_beginning(const struct request *q, int64_t n)
 {
-    const struct request *const *x = a, *const *y = b;
-    return (*x)->n != (*y)->n ? ((*x)->n < (*y)->n ? 1 : -1) : *x < *y ? -1 : *x > *y;
+    int64_t most = q->n - q->scored - 1, same = 0;
+    for (int64_t i = 1; i < n; i++)
+        most = q[i].n - q[i].scored - 1 < most ? q[i].n - q[i].scored - 1 : most;
+    for (bool alike = true; alike; same += alike) {
+        alike = same < most;
+        for (int64_t i = 1; i < n && alike; i++)
+            alike = q[i].ids[same] == q->ids[same];
+    }
+    return same;
 }
 
-static void batches_open(struct batches *b, const struct requests *r, int64_t tokens)
+static void add_unit(struct batches *b, const struct requests *r, int64_t from, int64_t n, int64_t common)
 {
-    const struct request **sorted = mem_new(r->n, sizeof *sorted);
-    *b = (struct batches){
-        .of = r->at, .order = mem_new(r->n, sizeof *b->order), .from = mem_new(r->n + 1, sizeof *b->from)};
-    for (int64_t i = 0; i < r->n; i++)
-        sorted[i] = &r->at[i];
-    qsort(sorted, (size_t)r->n, sizeof *sorted, by_length);
-    for (int64_t i = 0; i < r->n; i++)
-        b->order[i] = sorted[i] - r->at;
-    for (int64_t at = 0; at < r->n; b->n++) {
-        int64_t room = tokens / (sorted[at]->n - 1);
-        at += room < 1 ? 1 : room < r->n - at ? room : r->n - at;
+    struct unit u = {.from = from, .n = n, .common = common};
+    for (int64_t i = from; i < from + n; i++)
+        u.fed = r->at[i].n - 1 > u.fed ? r->at[i].n - 1 : u.fed;
+    b->unit[b->units++] = u;
+}
+
+static void make_units(struct batches *b, const struct requests *r, int64_t places)
+{
+    b->unit = mem_new(r->n, sizeof *b->unit);
+    for (int64_t at = 0, n; at < r->n; at += n) {
+        for (n = 1; at + n < r->n && r->at[at + n].item == r->at[at].item;)
+            n++;
+        int64_t common = n > 1 && n <= places ? common_beginning(&r->at[at], n) : 0;
+        if (common >= SHARED)
+            add_unit(b, r, at, n, common);
+        for (int64_t i = at; i < at + n && common < SHARED; i++)
+            add_unit(b, r, i, 1, 0);
+    }
+}
+
+static int by_length(const void *a, const void *b)
+{
+    const struct unit *x = a, *y = b;
+    if ((x->common > 0) != (y->common > 0))
+        return x->common > 0 ? -1 : 1;
+    return x->fed != y->fed ? (x->fed < y->fed ? 1 : -1) : x->from < y->from ? -1 : x->from > y->from;
+}
+
+/* What a batch takes. */
+struct size {
+    int64_t units, requests, common, rest; /* common, rest: of its longest unit; rest: behind `common` */
+};
+
+static struct size with_unit(struct size s, const struct unit *u)
+{
+    int64_t rest = u->fed - u->common;
+    return (struct size){s.units + 1, s.requests + u->n, u->common > s.common ? u->common : s.common,
+                         rest > s.rest ? rest : s.rest};
+}
+
+static bool fits(struct size s, int64_t tokens, int64_t places)
+{
+    return s.units * s.common <= tokens && s.requests * s.rest <= tokens &&
+           (s.common == 0 || s.requests <= places);
+}
+
+/* How many of the units from `at` on make a batch: those of one kind that fit. */
+static int64_t batch_length(const struct batches *b, int64_t at, int64_t tokens, int64_t places)
+{
+    struct size s = {0};
+    int64_t n = 0;
+    for (; at + n < b->units && (b->unit[at + n].common > 0) == (b->unit[at].common > 0); n++) {
+        s = with_unit(s, &b->unit[at + n]);
+        if (n > 0 && !fits(s, tokens, places))
+            break;
+    }
+    return n;
+}
+
+static void batches_open(struct batches *b, const struct requests *r, int64_t tokens, int64_t places)
+{
+    *b = (struct batches){.from = mem_new(r->n + 1, sizeof *b->from)};
+    make_units(b, r, places);
+    qsort(b->unit, (size_t)b->units, sizeof *b->unit, by_length);
+    for (int64_t at = 0; at < b->units; b->n++) {
+        at += batch_length(b, at, tokens, places);
         b->from[b->n + 1] = at;
     }
-    free(sorted);
 }
 
 static void batches_close(struct batches *b)
 {
-    free(b->order);
+    free(b->unit);
     free(b->from);
 }
 
-/* A batch on its way through the net. */
+/* ---- a batch on its way through the net ---- */
+
 struct running {
+    struct net *net;
     struct requests *all;
-    const int64_t *order; /* [sequences] */
+    const struct unit *unit; /* [units] */
+    int64_t units;
+    struct request **of; /* [sequences] the request of each row of the pass */
     int64_t sequences, sequence;
-    int32_t *ids, *targets; /* [sequences * sequence] */
+    int32_t *ids, *targets;        /* [sequences * sequence] */
+    int32_t *slot, *past, *length; /* [sequences] in the cache */
 };
+
+static void running_open(struct running *b, struct net *net, struct requests *r, int64_t tokens)
+{
+    *b = (struct running){.net = net, .all = r};
+    b->ids = mem_new(mem_mul(2, tokens), sizeof *b->ids);
+    b->targets = b->ids + tokens;
+    b->of = mem_new(tokens, sizeof *b->of);
+    b->slot = mem_new(mem_mul(3, tokens), sizeof *b->slot);
+    b->past = b->slot + tokens;
+    b->length = b->past + tokens;
+}
+
+static void running_close(struct running *b)
+{
+    free(b->ids);
+    free(b->of);
+    free(b->slot);
+}
+
+/* Add the tokens [past, past + length) of a request to the pass. */
+static void add_row(struct running *b, struct request *q, int64_t slot, int64_t past, int64_t length)
+{
+    int64_t s = b->sequences++;
+    b->of[s] = q;
+    b->slot[s] = (int32_t)slot;
+    b->past[s] = (int32_t)past;
+    b->length[s] = (int32_t)length;
+    b->sequence = length > b->sequence ? length : b->sequence;
+}
 
 static void fill(struct running *b)
 {
-    for (int64_t s = 0; s < b->sequences; s++) {
-        const struct request *q = &b->all->at[b->order[s]];
+    for (int64_t s = 0; s < b->sequences; s++)
         for (int64_t i = 0; i < b->sequence; i++) {
-            bool fed = i < q->n - 1, counted = fed && i + 1 >= q->n - q->scored;
-            b->ids[s * b->sequence + i] = fed ? q->ids[i] : q->ids[0];
-            b->targets[s * b->sequence + i] = counted ? q->ids[i + 1] : -1;
+            const struct request *q = b->of[s];
+            int64_t at = b->past[s] + i;
+            bool fed = i < b->length[s], counted = fed && at + 1 >= q->n - q->scored;
+            b->ids[s * b->sequence + i] = fed ? q->ids[at] : q->ids[0];
+            b->targets[s * b->sequence + i] = counted ? q->ids[at + 1] : -1;
         }
-    }
 }
 
 static void take_scores(void *with, int64_t row, int64_t rows, const float *nll, const float *gap)
 {
     struct running *b = with;
     for (int64_t i = 0; i < rows; i++) {
-        struct request *q = &b->all->at[b->order[(row + i) / b->sequence]];
+        struct request *q = b->of[(row + i) / b->sequence];
         if (b->targets[row + i] < 0)
             continue;
         q->loglikelihood -= (double)nll[i];
@@ -178,16 +181,49 @@ static void take_scores(void *with, int64_t row, int64_t rows, const float *nll,
     }
 }
 
-static void run(struct running *b, const struct batches *all, int64_t i, struct net *net)
+/* One pass over the rows that were added. beginnings: nobody wants their scores. */
+static void run_pass(struct running *b, bool cached, bool beginnings)
 {
-    b->order = all->order + all->from[i];
-    b->sequences = all->from[i + 1] - all->from[i];
-    b->sequence = all->of[b->order[0]].n - 1;
-    fill(b);
-    struct micro_batch m = {
-        .tokens = b->sequences * b->sequence, .sequence = b->sequence, .ids = b->ids, .targets = b->targets};
+    struct cached in = {.slot = b->slot, .past = b->past, .length = b->length, .ends = beginnings};
     struct logits_sink sink = {.scores = take_scores, .with = b};
-    net_eval(net, &m, &sink);
+    fill(b);
+    struct micro_batch m = {.tokens = b->sequences * b->sequence,
+                            .sequence = b->sequence,
+                            .ids = b->ids,
+                            .targets = b->targets,
+                            .cached = cached ? &in : NULL};
+    net_eval(b->net, b->sequences > 0 ? &m : &(struct micro_batch){0}, beginnings ? NULL : &sink);
+    b->sequences = b->sequence = 0;
+}
+
+/* What the requests of each unit begin with, in the place of its first request, and copied to the others'. */
+static void run_beginnings(struct running *b)
+{
+    int place = 0;
+    for (int64_t i = 0; i < b->units; place += (int)b->unit[i++].n)
+        if (b->unit[i].common > 0)
+            add_row(b, &b->all->at[b->unit[i].from], place, 0, b->unit[i].common);
+    run_pass(b, true, true);
+    place = 0;
+    for (int64_t i = 0; i < b->units; place += (int)b->unit[i++].n)
+        for (int k = 1; k < b->unit[i].n; k++)
+            net_cache_copy(b->net, place + k, place, b->unit[i].common);
+}
+
+/* Every rank has as many passes. two: some rank's batch has beginnings. */
+static void run(struct running *b, const struct batches *all, int64_t batch, bool two)
+{
+    b->units = batch < all->n ? all->from[batch + 1] - all->from[batch] : 0;
+    b->unit = b->units > 0 ? &all->unit[all->from[batch]] : NULL;
+    if (two)
+        run_beginnings(b);
+    int64_t place = 0;
+    for (int64_t i = 0; i < b->units; i++)
+        for (int64_t k = 0; k < b->unit[i].n; k++) {
+            struct request *q = &b->all->at[b->unit[i].from + k];
+            add_row(b, q, place++, b->unit[i].common, q->n - 1 - b->unit[i].common);
+        }
+    run_pass(b, b->units > 0 && b->unit->common > 0, false);
 }
 
 /* Every request was filled in by one DP rank: t = 0 of it tells the others. */
@@ -209,122 +245,30 @@ static void share(struct requests *r, struct comm *comm, bool mine)
     free(sum);
 }
 
-status requests_score(struct requests *r, struct comm *comm, struct net *net, const struct layout *l,
-                      int rank, int64_t tokens, void (*told)(void *, double), void *with)
+status requests_score(struct requests *r, const struct scorer *with)
 {
     struct batches all;
-    struct coords at = layout_coords(l, rank);
-    int64_t room = tokens > r->longest ? tokens : r->longest;
-    struct running b = {
-        .all = r, .ids = mem_new(room, sizeof *b.ids), .targets = mem_new(room, sizeof *b.targets)};
-    batches_open(&all, r, tokens);
-    for (int64_t i = 0; i < r->n; i++)
+    struct running b;
+    struct coords at = layout_coords(with->layout, with->rank);
+    int64_t dp = with->layout->dp, tokens = with->tokens > r->longest ? with->tokens : r->longest;
+    running_open(&b, with->net, r, tokens);
+    batches_open(&all, r, with->tokens, with->places);
+    for (int64_t i = 0; i < r->n; i++) {
         r->at[i].greedy = true;
+        r->at[i].loglikelihood = 0;
+    }
     status code = OK;
-    int64_t rounds = (all.n + l->dp - 1) / l->dp;
+    int64_t rounds = (all.n + dp - 1) / dp;
     for (int64_t i = 0; i < rounds && code == OK; i++) {
-        int64_t batch = i * l->dp + at.d;
-        code = comm_agree(comm, signals_check());
-        if (code == OK && batch < all.n)
-            run(&b, &all, batch, net);
-        else if (code == OK)
-            net_eval(net, &(struct micro_batch){0}, NULL);
-        if (told)
-            told(with, (double)(i + 1) / (double)rounds);
+        code = comm_agree(with->comm, signals_check());
+        if (code == OK) /* batches with beginnings come first */
+            run(&b, &all, i * dp + at.d, all.unit[all.from[i * dp]].common > 0);
+        if (with->told)
+            with->told(with->with, (double)(i + 1) / (double)rounds);
     }
     if (code == OK)
-        share(r, comm, at.t == 0);
+        share(r, with->comm, at.t == 0);
     batches_close(&all);
-    free(b.ids);
-    free(b.targets);
+    running_close(&b);
     return code;
-}
-
-/* ---- measures ---- */
-
-struct mean {
-    double sum, squares;
-    int64_t n;
-};
-
-static void count(struct mean *m, double x)
-{
-    m->sum += x;
-    m->squares += x * x;
-    m->n++;
-}
-
-static double mean_of(const struct mean *m)
-{
-    return m->sum / (double)m->n;
-}
-
-/* Of the mean: sample deviation over sqrt(n). */
-static double error_of(const struct mean *m)
-{
-    double n = (double)m->n, mean = mean_of(m);
-    double variance = (m->squares - n * mean * mean) / (n - 1);
-    return m->n > 1 ? sqrt(fmax(variance, 0) / n) : (double)NAN;
-}
-
-static int choice_measures(const struct task *t, const struct requests *r, struct measure *out)
-{
-    struct mean acc = {0}, norm = {0};
-    const struct request *q = r->at;
-    for (int64_t i = 0; i < t->n; i++) {
-        const struct question *item = &t->item[i];
-        int best = 0, best_norm = 0;
-        for (int c = 1; c < item->n; c++) {
-            double letters = (double)item->letters[c], others = (double)item->letters[best_norm];
-            if (q[c].loglikelihood > q[best].loglikelihood)
-                best = c;
-            if (q[c].loglikelihood / letters > q[best_norm].loglikelihood / others)
-                best_norm = c;
-        }
-        count(&acc, best == item->gold);
-        count(&norm, best_norm == item->gold);
-        q += item->n;
-    }
-    out[0] = (struct measure){"acc", mean_of(&acc), error_of(&acc)};
-    out[1] = (struct measure){"acc_norm", mean_of(&norm), error_of(&norm)};
-    return 2;
-}
-
-static int word_measures(const struct requests *r, struct measure *out)
-{
-    struct mean acc = {0}, likelihood = {0};
-    for (int64_t i = 0; i < r->n; i++) {
-        count(&acc, r->at[i].greedy);
-        count(&likelihood, r->at[i].loglikelihood);
-    }
-    double perplexity = exp(-mean_of(&likelihood));
-    out[0] = (struct measure){"acc", mean_of(&acc), error_of(&acc)};
-    out[1] = (struct measure){"perplexity", perplexity, perplexity * error_of(&likelihood)};
-    return 2;
-}
-
-static int text_measures(const struct task *t, const struct requests *r, struct measure *out)
-{
-    double sum = 0, tokens = 0, bytes = 0;
-    for (int64_t i = 0; i < r->n; i++) {
-        sum -= r->at[i].loglikelihood;
-        tokens += (double)r->at[i].scored;
-    }
-    for (int64_t i = 0; i < t->n; i++)
-        bytes += (double)strlen(t->item[i].choice[0]);
-    out[0] = (struct measure){"loss", sum / tokens, (double)NAN};
-    out[1] = (struct measure){"perplexity", exp(sum / tokens), (double)NAN};
-    out[2] = (struct measure){"bits_per_byte", sum / bytes / log(2), (double)NAN};
-    return 3;
-}
-
-int task_measures(const struct task *t, const struct requests *r, struct measure out[MEASURES])
-{
-    switch (t->kind) {
-    case TASK_CHOICE: return choice_measures(t, r, out);
-    case TASK_LAST_WORD: return word_measures(r, out);
-    case TASK_TEXT:
-    case TASK_KINDS: break;
-    }
-    return text_measures(t, r, out);
 }

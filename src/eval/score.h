@@ -2,6 +2,7 @@
  * length; a batch is padded on the right, which no token sees. */
 #ifndef EVAL_SCORE_H
 #define EVAL_SCORE_H
+#include "base/json.h"
 #include "comm/comm.h"
 #include "eval/task.h"
 #include "model/net.h"
@@ -30,11 +31,21 @@ status requests_make(struct requests *, const struct task *, const struct tokeni
                      int32_t prefix) MUST_USE;
 void requests_free(struct requests *);
 
-/** COLLECTIVE: fill in log-likelihoods, the same on all ranks. The net must take `tokens` tokens in one
- *  micro-batch, and sequences of requests.longest - 1. told: called on this rank after each round with the
- *  share of tokens done; may be NULL. E_SIGNAL. */
-status requests_score(struct requests *, struct comm *, struct net *, const struct layout *, int rank,
-                      int64_t tokens, void (*told)(void *, double), void *with) MUST_USE;
+/* What requests are scored with. */
+struct scorer {
+    struct comm *comm;
+    struct net *net;
+    const struct layout *layout;
+    int rank;
+    int64_t tokens; /* of a micro-batch of the net */
+    int64_t places; /* of its cache, each with room for requests.longest - 1 tokens; 0: none */
+    void (*told)(void *with,
+                 double share); /* on this rank after each round, with the tokens done; may be NULL */
+    void *with;
+};
+/** COLLECTIVE: fill in log-likelihoods, the same on all ranks. The net must take sequences of
+ *  requests.longest - 1. With a cache, what the choices of an item begin with is computed once. E_SIGNAL. */
+status requests_score(struct requests *, const struct scorer *) MUST_USE;
 
 /* A number with the standard error of its mean over the items. */
 struct measure {
@@ -45,5 +56,9 @@ enum { MEASURES = 3 };
 /** What the answered requests say: choice: acc, acc_norm (by characters); last_word: acc, perplexity; text:
  *  perplexity a token, bits a byte. Returns how many. */
 int task_measures(const struct task *, const struct requests *, struct measure out[MEASURES]);
+/** The same for programs, {"task", "items", "acc", "acc_stderr", ...}, and as a line for people. The caller
+ *  owns both. */
+json_t *task_json(const struct task *, const struct requests *);
+char *task_text(const struct task *, const struct requests *);
 
 #endif

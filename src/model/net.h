@@ -83,6 +83,9 @@ struct net_memory {
 };
 struct net_memory net_memory(const struct net *);
 
+/** Bytes of the keys and values of a token on a rank. */
+int64_t net_token_bytes(const struct config *, const struct layout *, dtype activation);
+
 /** Begin a new report. margins: also look for the smallest margin of a routing choice. */
 void net_begin(struct net *, bool margins);
 /** COLLECTIVE over the world: the report becomes the sum of all ranks' (margins and squares stay). */

@@ -13,6 +13,7 @@
 #include "ckpt/ckpt.h"
 #include "data/data.h"
 #include "device/dev.h"
+#include "start/exam.h"
 #include "weights/forms.h"
 
 struct check {
@@ -210,6 +211,13 @@ static void check_data(struct check *c)
         check_batches(c);
 }
 
+static void check_tasks(struct check *c)
+{
+    struct exam exam;
+    take_placed(c, start_exam(&exam, c->deck, &c->shapes.target));
+    exam_close(&exam);
+}
+
 /* Are the data those of the checkpoint, so that no sample is repeated or left out? */
 static void check_same_data(struct check *c, const char *checkpoint)
 {
@@ -352,6 +360,8 @@ static void check_all(struct check *c)
         check_layout(c);
     check_device(c);
     check_data(c);
+    if (c->shapes.shaped)
+        check_tasks(c);
     if (known && !checkpoint)
         check_weights(c);
     if (known && checkpoint && c->ask->alone && c->errors.n == 0)

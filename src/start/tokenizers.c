@@ -47,6 +47,16 @@ static void compare_all(const struct data_items *items, const char *file, const 
         compare(items->item[i].path, file, digest, vocab);
 }
 
+status start_tokenizer(struct tokenizer **t, const char *path, const struct config *model)
+{
+    TRY(tokenizer_open(t, path));
+    int64_t its = tokenizer_vocabulary(*t);
+    return its <= model->vocab
+               ? OK
+               : fail(E_DATA, "%s has %lld tokens, the model %lld: it is another model's tokenizer",
+                      tokenizer_path(*t), (long long)its, (long long)model->vocab);
+}
+
 void start_compare_tokenizers(const struct deck *deck, const struct config *target)
 {
     char *file = mem_format("%s/tokenizer.json", target->carried.folder), digest[20] = "";

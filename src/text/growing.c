@@ -40,6 +40,20 @@ static bool ends_replaced(const struct bytes *b)
     return b->n >= 3 && !memcmp(b->at + b->n - 3, REPLACEMENT, 3);
 }
 
+/* Bytes, at least one, that begin a character but are none: "maximal subparts" of Unicode 3.9. */
+static int64_t broken(const char *text, int64_t n)
+{
+    unsigned char c = (unsigned char)*text;
+    unsigned char least = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80; /* the second byte's range */
+    unsigned char most = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    int64_t length = c >= 0xc2 && c <= 0xf4 ? utf8_length(*text) : 1, i = 1;
+    for (; i < length && i < n && (unsigned char)text[i] >= least && (unsigned char)text[i] <= most; i++) {
+        least = 0x80;
+        most = 0xbf;
+    }
+    return i;
+}
+
 /* Append bytes [from, n) of a text to another, those that are no character as U+FFFD. */
 static void add_valid(struct bytes *out, const struct bytes *b, int64_t from)
 {
@@ -47,9 +61,10 @@ static void add_valid(struct bytes *out, const struct bytes *b, int64_t from)
         int64_t good = utf8_bad(b->at + from, b->n - from);
         bytes_add(out, b->at + from, good);
         from += good;
-        if (from < b->n)
+        if (from < b->n) {
             bytes_add(out, REPLACEMENT, 3);
-        from += from < b->n;
+            from += broken(b->at + from, b->n - from);
+        }
     }
 }
 

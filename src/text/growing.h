@@ -15,7 +15,7 @@ struct growing {
 void growing_open(struct growing *, struct encoder *, const int32_t *ids, int64_t n);
 void growing_close(struct growing *);
 /** g->text becomes what this token completes, often nothing: valid UTF-8; bytes that are no character are
- * U+FFFD each. Special tokens have no text. E_DATA: no token has this id. */
+ * U+FFFD, as Hugging Face's decoders have them. Special tokens have no text. E_DATA: no token has this id. */
 status growing_add(struct growing *g, int32_t id) MUST_USE;
 /** g->text becomes what is left, in the same form. */
 status growing_end(struct growing *g) MUST_USE;

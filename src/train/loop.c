@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "base/text.h"
 #include "eval/valid.h"
+#include "train/exams.h"
 #include "train/fault.h"
 #include "train/report.h"
 #include "train/saving.h"
@@ -73,7 +74,7 @@ status loop_validate(struct trainer *t, double *mean)
             *mean = sum / sets;
         report_valid(t, data_valid_name(t->data, i), loss, *mean, i == sets - 1);
     }
-    return OK;
+    return exams_take(t);
 }
 
 /* ---- one step and what follows it ---- */

@@ -3,6 +3,7 @@
 #ifndef TRAIN_LOOP_H
 #define TRAIN_LOOP_H
 #include "ckpt/ckpt.h"
+#include "eval/exam.h"
 #include "train/folder.h"
 #include "train/forecast.h"
 #include "train/limit.h"
@@ -27,6 +28,7 @@ struct trainer {
     const struct eval_section *eval;
     const struct log_section *log;
     const struct guard_section *guards;
+    struct exam *exam; /* eval.tasks; NULL: none */
     int64_t sequence;
     bool watched;             /* not --quiet: progress in place if stdout is a terminal */
     double ceiling;           /* GFLOP/s of all ranks' GEMMs together; it only rises */
@@ -51,7 +53,7 @@ struct trainer {
  * what is done on. */
 int64_t loop_steps(const struct run_section *, const struct batch_section *, int64_t sequence,
                    const struct ckpt_state *done);
-/** COLLECTIVE: mean validation loss of all sets (each reported), NAN without any. */
+/** COLLECTIVE: mean validation loss of all sets (each reported), NAN without any; then the tasks. */
 status loop_validate(struct trainer *, double *loss) MUST_USE;
 /** COLLECTIVE: from state.step to steps. OK: finished; E_STOP, E_ASKED: stopped on request, saved; E_SPACE:
  * finished or stopped, and the last save failed. */

@@ -268,6 +268,21 @@ void report_valid(struct trainer *t, const char *set, double loss, double mean, 
         report_event(t, "eval", json_pack("{so}", "valid_loss", folder_number(mean)));
 }
 
+void report_task(struct trainer *t, const struct task *task, const struct requests *answers)
+{
+    if (!writes(t))
+        return;
+    json_t *line =
+        json_pack("{sIsI}", "step", (json_int_t)t->state.step, "tokens", (json_int_t)t->state.tokens);
+    json_t *result = task_json(task, answers);
+    char *text = task_text(task, answers);
+    log_say("  task  %s", text);
+    json_object_update(line, result);
+    json_decref(result);
+    free(text);
+    written(folder_append(t->folder, "metrics.jsonl", line, METRICS_SCHEMA));
+}
+
 void report_event(const struct trainer *t, const char *kind, json_t *more)
 {
     if (!writes(t)) {

@@ -33,6 +33,8 @@ void report_begin(struct report *, const struct trainer *);
  * 0. */
 void report_step(struct report *, struct trainer *, bool show);
 void report_valid(struct trainer *, const char *set, double loss, double mean, bool last);
+/** The answers to a task. Local on rank 0. */
+void report_task(struct trainer *, const struct task *, const struct requests *);
 /** A bad step, which would have ended as `after`: its line of metrics.jsonl and an event, with its samples,
  *  the tensor at fault (NULL: none) and what follows. Local on rank 0. */
 void report_bad(const struct report *, const struct trainer *, const struct ckpt_state *after,

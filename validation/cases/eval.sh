@@ -93,6 +93,33 @@ ends 0 "$COPPICE" eval "$work/run" --tokenizer "$tokenizer" --task "$work/ends.j
     grep -q '"item":0,.*"greedy":true' "$work/items" && grep -q '"item":1,.*"greedy":false' "$work/items"
 verdict $? "a run that knows the text by heart: the last word is the likeliest, another is not"
 
+# ---- between the steps of training ----
+
+printf '{"text": "%s %s %s %s"}\n' "$text" "$text" "$text" "$text" > "$work/long.jsonl"
+"$COPPICE" tokenize --tokenizer "$tokenizer" --no-eod --out "$work/long" "$work/long.jsonl" > /dev/null
+# trained RANKS RUN ARGUMENT...: six steps, tasks every three
+trained() {
+    on=$1 run=$2
+    shift 2
+    launch "$on" "$COPPICE" train "$work/model.yaml" --set "run.dir=$work/$run" --set "data.train=[$work/long]" --set data.sequence=64 \
+        --set run.steps=6 --set eval.every=3 \
+        --set "eval.tasks=[$work/choice.jsonl, $work/word.jsonl]" --set "eval.tokenizer=$tokenizer" "$@"
+}
+# task_lines RUN: name, step, acc
+task_lines() {
+    sed -n 's/^{"step":\([0-9]*\),.*"task":"\([a-z]*\)",.*"acc":\([0-9.]*\).*/\2 \1 \3/p' "$work/$1/metrics.jsonl"
+}
+ends 0 trained 1 asked && said '^  task  choice  *3   acc ' && [ "$(task_lines asked | wc -l)" -eq 6 ] &&
+    ends 0 "$COPPICE" eval "$work/asked" --tokenizer "$tokenizer" --task "$work/choice.jsonl" --json &&
+    said "\"acc\": $(task_lines asked | sed -n 's/choice 6 \([0-9.]*\).*/\1/p')"
+verdict $? "eval.tasks: before, between and behind the steps; the last as eval has it"
+test_ranks 4 1 &&
+    { ends 0 trained 4 asked4 --set batch.sequences=2 --set parallel.tensor=2 --set parallel.expert=2 --set device.check=hidden &&
+          [ "$(task_lines asked4 | wc -l)" -eq 6 ] && [ "$(task_lines asked | head -n 2)" = "$(task_lines asked4 | head -n 2)" ]
+      verdict $? "eval.tasks on four ranks: the same answers before the first step"; }
+ends 0 trained 1 asked --set run.steps=9 && [ "$(task_lines asked | tail -n 1 | cut -d ' ' -f 2)" -eq 9 ]
+verdict $? "eval.tasks go on after a restart"
+
 # ---- examples, limits, descriptions ----
 
 rm -f "$work/items"
@@ -146,6 +173,11 @@ bad() { # LINE: a task of this line
     refused 65 'has no end' "a quote without an end" "$work/model" $with --task "$work/bad.csv"
     refused 64 'no multiple-choice task' "examples for a text" "$work/model" $with --task "$work/text.jsonl" --shots 1
     refused 65 'it has 3 rows' "more examples than rows" "$work/model" $with --task "$work/choice.jsonl" --shots 4
+    ends 65 "$COPPICE" deck check "$work/model.yaml" --set "data.train=[$work/long]" --set "eval.tasks=[$work/bad.csv]" --set "eval.tokenizer=$tokenizer" &&
+        said 'eval.tasks: .*bad.csv:2: '
+    verdict $? "deck check reads eval.tasks: exit code 65"
+    ends 64 "$COPPICE" deck check "$work/model.yaml" --set "data.train=[$work/long]" --set "eval.tasks=[$work/choice.jsonl]" && said 'name one with eval.tokenizer'
+    verdict $? "eval.tasks without a tokenizer: exit code 64"
     refused 64 'gives parallel.tensor\|parallel.tensor' "a layout that does not fit" "$work/model" $with --task "$work/word.jsonl" --set parallel.tensor=3
 }
 finish

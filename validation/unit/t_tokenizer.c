@@ -510,6 +510,14 @@ static void test_pieces(void)
                 {'b', "\xef\xbf\xbd"
                       "b"},
                 {0xff, "\xef\xbf\xbd"},
+                {0xe2, ""},
+                {0x82, ""},
+                {'a', "\xef\xbf\xbd"
+                      "a"},
+                {0xe0, ""},
+                {0x82, ""},
+                {'c', "\xef\xbf\xbd\xef\xbf\xbd"
+                      "c"},
                 {0xf0, ""}};
     struct tokenizer *t = NULL;
     struct growing g;

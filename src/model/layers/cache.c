@@ -11,15 +11,19 @@ static int64_t cache_rows(const struct net *net)
     return mem_mul(net->shape.cached, net->shape.room);
 }
 
-static int64_t cache_width(const struct net *net)
+static int64_t cache_width(const struct config *c, const struct layout *l)
 {
-    return net->config->kv_heads / net->layout.kv * net->config->head_dim;
+    return c->kv_heads / l->kv * c->head_dim;
+}
+
+int64_t net_token_bytes(const struct config *c, const struct layout *l, dtype activation)
+{
+    return mem_mul(2 * c->layers, mem_mul(cache_width(c, l), dtype_size(activation)));
 }
 
 int64_t cache_bytes(const struct net *net)
 {
-    int64_t block = mem_mul(mem_mul(cache_rows(net), cache_width(net)), dtype_size(net->shape.activation));
-    return mem_mul(2 * net->config->layers, block);
+    return mem_mul(cache_rows(net), net_token_bytes(net->config, &net->layout, net->shape.activation));
 }
 
 status cache_open(struct net *net)
@@ -37,7 +41,8 @@ void cache_close(struct net *net)
 
 view cache_view(const struct net *net, int layer, enum cache_part part)
 {
-    int64_t rows = cache_rows(net), width = cache_width(net), block = 2 * (layer - 1) + part;
+    int64_t rows = cache_rows(net), width = cache_width(net->config, &net->layout),
+            block = 2 * (layer - 1) + part;
     char *at = net->cache;
     if (at)
         at += block * rows * width * dtype_size(net->shape.activation);
