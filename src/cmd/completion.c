@@ -26,7 +26,8 @@ static char *words_of(const char *family)
     char *text = mem_text(""), *last = mem_text("");
     for (int i = 0; i < n; i++) {
         size_t first = strcspn(c[i].name, " ");
-        bool inside = family && strlen(family) == first && strncmp(c[i].name, family, first) == 0;
+        bool inside =
+            family && c[i].name[first] && strlen(family) == first && strncmp(c[i].name, family, first) == 0;
         char *word = family ? mem_text(inside ? c[i].name + first + 1 : "")
                             : mem_format("%.*s", (int)first, c[i].name);
         if (*word && strcmp(word, last) != 0)

@@ -95,6 +95,9 @@ if command -v bash > /dev/null; then
 else
     verdict 0 "bash completes # SKIP there is no bash"
 fi
+helps=$("$COPPICE" help env | sed -n '1s/^env: //p')
+grep -qF "'env:$helps'" "$a/share/zsh/site-functions/_coppice" && grep -q "'deck:new check show keys'" "$a/share/zsh/site-functions/_coppice"
+verdict $? "zsh's completion has the help of commands, and the words of a family"
 if command -v zsh > /dev/null; then ends 0 zsh -n "$a/share/zsh/site-functions/_coppice"; verdict $? "zsh reads its completion"; fi
 
 # Modulefiles.
