@@ -5,7 +5,7 @@
 run=$work/run
 PATH=$(dirname "$COPPICE"):$PATH
 [ $((V_RANKS % 2)) -eq 0 ] && EXPERTS="--set parallel.expert=2" || EXPERTS=
-endless="--set run.steps=1000000000 --set batch.sequences=32 --set checkpoint.every=never"
+endless="--set run.steps=1000000000 --set batch.sequences=8 --set checkpoint.every=never"
 
 # within SECONDS COMMAND...: it becomes true
 within() {
@@ -75,7 +75,12 @@ next_leg() {
 }
 finish_job() { # by the user's stop
     touch "$run/stop"
-    if [ "$V_BATCH" = slurm ]; then within 300 job_gone; else wait "$launcher"; echo "exit code $?" >> "$work/$leg.said"; fi
+    if [ "$V_BATCH" = slurm ]; then
+        within 600 job_gone
+    else
+        wait "$launcher"
+        [ ! -e "$run/stop" ] || { local_leg && wait "$launcher"; } # the leg ended by itself before
+    fi
     cat "$work"/*.said > "$work/said"
     [ ! -e "$run/stop" ]
 }

@@ -19,7 +19,7 @@ END {
     for (i = 1; i <= n; i++) {
         name = name_of[i]; state = "-"
         b = name in band_of ? band_of[name] : band[name]
-        if (known[name] && name in reference) {
+        if (known[name] && b != "-" && name in reference) {
             good = better[name] == "high" ? value[i] + 0 >= reference[name] * (1 - b) : value[i] + 0 <= reference[name] * (1 + b)
             state = void ? "void" : good ? "good" : name in waiver ? "waived" : "out"
             if (state == "waived") waived++

@@ -3,6 +3,7 @@
 
 here=''
 if [ "$batch" = none ]; then batch=''
+elif [ -n "${SLURM_JOB_ID:-}" ]; then here=job # of somebody else: its nodes are ours, and nothing is submitted
 elif command -v sbatch > /dev/null && sinfo -h > /dev/null 2>&1; then here=slurm
 fi
 
@@ -28,8 +29,8 @@ open_mpi() {
 # the site's launcher, with its flags; nothing if there is no site file, or it is srun and there is no Slurm
 site_launcher() {
     case $(site launcher):$here in
-    srun:slurm) echo "srun --mpi=$(site mpi) $(site launcher_flags)" ;;
-    :slurm) echo "srun --mpi=pmix" ;;
+    srun:slurm | srun:job) echo "srun --mpi=$(site mpi) $(site launcher_flags)" ;;
+    :slurm | :job) echo "srun --mpi=pmix" ;;
     mpirun:*) echo "mpirun $(site launcher_flags)" ;;
     esac
 }
@@ -40,13 +41,14 @@ site_batch() {
 # plain LAUNCHER: for more ranks than cores, anywhere
 plain() {
     case $1 in
-    srun*) echo "$1 --overcommit" ;;
+    srun*) echo "env OMPI_MCA_mpi_yield_when_idle=1 $1 --overcommit" ;;
     *) if open_mpi "$1"; then echo "${1%% *} --oversubscribe --bind-to none"; else echo "$1"; fi ;;
     esac
 }
 nodes_up() { sinfo -h -N -t idle,mix,alloc | awk '!seen[$1]++ { n++ } END { print n + 0 }'; }
 
 V_BATCH=$here V_HOURS=$hours
+[ "$here" != job ] || V_BATCH=''
 if [ "$inside" = yes ]; then
     V_BATCH='' # the job is there already
     . "$V_OUT/work/placement"
@@ -56,12 +58,12 @@ else
         cores=$(cores_of_a_node)
         [ -n "$nodes" ] || { [ "$profile" != quick ] && [ "$(nodes_up)" -ge 2 ] && nodes=2; }
     else
-        cores=$(cores_here)
+        cores=$(cores_here) nodes=${nodes:-${SLURM_NNODES:-1}}
         : "${launcher:=$(plain mpiexec)}"
     fi
     V_NODES=${nodes:-1} V_TASKS=${ranks:-$((cores > 8 ? 8 : cores))}
     [ $((V_TASKS * V_NODES)) -ge 2 ] || V_TASKS=2
-    V_RANKS=$((V_TASKS * V_NODES)) V_THREADS=$((cores / V_TASKS))
+    V_RANKS=$((V_TASKS * V_NODES)) V_THREADS=${threads:-$((cores / V_TASKS))}
     [ $V_THREADS -ge 1 ] || V_THREADS=1
     V_LAUNCH=$launcher V_PLAIN=$(plain "$launcher") V_SBATCH=$batch
     case $launcher in
@@ -121,9 +123,9 @@ record_machine() {
     {
         cat "$V_OUT/work/machine.yaml"
         echo "# Recorded by coppice-validate $profile on $V_RANKS ranks of $V_NODES node(s); validate.NAME.band: BAND allows another deviation"
-        lines "$V_SITE/figures.list" | while IFS='|' read -r name _ _ unit _; do
+        lines "$V_SITE/figures.list" | while IFS='|' read -r name _ band unit _; do
             value=$(sed -n "s/^figure $name \([^ ]*\) .*/\1/p" "$V_OUT"/tests/* | tail -n 1)
-            [ -z "$value" ] || echo "validate.$name: $value # $unit"
+            [ "$band" = - ] || [ -z "$value" ] || echo "validate.$name: $value # $unit"
         done
     } > "$record" || { echo "coppice-validate: --record $record: cannot be written" >&2; return; }
     echo "recorded $record"

@@ -22,7 +22,7 @@ END {
             t = id[j]
             printf "    <testcase name=\"%s\" classname=\"coppice.%s\" time=\"%d\"", xml(t), l, seconds[t]
             if (state[t] == "failed") printf ">\n      <failure type=\"failed\" message=\"%s\">%s</failure>\n    </testcase>\n", xml(reason(t) == "" ? "no result" : reason(t)), xml(what[t])
-            else if (state[t] == "skipped" || state[t] == "waived") printf ">\n      <skipped/>\n    </testcase>\n"
+            else if (state[t] == "skipped" || state[t] == "waived") printf ">\n      <skipped message=\"%s\"/>\n    </testcase>\n", xml(state[t] == "waived" ? first(t, "note") : reason(t))
             else print "/>"
         }
         print "    <system-out></system-out>\n    <system-err></system-err>\n  </testsuite>"
