@@ -234,6 +234,7 @@ status session_open_net(struct session *s, bool training)
                               .training = training,
                               .seed = (uint64_t)s->deck.run.seed,
                               .activation = session_precision(s),
+                              .recompute = s->deck.device.recompute,
                               .overlap_gradients = s->deck.parallel.overlap_gradients,
                               .overlap_weights = s->deck.parallel.overlap_weights};
     return comm_agree(s->comm, net_open(&s->net, &s->store, s->group, &shape));

@@ -17,6 +17,7 @@
 #include "train/loop.h"
 #include "train/mark.h"
 #include "train/profile.h"
+#include "train/room.h"
 
 struct job {
     struct session s;
@@ -305,6 +306,15 @@ static status prepare(struct job *j, int argc, char **argv)
     return write_resolved(j);
 }
 
+/* Ranks that share a GPU share what is free there. */
+static status device_room(const struct session *s)
+{
+    int64_t sharing = dev_count(s->dev) > 0 ? (comm_node_size(s->comm) - 1) / dev_count(s->dev) + 1 : 1;
+    int64_t room = dev_room(s->dev);
+    return room == INT64_MAX ? OK
+                             : room_check(&s->deck, &s->shapes.target, &s->layout, s->rank, room / sharing);
+}
+
 /* E_STOP if a signal asked to stop before the first step, when there is nothing to save. COLLECTIVE. */
 static status given_up(const struct job *j)
 {
@@ -341,6 +351,7 @@ static status run_job(struct job *j, int argc, char **argv)
     if (!j->checkpoint)
         TRY(origin_open(&j->origin, &opened)); /* it frees the source model before the target is made */
     TRY(given_up(j));
+    TRY(comm_agree(s->comm, device_room(s)));
     TRY(session_open_store(s, true));
     TRY(comm_agree(s->comm, s->rank == 0 ? start_room(&s->deck, &s->model, !j->checkpoint) : OK));
     startup_disk(s);

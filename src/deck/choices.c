@@ -29,6 +29,8 @@ const struct choice dev_transports[] = {
     {"auto", TRANSPORT_AUTO}, {"nccl", TRANSPORT_NCCL}, {"mpi", TRANSPORT_MPI}, END};
 const struct choice dev_checks[] = {
     {"false", CHECK_NONE}, {"true", CHECK_VALUES}, {"hidden", CHECK_HIDDEN}, END};
+const struct choice recomputes[] = {
+    {"none", RECOMPUTE_NONE}, {"moe", RECOMPUTE_MOE}, {"full", RECOMPUTE_FULL}, END};
 const struct choice save_asyncs[] = {{"auto", ASYNC_AUTO}, {"true", ASYNC_YES}, {"false", ASYNC_NO}, END};
 const struct choice precisions[] = {{"fp32", F32}, {"bf16", BF16}, END};
 

@@ -20,6 +20,7 @@ enum schedule { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_CONSTANT };
 enum device_type { DEVICE_CPU, DEVICE_CUDA };
 enum save_async { ASYNC_AUTO, ASYNC_YES, ASYNC_NO };
 enum dev_transport { TRANSPORT_AUTO, TRANSPORT_NCCL, TRANSPORT_MPI };
+enum recompute { RECOMPUTE_NONE, RECOMPUTE_MOE, RECOMPUTE_FULL };
 enum dev_check { CHECK_NONE, CHECK_VALUES, CHECK_HIDDEN };
 
 struct choice {
@@ -29,7 +30,7 @@ struct choice {
 /* Each table ends with the name NULL. The values of `precisions` are those of dtype. */
 extern const struct choice router_orders[], capacity_rules[], capacity_policies[], aux_domains[],
     grow_methods[], grow_depths[], guard_policies[], grow_scopes[], router_inits[], weight_scales[],
-    schedules[], device_types[], dev_transports[], dev_checks[], save_asyncs[], precisions[];
+    schedules[], device_types[], dev_transports[], dev_checks[], recomputes[], save_asyncs[], precisions[];
 
 /** The value of a name; -1 if the name is NULL or not in the table. */
 int choice_find(const struct choice *, const char *name);

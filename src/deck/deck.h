@@ -89,6 +89,7 @@ struct device_section {
     dtype precision;
     enum dev_transport transport;
     bool deterministic;
+    enum recompute recompute;
     enum dev_check check;
     int64_t threads;
 };

@@ -221,6 +221,10 @@ static const struct key table[] = {
      "Sums have one order, so a run on a given layout repeats its bits. false: on GPUs, NCCL sums by its own ways, and "
      "attention's backward adds as its parts get ready; both are faster, and the bits differ from run to run. The CPU "
      "device always keeps its order.", NULL, RESTART_YES},
+    {"device.recompute", K_CHOICE, AT(device.recompute), 0, 0, NULL, "none",
+     "What backward computes again, so that it need not be kept; it changes no bit. moe: the rows at the experts and "
+     "what gate and up made of them. full: all of a layer but its input and its routing. Outputs of norms and "
+     "activations are never kept.", recomputes, RESTART_YES},
     {"device.threads", K_INT, AT(device.threads), 0, 4096, "threads", "0",
      "OpenMP threads of a rank. 0 = the cores it may use / the ranks that share them.", NULL, RESTART_YES},
     {"device.check", K_CHOICE, AT(device.check), 0, 0, NULL, "false",

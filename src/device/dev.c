@@ -96,6 +96,11 @@ int dev_count(const struct dev *dev)
     return dev->count;
 }
 
+int64_t dev_room(struct dev *dev)
+{
+    return dev->ops->room && !dev->null ? dev->ops->room(dev) : INT64_MAX;
+}
+
 bool dev_any_order(const struct dev *dev)
 {
     return dev->any_order;

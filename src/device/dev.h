@@ -64,6 +64,8 @@ const char *dev_about(const struct dev *);
 int dev_threads(const struct dev *); /* of the host */
 /** Devices of its kind on this node. With more ranks than that, some share one. 0: they are not counted. */
 int dev_count(const struct dev *);
+/** Bytes that may still be allocated there, by all ranks that share it; INT64_MAX where nobody knows. */
+int64_t dev_room(struct dev *);
 /** What was asked for at opening; comm/links.c decides. */
 enum dev_transport dev_transport(const struct dev *);
 bool dev_any_order(const struct dev *);
@@ -252,7 +254,7 @@ void dev_swiglu_bwd(struct dev *, view d_gu, view act, view d_weight, view d_act
  * by expert (device/ffn.c), with scratch of `arena` that is released again. */
 void dev_expert_ffn_fwd(struct dev *, struct arena *, view y, view gu, int64_t experts, const int64_t *offs,
                         view x, view wgu, view wd, view weight,
-                        bool acc_y); /* y [R,H] (+)=, gu [R,2F] saved */
+                        bool acc_y); /* y [R,H] (+)=, gu [R,2F] saved; y none: gu alone */
 /** dx [R,H], dwgu and dwd (+)= by acc, d_weight [R] or none. gu is destroyed. */
 void dev_expert_ffn_bwd(struct dev *, struct arena *, view dx, view dwgu, view dwd, view d_weight,
                         int64_t experts, const int64_t *offs, view dy, view x, view gu, view wgu, view wd,

@@ -45,6 +45,8 @@ static void composed_fwd(struct dev *dev, struct arena *arena, view y, view gu, 
             n = block_rows(dev, r, offs[e + 1]);
             view gu_n = view_rows(gu, r, n), act_n = view_rows(act, 0, n); /* [n, 2F], [n, F] */
             dev_gemm(dev, false, true, view_rows(x, r, n), view_at(wgu, e), false, gu_n);
+            if (view_is_none(y))
+                continue;
             dev_swiglu_fwd(dev, act_n, gu_n, part(weight, r, n));
             dev_gemm(dev, false, true, act_n, view_at(wd, e), acc_y, view_rows(y, r, n));
         }
@@ -83,13 +85,15 @@ void dev_expert_ffn_fwd(struct dev *dev, struct arena *arena, view y, view gu, i
                         const int64_t *offs, view x, view wgu, view wd, view weight, bool acc_y)
 {
     dev_expert_ffn(dev, experts, offs, x, wgu, wd, gu, weight);
-    WANT_FLOAT(y, x.n[1], x.n[2]);
+    bool half = view_is_none(y);
+    if (!half)
+        WANT_FLOAT(y, x.n[1], x.n[2]);
     if (!dev->ops->expert_ffn_fwd) {
         composed_fwd(dev, arena, y, gu, experts, offs, x, wgu, wd, weight, acc_y);
         return;
     }
-    RUN(expert_ffn_fwd, (dev, arena, y, gu, experts, offs, x, wgu, wd, weight, acc_y),
-        ffn_flops(3, experts, offs, wd), BYTES(x, wgu, wd), y, gu);
+    RUN_OVER(x, expert_ffn_fwd, (dev, arena, y, gu, experts, offs, x, wgu, wd, weight, acc_y),
+             ffn_flops(half ? 2 : 3, experts, offs, wd), half ? BYTES(x, wgu) : BYTES(x, wgu, wd), gu, y);
 }
 
 void dev_expert_ffn_bwd(struct dev *dev, struct arena *arena, view dx, view dwgu, view dwd, view d_weight,

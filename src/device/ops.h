@@ -102,6 +102,7 @@ struct dev_ops {
     bool reserves[OP_COUNT];
     status (*alloc)(struct dev *, void **, int64_t bytes, enum dev_fresh);
     void (*free)(struct dev *, void *, int64_t bytes);
+    int64_t (*room)(struct dev *); /* bytes that are free; NULL: nobody knows */
     void (*upload)(struct dev *, void *dst, const void *src, int64_t bytes);
     void (*download)(struct dev *, void *dst, const void *src, int64_t bytes);
     /* The same on the stream at work, of host memory that host_alloc gave; they do not wait. */

@@ -127,16 +127,34 @@ static void block_fwd(struct net *net, struct pass *p, int layer, view x, view x
 {
     struct saved *s = saved_of(net, p, layer);
     progress_part("forward", layer - 1);
+    arena_reset(&net->again);
     s->x = x;
-    s->x2 = stream_save(net, p);
+    s->x2 = keep(net, x.type, 1, p->rows, x.n[2]);
     sublayer_fwd(net, p, layer, s, x, s->x2, attention_fwd);
     give_stream(net, p, layer, s->x2, sink);
     feed_forward(net, p, layer, s, x_out);
 }
 
+/* What backward wants and forward did not keep: the same ops on the same numbers give the same bits. */
+static void block_again(struct net *net, struct pass *p, int layer, struct saved *s)
+{
+    bool full = net->shape.recompute == RECOMPUTE_FULL;
+    if (full) {
+        arena_reset(&net->again);
+        s->x2 = keep(net, s->x.type, 1, p->rows, s->x.n[2]);
+        sublayer_fwd(net, p, layer, s, s->x, s->x2, attention_fwd);
+    }
+    if (is_moe(net, layer))
+        moe_again(net, p, layer, s);
+    else if (full)
+        ffn_fwd(net, p, layer, s, view_none());
+}
+
 static void block_bwd(struct net *net, struct pass *p, int layer, view d_x)
 {
     struct saved *s = saved_of(net, p, layer);
+    if (net->shape.recompute != RECOMPUTE_NONE)
+        block_again(net, p, layer, s);
     sublayer_bwd(net, p, layer, s, d_x, is_moe(net, layer) ? moe_bwd : ffn_bwd);
     sublayer_bwd(net, p, layer, s, d_x, attention_bwd);
 }
@@ -299,12 +317,26 @@ view net_squares(const struct net *net)
 
 /* ---- opening ---- */
 
+static void open_rows(struct expert_rows *r, struct dev *dev)
+{
+    r->xe.dev = r->we.dev = r->gue.dev = dev;
+}
+
+static void close_rows(struct expert_rows *r)
+{
+    region_close(&r->xe);
+    region_close(&r->we);
+    region_close(&r->gue);
+}
+
 static void open_layers(struct net *net)
 {
+    open_rows(&net->rows, net->dev);
     net->saved = mem_new(net->model->n_layers, sizeof *net->saved);
     for (int l = 0; l < net->model->n_layers; l++) {
         struct saved *s = &net->saved[l];
-        s->xe.dev = s->we.dev = s->gue.dev = net->dev;
+        open_rows(&s->own, net->dev);
+        s->rows = net->shape.recompute == RECOMPUTE_NONE ? &s->own : &net->rows;
         if (config_moe_layers(net->config) > 0)
             exchange_open(&s->exchange, net);
     }
@@ -360,7 +392,7 @@ static status measure_and_open(struct net *net)
         .tokens = full.tokens, .sequence = 1, .cached = &(struct cached){.ends = true}};
     struct logits_sink all = {.take = drop_logits};
     dev_set_dry(net->dev, true);
-    net->arena = (struct arena){.dev = net->dev};
+    net->arena = net->again = (struct arena){.dev = net->dev};
     net_probe(net, &full, &all);
     if (net->shape.cached > 0)
         net_eval(net, &next, &all);
@@ -374,6 +406,8 @@ static status measure_and_open(struct net *net)
     int64_t peak = net->arena.peak;
     net->kept = net->arena.peak_saved;
     TRY(arena_open(&net->arena, net->dev, peak));
+    if (net->again.peak > 0)
+        TRY(arena_open(&net->again, net->dev, net->again.peak));
     for (int g = 0; g < GROUPS; g++)
         TRY(group_reserve(net->group[g]));
     return OK;
@@ -407,14 +441,14 @@ void net_close(struct net *net)
         dev_wait_host(net->dev, net->told[i]);
     for (int l = 0; l < net->model->n_layers; l++) {
         struct saved *s = &net->saved[l];
-        region_close(&s->xe);
-        region_close(&s->we);
-        region_close(&s->gue);
+        close_rows(&s->own);
         exchange_close(&s->exchange);
     }
     for (int i = 0; i < TEMPORARIES; i++)
         region_close(&net->tmp[i]);
+    close_rows(&net->rows);
     arena_close(&net->arena);
+    arena_close(&net->again);
     cache_close(net);
     if (net->cos_sin_base)
         dev_free(net->dev, net->cos_sin_base, mem_mul(view_size(net->cos_sin), sizeof(float)));
@@ -435,14 +469,22 @@ static void add_region(const struct region *r, int64_t *pending, int64_t *planne
     *pending += r->data ? 0 : r->bytes;
 }
 
+static void add_rows(const struct expert_rows *r, int64_t *pending, int64_t *planned)
+{
+    add_region(&r->xe, pending, planned);
+    add_region(&r->we, pending, planned);
+    add_region(&r->gue, pending, planned);
+}
+
 static void sum_regions(const struct net *net, int64_t *pending, int64_t *planned)
 {
     *pending = *planned = 0;
+    add_rows(&net->rows, pending, planned);
     for (int l = 0; l < net->model->n_layers; l++) {
         const struct saved *s = &net->saved[l];
-        const struct region *all[] = {&s->xe, &s->we, &s->gue, &s->exchange.order, &s->exchange.back};
-        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-            add_region(all[i], pending, planned);
+        add_rows(&s->own, pending, planned);
+        add_region(&s->exchange.order, pending, planned);
+        add_region(&s->exchange.back, pending, planned);
     }
     for (int i = 0; i < TEMPORARIES; i++)
         add_region(&net->tmp[i], pending, planned);
@@ -463,10 +505,10 @@ int64_t net_pending(const struct net *net)
 struct net_memory net_memory(const struct net *net)
 {
     int64_t pending, tokens = net->shape.micro * net->shape.sequence;
-    struct net_memory m = {.saved = net->kept};
+    struct net_memory m = {.saved = net->kept + net->again.size};
     sum_regions(net, &pending, &m.routed);
     m.beyond = beyond_plan(net, m.routed);
-    m.scratch = net->arena.size - m.saved;
+    m.scratch = net->arena.size - net->kept;
     m.cache = cache_bytes(net);
     m.small = view_size(net->cos_sin) * (int64_t)sizeof(float) +
               2 * view_size(net->tally) * (int64_t)sizeof(double) + 2 * tokens * (int64_t)sizeof(int32_t);

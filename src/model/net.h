@@ -16,8 +16,9 @@ struct net_shape {
     bool training;    /* make room for backward */
     uint64_t seed;    /* of the jitter */
     dtype activation; /* F32 or BF16: the residual stream, operands of GEMMs, what is saved for backward */
-    int64_t cached;   /* sequences whose keys and values are kept for tokens that follow; 0: none */
-    int64_t room;     /* tokens of each, which may be more than S */
+    enum recompute recompute;
+    int64_t cached; /* sequences whose keys and values are kept for tokens that follow; 0: none */
+    int64_t room;   /* tokens of each, which may be more than S */
     /* On a device that works beside the host, where it changes no bit: sums of a layer's gradients go on
      * while backward goes to the layers before, and a layer's weights come while forward is in those before.
      */

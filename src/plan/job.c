@@ -150,7 +150,7 @@ status plan_job_set(struct plan_job *j, const char *text)
     if (setting[i].type == FLAG)
         *(bool *)to = x != 0;
     else if (setting[i].type == RECOMPUTE)
-        *(enum recompute *)(void *)to = (enum recompute)x;
+        *(enum job_recompute *)(void *)to = (enum job_recompute)x;
     else
         *(double *)(void *)to = x;
     return OK;

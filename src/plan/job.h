@@ -14,7 +14,7 @@ struct plan_shape {
     bool tied;
 };
 
-enum recompute { RECOMPUTE_NONE, RECOMPUTE_NORM, RECOMPUTE_FULL };
+enum job_recompute { AGAIN_NONE, AGAIN_NORM, AGAIN_FULL };
 
 struct plan_job {
     double ranks, tensor, context, pipeline, stages, expert, expert_tensor;
@@ -24,7 +24,7 @@ struct plan_job {
     double hide_tensor, hide_expert; /* the share of this traffic that compute hides */
     bool deduplicate;                /* a row is sent to a node once, not once for each expert there */
     bool even_head;                  /* layers are dealt so that the stage with the head is not slower */
-    enum recompute recompute;
+    enum job_recompute recompute;
 };
 
 /** Parameters of the parts of a layer: attention, one expert, shared FFN, router. */

@@ -113,10 +113,10 @@ static void dense(const struct local *l, struct cost *layer)
 static void recomputed(const struct local *l, struct cost *layer)
 {
     double extra = 0;
-    if (l->j->recompute == RECOMPUTE_FULL)
+    if (l->j->recompute == AGAIN_FULL)
         for (int i = 0; i < LAYER_RECOMPUTED; i++)
             extra += layer[i].forward;
-    if (l->j->recompute == RECOMPUTE_NORM && l->s->experts > 1)
+    if (l->j->recompute == AGAIN_NORM && l->s->experts > 1)
         extra = (3 * l->rows * l->s->width * 2 + 4 * l->own * l->s->hidden * 2) / l->c->memory;
     layer[LAYER_RECOMPUTED].backward = extra;
 }
@@ -232,9 +232,9 @@ static double kept(const struct local *l, double rows)
     if (moe)
         bytes +=
             2 * rows * h * l->j->expert_tensor + 6 * rows * f + 2 * rows * h + 8 * l->own * l->s->experts;
-    if (l->j->recompute == RECOMPUTE_NORM)
+    if (l->j->recompute == AGAIN_NORM)
         bytes -= 4 * l->own * h + (moe ? 2 * rows * f : 0);
-    return l->j->recompute == RECOMPUTE_FULL ? 2 * l->own * h : bytes;
+    return l->j->recompute == AGAIN_FULL ? 2 * l->own * h : bytes;
 }
 
 static void memory_of(const struct local *l, const struct held *held, struct plan *p)
@@ -245,7 +245,7 @@ static void memory_of(const struct local *l, const struct held *held, struct pla
     if (v > 1)
         deep = j->pipeline * (1 + (j->pipeline - 1) / (j->pipeline * v));
     deep = fmin(deep, p->micros) * p->layers;
-    double more = j->capacity > 1 || j->recompute == RECOMPUTE_FULL ? 0 : fmax(0, worst / j->load - 1);
+    double more = j->capacity > 1 || j->recompute == AGAIN_FULL ? 0 : fmax(0, worst / j->load - 1);
     p->memory[MEMORY_WEIGHTS] = 2 * (held->dense + held->expert);
     p->memory[MEMORY_GRADIENTS] = 4 * (held->dense + held->expert);
     p->memory[MEMORY_OPTIMIZER] = 12 * (held->dense / held->dense_ranks + held->expert / held->expert_ranks);
@@ -260,9 +260,9 @@ static double executed(const struct local *l)
 {
     const struct plan_job *j = l->j;
     struct layer_parameters x = plan_parameters(l->s);
-    double padded = l->s->experts > 1 ? j->capacity : 1, again = j->recompute == RECOMPUTE_FULL ? 4.0 / 3 : 1;
+    double padded = l->s->experts > 1 ? j->capacity : 1, again = j->recompute == AGAIN_FULL ? 4.0 / 3 : 1;
     double attention = 7 * l->q * j->sequence; /* 2 forward, 5 backward, of which the causal half */
-    if (j->recompute == RECOMPUTE_FULL)
+    if (j->recompute == AGAIN_FULL)
         attention += 2 * l->q * j->sequence;
     double router = l->s->experts > 1 ? x.router : 0;
     double layer =

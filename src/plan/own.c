@@ -239,7 +239,8 @@ static status count_closed(struct rehearsal *r, const struct deck *d, const stru
 static status count_rank(struct rehearsal *r, const struct deck *d, const struct config *config,
                          const struct layout *l, int rank, enum own_way way)
 {
-    if (rank == 0 && way == OWN_STEP)
+    if (rank == 0 &&
+        (way == OWN_STEP || d->device.recompute != RECOMPUTE_NONE)) /* the closed form knows none */
         return rehearse(r, d, config, l, rank);
     TRY(rehearse_memory(r, d, config, l, rank));
     return rank == 0 ? count_closed(r, d, config, l) : OK;

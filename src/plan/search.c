@@ -155,8 +155,8 @@ void plan_search_jobs(struct job_choices *all, const struct machine *c, const st
     };
     *all = (struct job_choices){0};
     j.tensor = j.context = j.pipeline = j.stages = j.expert = j.expert_tensor = j.micro = 1;
-    for (int r = RECOMPUTE_NONE; r <= RECOMPUTE_FULL; r++) {
-        j.recompute = (enum recompute)r;
+    for (int r = AGAIN_NONE; r <= AGAIN_FULL; r++) {
+        j.recompute = (enum job_recompute)r;
         try_jobs(all, c, s, &j, trial, sizeof trial / sizeof *trial);
     }
     the_capacity = c->capacity;

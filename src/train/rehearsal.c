@@ -44,7 +44,8 @@ static status open_stage(struct stage *s, const struct deck *deck, const struct 
                               .micro = deck->batch.micro,
                               .imbalance = deck->model.moe.imbalance,
                               .training = true,
-                              .activation = deck->device.precision};
+                              .activation = deck->device.precision,
+                              .recompute = deck->device.recompute};
     s->comm = comm_null_open(rank, l->world);
     TRY(rehearsal_device(&s->dev, deck));
     TRY(groups_open(s->group, s->comm, s->dev, l));

@@ -66,13 +66,6 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int)
     return cudaSuccess;
 }
 
-cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
-{
-    *total = (size_t)16 << 30;
-    *free = *total - device_bytes();
-    return cudaSuccess;
-}
-
 /* ---- errors: what is wrong ended the program before ---- */
 cudaError_t cudaGetLastError()
 {
@@ -110,10 +103,22 @@ const char *cudaGetErrorString(cudaError_t e)
 /* ---- memory ---- */
 
 /* CUDA_ON_CPU_MEMORY: bytes that the device has, for tests of running out. */
-cudaError_t cudaMalloc(void **p, size_t bytes)
+static size_t all_memory()
 {
     const char *most = getenv("CUDA_ON_CPU_MEMORY");
-    if (most && device_bytes() + bytes > strtoull(most, nullptr, 10))
+    return most ? (size_t)strtoull(most, nullptr, 10) : (size_t)1 << 34;
+}
+
+cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
+{
+    *total = all_memory();
+    *free = *total - std::min(*total, (size_t)device_bytes());
+    return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void **p, size_t bytes)
+{
+    if (device_bytes() + bytes > all_memory())
         return cudaErrorMemoryAllocation;
     return allocate(p, bytes, false);
 }

@@ -13,6 +13,7 @@ enum { SEQUENCE = 16, MICRO = 2, MICROS = 4, LAYERS = 3, MOE = 2 };
 
 static struct comm *comm;
 static struct dev *dev;
+static enum recompute recompute;
 static bool overlap = true; /* of what goes on beside forward and backward */
 
 static struct config config_of(enum aux_domain domain, int64_t capacity_ppm, enum capacity_policy policy)
@@ -61,6 +62,7 @@ static status open_all(struct store *s, struct group **group, struct net **net, 
                               .micro = MICRO,
                               .imbalance = 2,
                               .training = true,
+                              .recompute = recompute,
                               .overlap_gradients = overlap,
                               .overlap_weights = overlap};
     struct fill_plan plan;
@@ -197,28 +199,59 @@ static void test_fixed(int ep, int etp)
        report[0].dropped_fraction);
 }
 
+/* What three steps leave behind. */
+struct outcome {
+    uint64_t hash;
+    double loss;
+    int64_t kept; /* bytes for backward */
+};
+
+static struct outcome three_steps(const struct config *c, int tp, int ep, int etp)
+{
+    struct trial r;
+    run_open(&r, c, tp, ep, etp);
+    for (int step = 1; step <= 3; step++) {
+        step_gradients(&r.stepper, &r.b);
+        step_update(&r.stepper, step, 1e-3);
+        step_read(&r.stepper);
+    }
+    struct net_memory m = net_memory(r.net);
+    struct outcome o = {store_hash(&r.s, MASTER), r.stepper.report.loss, m.saved + m.routed};
+    run_close(&r);
+    return o;
+}
+
 /* Sums of gradients beside backward, and weights that come beside forward: the same bits. The device does
  * late what nothing waits for, so what is read too early has other bits. */
 static void test_overlap(int tp, int ep, int etp)
 {
     struct config c = config_of(AUX_MICRO_BATCH, 0, BY_POSITION);
-    uint64_t hash[2];
-    double loss[2];
-    for (int i = 0; i < 2; i++) {
-        struct trial r;
-        overlap = i;
-        run_open(&r, &c, tp, ep, etp);
-        for (int step = 1; step <= 3; step++) {
-            step_gradients(&r.stepper, &r.b);
-            step_update(&r.stepper, step, 1e-3);
-            step_read(&r.stepper);
-        }
-        loss[i] = r.stepper.report.loss;
-        hash[i] = store_hash(&r.s, MASTER);
-        run_close(&r);
+    struct outcome on = three_steps(&c, tp, ep, etp);
+    overlap = false;
+    struct outcome off = three_steps(&c, tp, ep, etp);
+    overlap = true;
+    ok(on.hash == off.hash && on.loss == off.loss,
+       "TP %d, EP %d, ETP %d: overlap changes no bit: loss %.9f, %.9f", tp, ep, etp, on.loss, off.loss);
+}
+
+/* Backward computes again what was not kept: the same bits, from less memory. */
+static void test_recompute(int64_t capacity_ppm, int tp, int ep, int etp)
+{
+    struct config c = config_of(AUX_SEQUENCE, capacity_ppm, BY_PROBABILITY);
+    c.moe.shared_gate = true;
+    c.moe.jitter = 0.01;
+    c.qk_norm = true;
+    struct outcome of[RECOMPUTE_FULL + 1];
+    for (int r = RECOMPUTE_NONE; r <= RECOMPUTE_FULL; r++) {
+        recompute = (enum recompute)r;
+        of[r] = three_steps(&c, tp, ep, etp);
+        if (r > RECOMPUTE_NONE)
+            ok(of[r].hash == of[r - 1].hash && of[r].loss == of[r - 1].loss && of[r].kept < of[r - 1].kept,
+               "TP %d, EP %d, ETP %d: recompute %s changes no bit: loss %.9f, %.9f; %lld bytes for %lld", tp,
+               ep, etp, choice_name(recomputes, r), of[r].loss, of[r - 1].loss, (long long)of[r].kept,
+               (long long)of[r - 1].kept);
     }
-    ok(hash[0] == hash[1] && loss[0] == loss[1],
-       "TP %d, EP %d, ETP %d: overlap changes no bit: loss %.9f, %.9f", tp, ep, etp, loss[0], loss[1]);
+    recompute = RECOMPUTE_NONE;
 }
 
 /* A gather on COMM: what it makes is not there before COMPUTE has waited; its row counts were kept. */
@@ -277,6 +310,12 @@ int main(void)
     if (!alone) {
         test_overlap(2, 2, 1);
         test_overlap(1, 2, 2);
+    }
+    if (alone)
+        test_recompute(0, 1, 1, 1);
+    else {
+        test_recompute(1000000, 2, 2, 1);
+        test_recompute(0, 1, 2, 2);
     }
     dev_close(dev);
     return tap_done();

@@ -85,7 +85,7 @@ static void read_rows(void)
             bug("rows.txt: %s", line);
         j->deduplicate = deduplicate;
         j->even_head = even;
-        j->recompute = (enum recompute)recompute;
+        j->recompute = (enum job_recompute)recompute;
         r->shape = shape_named(r->model);
     }
     fclose(f);

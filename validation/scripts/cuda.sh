@@ -52,6 +52,9 @@ verdict $? "no GPU: 69"
 ends 0 train "$cuda" 1 none --set run.steps=2 --set parallel.tensor=1 --set parallel.expert=1
 verdict $? "no GPU: decks for the CPU run"
 export CUDA_ON_CPU_DEVICES=1
+CUDA_ON_CPU_MEMORY=150000000 ends 69 train "$cuda" 1 none --fresh --set run.steps=2 --set data.sequence=128 --set device.type=cuda --set parallel.tensor=1 \
+    --set parallel.expert=1 && said 'of its GPU, where .* are free; what would fit: device.recompute: moe (.*), full (.*); more ranks'
+verdict $? "a GPU with too little memory: 69, and what would fit"
 if test_ranks 2 1; then
     ends 64 train "$cuda" 2 none --fresh --set run.steps=2 --set device.type=cuda --set device.transport=nccl \
         --set parallel.expert=2 && said 'NCCL wants a GPU for each rank'
@@ -64,6 +67,9 @@ verdict $? "the CPU's curve"
 ends 0 train "$cpu" 1 capacity --set run.steps=2 --set parallel.tensor=1 --set parallel.expert=1 --set model.moe.capacity=1.0
 verdict $? "the CPU's curve with a capacity"
 curve 1 cuda1 dropless "dropless" --set parallel.tensor=1 --set parallel.expert=1
+curve 1 again1 dropless "recompute: full" --set device.recompute=full --set parallel.tensor=1 --set parallel.expert=1
+ends 0 "$cpu" inspect "$work/cuda1" --diff "$work/again1" && said 'EQUAL: every bit'
+verdict $? "recompute changes no bit"
 CUDA_ON_CPU_DEVICES=1 curve 2 cuda2 dropless "one GPU: staging over MPI" --set parallel.expert=2
 curve 4 cuda4 dropless "NCCL, TP 2 x EP 4, dropless"
 CUDA_ON_CPU_STREAMS=eager CUDA_ON_CPU_ORDER=7 curve 4 capacity4 capacity "NCCL, TP 2 x EP 4, capacity, other order" \

@@ -183,6 +183,14 @@ static status cuda_alloc(struct dev *dev, void **out, int64_t bytes, enum dev_fr
     return OK;
 }
 
+static int64_t cuda_room(struct dev *dev)
+{
+    size_t free = 0, total = 0;
+    (void)dev;
+    CUDA(cudaMemGetInfo(&free, &total));
+    return (int64_t)free;
+}
+
 static void cuda_free(struct dev *dev, void *p, int64_t bytes)
 {
     (void)dev, (void)bytes;
@@ -370,6 +378,7 @@ const struct dev_ops dev_cuda_ops = {
     .close = cuda_close,
     .alloc = cuda_alloc,
     .free = cuda_free,
+    .room = cuda_room,
     .upload = cuda_upload,
     .download = cuda_download,
     .upload_async = cuda_upload_async,

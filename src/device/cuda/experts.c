@@ -54,6 +54,8 @@ void cuda_expert_ffn_fwd(struct dev *dev, struct arena *arena, view y, view gu, 
         view gu_n = view_rows(gu, r, n), act_n = view_rows(act, r, n);
         use_lane(dev, e);
         cuda_gemm(dev, false, true, view_rows(x, r, n), view_at(wgu, e), false, gu_n);
+        if (view_is_none(y))
+            continue;
         cuda_swiglu_fwd(dev, act_n, gu_n, part(weight, r, n));
         cuda_gemm(dev, false, true, act_n, view_at(wd, e), acc_y, view_rows(y, r, n));
     }

@@ -164,9 +164,9 @@ void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, 
 {
     struct attn_shape a = shape_of_pass(net, p);
     int64_t width = (a.heads + 2 * a.kv_heads) * a.head_dim;
-    s->qkv = arena_save(&net->arena, net->shape.activation, 1, p->tokens, width);
-    s->o = arena_save(&net->arena, net->shape.activation, 1, p->tokens, a.heads * a.head_dim);
-    s->lse = arena_save(&net->arena, F32, 1, p->tokens, a.heads);
+    s->qkv = keep(net, net->shape.activation, 1, p->tokens, width);
+    s->o = keep(net, net->shape.activation, 1, p->tokens, a.heads * a.head_dim);
+    s->lse = keep(net, F32, 1, p->tokens, a.heads);
 
     int64_t mark = arena_mark(&net->arena);
     view h = live(p, seq_gather(net, p, norm_fwd(net, p, layer, T_ATTN_NORM, s->x, NULL))); /* [N, H] */

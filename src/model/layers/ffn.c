@@ -11,20 +11,19 @@ static view gate_up_of(const struct net *net, struct ffn f, enum kind kind)
 
 view gate_up_save(struct net *net, const struct pass *p, int64_t n)
 {
-    return view_cols(arena_save(&net->arena, net->shape.activation, 1, p->tokens, dev_pitch(net->dev, n)), 0,
-                     n);
+    return view_cols(keep(net, net->shape.activation, 1, p->tokens, dev_pitch(net->dev, n)), 0, n);
 }
 
 void swiglu_fwd(struct net *net, struct pass *p, struct ffn f, view x_out, view gate_up, view h,
                 view weight_n)
 {
     int64_t mark = arena_mark(&net->arena), offs[2] = {0, p->tokens};
-    bool alone = net->layout.tp == 1;          /* then the down projection adds to x_out directly */
-    view all = live(p, seq_gather(net, p, h)); /* [N, H] */
-    view y = alone ? x_out : seq_partial(net, p, net->config->hidden); /* [TP*c, H] */
-    dev_expert_ffn_fwd(net->dev, &net->arena, live(p, y), gate_up, 1, offs, all, gate_up_of(net, f, WEIGHT),
-                       weight(net, f.layer, f.down), weight_n, alone);
-    if (!alone)
+    bool again = view_is_none(x_out), alone = net->layout.tp == 1; /* then down adds to x_out directly */
+    view all = live(p, seq_gather(net, p, h));                     /* [N, H] */
+    view y = alone || again ? x_out : seq_partial(net, p, net->config->hidden); /* [TP*c, H] */
+    dev_expert_ffn_fwd(net->dev, &net->arena, again ? y : live(p, y), gate_up, 1, offs, all,
+                       gate_up_of(net, f, WEIGHT), weight(net, f.layer, f.down), weight_n, alone);
+    if (!alone && !again)
         seq_reduce(net, p, x_out, y, true);
     arena_release(&net->arena, mark);
 }
@@ -59,7 +58,8 @@ void ffn_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
     s->gate_up = gate_up_save(net, p, w.n[1]);
     int64_t mark = arena_mark(&net->arena);
     view h = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL); /* [c, H] */
-    residual(net, p, x_out, s->x2);
+    if (!view_is_none(x_out))
+        residual(net, p, x_out, s->x2);
     swiglu_fwd(net, p, dense(layer), x_out, s->gate_up, h, view_none());
     arena_release(&net->arena, mark);
 }

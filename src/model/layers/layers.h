@@ -22,19 +22,25 @@ struct exchange {
     struct region back;   /* I32 [R]: the inverse of order */
 };
 
+/* Rows at the experts of a layer: input [R, H], weight [R], gate|up [R, 2F]. */
+struct expert_rows {
+    struct region xe, we, gue;
+};
+
 /* What forward keeps of a layer for backward. Embedding and head use x alone. */
 struct saved {
-    view x;                    /* [c, H] input of the layer */
-    view qkv, o, lse;          /* [N, (heads + 2 kv) hd], [N, heads hd], [N, heads], local heads; see
-                                  attention_inputs */
-    view x2;                   /* [c, H] between attention and FFN */
-    view gate_up;              /* [N, 2F] dense or shared */
-    view shared_gate;          /* [N] weight of the shared experts; none without a gate */
-    view shared_gate_mine;     /* [c, 1] the same of this rank's tokens */
-    view logits, idx, gate;    /* [own, X], I32 [own, k], [own, k] */
-    view aux;                  /* [domains, X] gradient of the aux loss by every token's softmax */
-    struct exchange exchange;  /* MoE */
-    struct region xe, we, gue; /* [R, H], [R], [R, 2F]: input, weight, gate|up of rows at the experts */
+    view x;                   /* [c, H] input of the layer */
+    view qkv, o, lse;         /* [N, (heads + 2 kv) hd], [N, heads hd], [N, heads], local heads; see
+                                 attention_inputs */
+    view x2;                  /* [c, H] between attention and FFN */
+    view gate_up;             /* [N, 2F] dense or shared */
+    view shared_gate;         /* [N] weight of the shared experts; none without a gate */
+    view shared_gate_mine;    /* [c, 1] the same of this rank's tokens */
+    view logits, idx, gate;   /* [own, X], I32 [own, k], [own, k] */
+    view aux;                 /* [domains, X] gradient of the aux loss by every token's softmax */
+    struct exchange exchange; /* MoE */
+    struct expert_rows own;   /* MoE: */
+    struct expert_rows *rows; /* these; where backward computes them again, those that all layers share */
 };
 
 /* Reports on their way to the host: at most that of a step and that of the step before it. */
@@ -56,7 +62,9 @@ struct net {
     int64_t kept;        /* bytes of the arena that are saved for backward when it is fullest */
     struct saved *saved; /* [layers of the table]; without a backward all blocks use saved[1] */
     struct region tmp[TEMPORARIES];
-    void *cache; /* see cache.c; NULL: none */
+    struct arena again;      /* recompute full: what a block keeps, until the next block */
+    struct expert_rows rows; /* recompute moe, full: of the layer at work */
+    void *cache;             /* see cache.c; NULL: none */
     float *cos_sin_base;
     view cos_sin;         /* [1 or 2, S, hd]: of keys, and of queries if the model scales its scores */
     int32_t *host_counts; /* [X + ETP * X]: see exchange_counts */
@@ -109,6 +117,8 @@ view seq_partial(struct net *, const struct pass *, int64_t n);
 void seq_reduce(struct net *, const struct pass *, view out, view partial, bool acc);
 /** x_out = x, so that the feed-forward adds to it; 0 if the layer's output is wanted alone. Both [c, H]. */
 void residual(struct net *, const struct pass *, view x_out, view x);
+/** Room for what backward wants of a block, and computes again with recompute full. */
+view keep(struct net *, dtype, int64_t n0, int64_t n1, int64_t n2);
 /** The type of the parts of a sum over `ranks` ranks of TP or ETP. With several ranks it is F32, so that the
  * sum is rounded once; with one rank it is that of activations. */
 dtype partial_type(const struct net *, int ranks);
@@ -137,7 +147,8 @@ struct ffn {
 };
 /** Room for gate_up [N, n], which is saved for backward. */
 view gate_up_save(struct net *, const struct pass *, int64_t n);
-/** x_out [c, H] += weight * FFN(h [c, H]). weight [N] or none. gate_up [N, 2F] is saved. */
+/** x_out [c, H] += weight * FFN(h [c, H]). weight [N] or none. gate_up [N, 2F] is saved; x_out none: it alone
+ * is computed. */
 void swiglu_fwd(struct net *, struct pass *, struct ffn, view x_out, view gate_up, view h, view weight);
 /** d_h [c, H] and the tensors' gradients from d_x [c, H]; d_weight [N] is this rank's share of the sum
  *  over TP. gate_up is destroyed. Returns d_h: scratch. */
@@ -151,10 +162,13 @@ void embed_fwd(struct net *, struct pass *, view x_out);
 void embed_bwd(struct net *, struct pass *, view d_x);
 void attention_fwd(struct net *, struct pass *, int layer, struct saved *, view x_out);
 void attention_bwd(struct net *, struct pass *, int layer, struct saved *, view d_x);
+/** x_out none: computes again what ffn_bwd wants. */
 void ffn_fwd(struct net *, struct pass *, int layer, struct saved *, view x_out);
 void ffn_bwd(struct net *, struct pass *, int layer, struct saved *, view d_x);
 void moe_fwd(struct net *, struct pass *, int layer, struct saved *, view x_out);
 void moe_bwd(struct net *, struct pass *, int layer, struct saved *, view d_x);
+/** Computes again what moe_bwd wants and forward did not keep. */
+void moe_again(struct net *, struct pass *, int layer, struct saved *);
 /** Head and cross-entropy, forward and backward: writes d_x from x, the last layer's output; both [c, H]. */
 void head_train(struct net *, struct pass *, view x, view d_x);
 /** Forward only: adds the losses to the report, and gives logits to the sink unless it is NULL. */
@@ -181,7 +195,7 @@ view router_fwd(struct net *, struct pass *, int layer, struct saved *, view h);
 void router_bwd(struct net *, struct pass *, int layer, struct saved *, view d_h, view h, view d_gate);
 
 /* ---- shared.c: COLLECTIVE over TP; h [c, H] ---- */
-/** x_out [c, H] += the shared experts' output. */
+/** x_out [c, H] += the shared experts' output; none: computes again what shared_bwd wants. */
 void shared_fwd(struct net *, struct pass *, int layer, struct saved *, view x_out, view h);
 /** d_h [own, H] += the gradient through gate and FFN; their weights' gradients are set or added to (p->acc).
  */

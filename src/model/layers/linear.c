@@ -51,6 +51,11 @@ void residual(struct net *net, const struct pass *p, view x_out, view x)
         dev_copy(net->dev, x_out, x);
 }
 
+view keep(struct net *net, dtype type, int64_t n0, int64_t n1, int64_t n2)
+{
+    return arena_save(net->shape.recompute == RECOMPUTE_FULL ? &net->again : &net->arena, type, n0, n1, n2);
+}
+
 void times(struct net *net, view x, double by)
 {
     if (by != 0)

@@ -15,6 +15,21 @@ static int64_t experts_here(const struct net *net)
     return net->config->moe.experts / net->layout.ep;
 }
 
+/* Rows of h [own, H] and their weights go to the experts; gate|up of them, and y [R, H] unless it is none. */
+static void experts_fwd(struct net *net, int layer, struct saved *s, view y, view h)
+{
+    struct exchange *x = &s->exchange;
+    view xe = exchange_send(net, x, &s->rows->xe, h, net->config->moe.top_k); /* [R, H] */
+    view gate = view_reshape(s->gate, 1, view_size(s->gate), 1);              /* [own*k, 1] */
+    view we = exchange_send(net, x, &s->rows->we, gate, 1);                   /* [R, 1] */
+    view w_gu = stack_gate_up(weight(net, layer, T_GATE_UP));                 /* [E, 2F, H] */
+    view w_d = weight(net, layer, T_DOWN);                                    /* [E, H, F] */
+    int64_t pitch = dev_pitch(net->dev, w_gu.n[1]);
+    view gu = region_take(&s->rows->gue, net->shape.activation, 1, x->rows, pitch); /* [R, 2F | padding] */
+    dev_expert_ffn_fwd(net->dev, &net->arena, y, view_cols(gu, 0, w_gu.n[1]), experts_here(net), x->offs, xe,
+                       w_gu, w_d, view_reshape(we, 1, 1, x->rows), false);
+}
+
 void moe_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x_out)
 {
     struct exchange *x = &s->exchange;
@@ -22,18 +37,9 @@ void moe_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
     view mine = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL); /* [c, H] */
     view h = view_rows(mine, 0, p->own);                          /* [own, H] */
     exchange_plan(net, p, x, router_fwd(net, p, layer, s, h));
-    view xe = exchange_send(net, x, &s->xe, h, net->config->moe.top_k); /* [R, H] */
-    view gate = view_reshape(s->gate, 1, view_size(s->gate), 1);        /* [own*k, 1] */
-    view we = exchange_send(net, x, &s->we, gate, 1);                   /* [R, 1] */
-
-    view w_gu = stack_gate_up(weight(net, layer, T_GATE_UP)); /* [E, 2F, H] */
-    view w_d = weight(net, layer, T_DOWN);                    /* [E, H, F] */
-    int64_t pitch = dev_pitch(net->dev, w_gu.n[1]);
-    view gu = region_take(&s->gue, net->shape.activation, 1, x->rows, pitch); /* [R, 2F | padding] */
     dtype type = partial_type(net, net->layout.etp);
     view y = region_take(&net->tmp[TMP_Y], type, 1, x->rows, h.n[2]); /* [R, H] */
-    dev_expert_ffn_fwd(net->dev, &net->arena, y, view_cols(gu, 0, w_gu.n[1]), experts_here(net), x->offs, xe,
-                       w_gu, w_d, view_reshape(we, 1, 1, x->rows), false);
+    experts_fwd(net, layer, s, y, h);
     view home = exchange_return(net, x, y); /* [kept, H] */
 
     residual(net, p, x_out, s->x2);
@@ -44,16 +50,27 @@ void moe_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x
     p->moe++;
 }
 
+/* The choice, and who sends what, were kept. */
+void moe_again(struct net *net, struct pass *p, int layer, struct saved *s)
+{
+    int64_t mark = arena_mark(&net->arena);
+    view mine = norm_fwd(net, p, layer, T_FFN_NORM, s->x2, NULL); /* [c, H] */
+    experts_fwd(net, layer, s, view_none(), view_rows(mine, 0, p->own));
+    if (net->config->moe.shared > 0 && net->shape.recompute == RECOMPUTE_FULL)
+        shared_fwd(net, p, layer, s, view_none(), mine);
+    arena_release(&net->arena, mark);
+}
+
 /* The experts' backward from d_y [own, H]: returns d_xe [R, H] and fills d_weight [R]. */
 static view experts_bwd(struct net *net, struct pass *p, int layer, struct saved *s, view d_y, view d_weight)
 {
     struct exchange *x = &s->exchange;
-    view w_gu = stack_gate_up(weight(net, layer, T_GATE_UP));                   /* [E, 2F, H] */
-    view g_gu = stack_gate_up(gradient(net, layer, T_GATE_UP));                 /* [E, 2F, H] */
-    view xe = region_view(&s->xe, net->shape.activation, 1, x->rows, d_y.n[2]); /* [R, H] */
-    view we = region_view(&s->we, F32, 1, 1, x->rows);                          /* [R] */
+    view w_gu = stack_gate_up(weight(net, layer, T_GATE_UP));                         /* [E, 2F, H] */
+    view g_gu = stack_gate_up(gradient(net, layer, T_GATE_UP));                       /* [E, 2F, H] */
+    view xe = region_view(&s->rows->xe, net->shape.activation, 1, x->rows, d_y.n[2]); /* [R, H] */
+    view we = region_view(&s->rows->we, F32, 1, 1, x->rows);                          /* [R] */
     int64_t pitch = dev_pitch(net->dev, w_gu.n[1]);
-    view gu = region_view(&s->gue, net->shape.activation, 1, x->rows, pitch);         /* [R, 2F | padding] */
+    view gu = region_view(&s->rows->gue, net->shape.activation, 1, x->rows, pitch);   /* [R, 2F | padding] */
     view d_ye = exchange_send(net, x, &net->tmp[TMP_Y], d_y, net->config->moe.top_k); /* [R, H] */
     dtype type = partial_type(net, net->layout.etp);
     view d_xe = region_take(&net->tmp[TMP_DX], type, 1, x->rows, d_y.n[2]); /* [R, H] */

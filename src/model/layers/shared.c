@@ -11,8 +11,8 @@ static struct ffn shared(int layer)
 /* The gate from h [c, H]: of this rank's tokens [c, 1], then gathered for the FFN [N]. */
 static void gate_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view h)
 {
-    s->shared_gate_mine = arena_save(&net->arena, F32, 1, p->rows, 1);
-    s->shared_gate = arena_save(&net->arena, F32, 1, 1, p->tokens);
+    s->shared_gate_mine = keep(net, F32, 1, p->rows, 1);
+    s->shared_gate = keep(net, F32, 1, 1, p->tokens);
     int64_t mark = arena_mark(&net->arena);
     view logit = arena_scratch(&net->arena, F32, 1, p->rows, 1); /* [c, 1] */
     dev_router_logits(net->dev, logit, h, weight(net, layer, T_SHARED_GATE));
