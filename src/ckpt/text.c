@@ -76,7 +76,7 @@ static const struct field config_fields[] = {
     LATE(REAL, multiply.attention, 0),
     LATE(REAL, multiply.residual, 0),
     LATE(REAL, multiply.logits_scaling, 0),
-    LATE(INTEGER, carried.window, 0),
+    {"carried.window", offsetof(struct config, window), INTEGER, 0, true, false, NULL},
     LATE(TEXT, carried.keys, sizeof((struct carried *)0)->keys - 1),
     LATE(TEXT, carried.folder, sizeof((struct carried *)0)->folder - 1),
 };
@@ -88,13 +88,14 @@ static const struct field state_fields[] = {
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-/* Lists of layers: those that are MoE, those without rotary positions. */
+/* Lists of layers: those that are MoE, those without rotary positions, those without the window. */
 static const struct {
     const char *name;
     size_t offset; /* bool [MAX_LAYERS] of struct config */
     bool is_late;
 } lists[] = {{"moe.layer", offsetof(struct config, moe.layer), false},
-             {"bare", offsetof(struct config, bare), true}};
+             {"bare", offsetof(struct config, bare), true},
+             {"whole", offsetof(struct config, whole), true}};
 
 static json_t *get(const struct field *f, const char *from)
 {

@@ -38,7 +38,7 @@ static status read_tasks(struct eval *e)
                            .n = o->n_task,
                            .shots = o->shots,
                            .limit = o->limit,
-                           .most = config_longest(&e->s.shapes.target)};
+                           .most = e->s.shapes.target.max_positions};
     if (o->n_task == 0)
         return fail(E_DECK, "coppice eval needs --task FILE: questions as JSON lines or CSV");
     TRY(session_open_tokenizer(&e->s));

@@ -149,7 +149,7 @@ static status encode_prompt(struct generation *x, int64_t i, int64_t most)
 static status read_all(struct generation *x)
 {
     const struct options *o = &x->s.options;
-    int64_t most = config_longest(&x->s.shapes.target);
+    int64_t most = x->s.shapes.target.max_positions;
     TRY(check_options(o));
     TRY(session_open_tokenizer(&x->s));
     TRY(read_ends(x));
@@ -185,7 +185,7 @@ static status open_net(struct generation *x)
     const struct config *c = &s->shapes.target;
     x->g.shape =
         (struct net_shape){.imbalance = s->deck.model.moe.imbalance, .activation = session_precision(s)};
-    generate_shape(&x->g, s->layout.dp, config_longest(c),
+    generate_shape(&x->g, s->layout.dp, c->max_positions,
                    net_token_bytes(c, &s->layout, x->g.shape.activation));
     return comm_agree(s->comm, net_open(&s->net, &s->store, s->group, &x->g.shape));
 }
@@ -281,7 +281,7 @@ static void say_end(const struct generation *x)
                 text_bytes(cache, (double)net_memory(x->s.net).cache));
     if (full)
         log_warn("%s ended at the model's %lld positions", text_n(texts, full, "text"),
-                 (long long)config_longest(&x->s.shapes.target));
+                 (long long)x->s.shapes.target.max_positions);
 }
 
 static status finish(struct generation *x)

@@ -71,7 +71,7 @@ void probe_scalars(const struct probe *p, double value[SCALARS])
 
 static status run_batch(struct probe *p)
 {
-    TRY(comm_agree(p->s.comm, batch_fetch(&p->batch, p->s.data, 0)));
+    TRY(batch_fetch(&p->batch, p->s.comm, p->s.data, 0));
     if (p->s.options.out || p->opened_expect)
         forward_logits(p);
     step_gradients(&p->stepper, &p->batch);
@@ -92,7 +92,7 @@ static status train_step(struct probe *p, int64_t step)
     const struct optimizer_section *o = &p->s.deck.optimizer;
     const struct step_report *r = &p->stepper.report;
     int64_t steps = deck_steps(&p->s.deck), horizon = o->horizon > 0 ? o->horizon : steps;
-    TRY(comm_agree(p->s.comm, batch_fetch(&p->batch, p->s.data, step * p->batch.micros * p->batch.micro)));
+    TRY(batch_fetch(&p->batch, p->s.comm, p->s.data, step * p->batch.micros * p->batch.micro));
     step_gradients(&p->stepper, &p->batch);
     step_update(&p->stepper, step + 1, schedule_rate(o, horizon, step + 1));
     if (!step_read(&p->stepper))
@@ -130,6 +130,7 @@ static status open_probe(struct probe *p, int argc, char **argv)
     TRY(session_open_net(s, true));
     const struct batch_section *b = &s->deck.batch;
     batch_open(&p->batch, &s->layout, s->rank, b->sequences, b->micro, s->deck.data.sequence);
+    batch_mask(&p->batch, s->data);
     TRY(stepper_open(&p->stepper, s->comm, s->group, &s->store, s->net, &s->deck.optimizer));
     p->stepper.want_margin = true;
     p->judged = (struct judged){.stored = session_precision(s),

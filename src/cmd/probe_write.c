@@ -29,6 +29,8 @@ static void declare_batch(struct declared *d, const struct probe *p)
     declare(d, "targets", ST_I64, 2, (int64_t[]){b, s});
     for (int i = 0; i < SCALARS; i++)
         declare(d, probe_scalar_name[i], ST_F32, 1, &one);
+    if (p->batch.begins)
+        declare(d, "documents", ST_I64, 2, (int64_t[]){b, s});
 }
 
 static void declare_curve(struct declared *d, const struct probe *p)
@@ -49,25 +51,33 @@ static void declare_arrays(struct declared *d, const char *prefix, const struct 
 
 /* ---- their values ---- */
 
+/* Sample i, in arrays [S]; wide [S] is room. */
+static status write_sample(struct probe *p, struct st_writer *w, int64_t i, struct sample x, int64_t *wide)
+{
+    int64_t s = p->batch.sequence;
+    TRY(data_sample(p->s.data, i, x));
+    for (int64_t j = 0; j < s; j++)
+        wide[j] = x.ids[j];
+    TRY(st_write_i64(w, 1, i * s, s, wide));
+    for (int64_t j = 0; j < s; j++)
+        wide[j] = x.targets[j] < 0 ? -100 : x.targets[j];
+    TRY(st_write_i64(w, 2, i * s, s, wide));
+    if (!p->batch.begins)
+        return OK;
+    for (int64_t j = 0; j < s; j++)
+        wide[j] = j == 0 ? 0 : wide[j - 1] + (x.begins[j] != x.begins[j - 1]);
+    return st_write_i64(w, 3 + SCALARS, i * s, s, wide);
+}
+
 static status write_tokens(struct probe *p, struct st_writer *w)
 {
     int64_t b = p->batch.micros * p->batch.micro, s = p->batch.sequence;
-    int32_t *ids = mem_new(s, sizeof *ids), *targets = mem_new(s, sizeof *targets);
+    int32_t *room = mem_new(3 * s, sizeof *room);
     int64_t *wide = mem_new(s, sizeof *wide);
     status code = OK;
-    for (int64_t i = 0; i < b && code == OK; i++) {
-        code = data_sample(p->s.data, i, ids, targets);
-        for (int64_t j = 0; j < s; j++)
-            wide[j] = ids[j];
-        if (code == OK)
-            code = st_write_i64(w, 1, i * s, s, wide);
-        for (int64_t j = 0; j < s; j++)
-            wide[j] = targets[j] < 0 ? -100 : targets[j];
-        if (code == OK)
-            code = st_write_i64(w, 2, i * s, s, wide);
-    }
-    free(ids);
-    free(targets);
+    for (int64_t i = 0; i < b && code == OK; i++)
+        code = write_sample(p, w, i, (struct sample){room, room + s, room + 2 * s}, wide);
+    free(room);
     free(wide);
     return code;
 }
@@ -135,7 +145,7 @@ status probe_write(struct probe *p)
         code = write_logits(p, w);
     if (code == OK)
         code = compare_write(p->s.comm, &p->s.store, curve ? MASTER : GRAD, names, n, w,
-                             curve ? CURVES : 3 + SCALARS);
+                             curve ? CURVES : 3 + SCALARS + (p->batch.begins != NULL));
     free(names);
     if (code != OK && w)
         st_abandon(w);

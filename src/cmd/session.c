@@ -232,6 +232,7 @@ status session_open_net(struct session *s, bool training)
                               .micro = b->micro,
                               .imbalance = s->deck.model.moe.imbalance,
                               .training = training,
+                              .documents = s->data && data_has_begins(s->data),
                               .seed = (uint64_t)s->deck.run.seed,
                               .activation = session_precision(s),
                               .recompute = s->deck.device.recompute,

@@ -10,11 +10,11 @@
 enum { NOT_COUNTED = -100 }; /* as in PyTorch */
 
 static const struct pair {
-    const char *tokens, *targets;
+    const char *tokens, *targets, *documents;
     int rank, longer; /* dimensions; a row of tokens has S + longer of them */
 } pairs[] = {
-    {"train.tokens", "train.targets", 3, 1},
-    {"tokens", "targets", 2, 0},
+    {"train.tokens", "train.targets", "train.documents", 3, 1},
+    {"tokens", "targets", "documents", 2, 0},
 };
 enum { PAIRS = sizeof pairs / sizeof *pairs };
 
@@ -37,7 +37,21 @@ static status read_shape(struct batch_file *f, const struct pair *pair)
     return OK;
 }
 
-static status find_pair(struct batch_file *f, int64_t sequence)
+/** The array of documents must be there and have the targets' shape. */
+static status find_documents(struct batch_file *f, const char *name)
+{
+    f->documents = st_find(&f->file, name);
+    if (f->documents < 0)
+        return fail(E_DATA,
+                    "%s: data.document_mask needs an array %s with the number of each token's document",
+                    f->file.path, name);
+    const struct st_tensor *x = &f->file.tensor[f->documents], *y = &f->file.tensor[f->targets];
+    if (x->rank != y->rank || memcmp(x->shape, y->shape, (size_t)y->rank * sizeof *y->shape) != 0)
+        return fail(E_DATA, "%s: %s has another shape than %s", f->file.path, name, y->name);
+    return OK;
+}
+
+static status find_pair(struct batch_file *f, int64_t sequence, bool documents)
 {
     char found[128] = "";
 
@@ -48,7 +62,7 @@ static status find_pair(struct batch_file *f, int64_t sequence)
             continue;
         TRY(read_shape(f, &pairs[i]));
         if (f->sequence == sequence)
-            return OK;
+            return documents ? find_documents(f, pairs[i].documents) : OK;
         size_t end = strlen(found);
         snprintf(found + end, sizeof found - end, "%s%lld in %s", end ? ", " : "", (long long)f->sequence,
                  pairs[i].tokens);
@@ -61,11 +75,11 @@ static status find_pair(struct batch_file *f, int64_t sequence)
                 f->file.path);
 }
 
-status batch_file_open(struct batch_file *f, const char *path, int64_t sequence)
+status batch_file_open(struct batch_file *f, const char *path, int64_t sequence, bool documents)
 {
-    *f = (struct batch_file){0};
+    *f = (struct batch_file){.documents = -1};
     TRY(st_open(&f->file, path));
-    status found = find_pair(f, sequence);
+    status found = find_pair(f, sequence, documents);
     if (found == OK)
         f->line = mem_new(f->row, sizeof *f->line);
     else
@@ -111,6 +125,14 @@ status batch_file_sample(struct batch_file *f, int64_t sample, int64_t vocab, in
             return bad_id(f, f->targets, sample, i, vocab);
         targets[i] = f->line[i] == NOT_COUNTED ? -1 : (int32_t)f->line[i];
     }
+    return OK;
+}
+
+status batch_file_begins(struct batch_file *f, int64_t sample, int32_t *begins)
+{
+    TRY(read_line(f, f->documents, sample, f->sequence));
+    for (int64_t i = 0; i < f->sequence; i++)
+        begins[i] = i > 0 && f->line[i] == f->line[i - 1] ? begins[i - 1] : (int32_t)i;
     return OK;
 }
 

@@ -29,6 +29,8 @@ struct sets {
 struct data {
     uint64_t seed;
     int64_t vocab, sequence;
+    bool documents; /* data.document_mask */
+    int64_t pad;    /* data.pad_id; -1: none */
     bool from_file; /* train from batches, not from sets */
     struct batch_file batches;
     int files;
@@ -106,7 +108,7 @@ static void open_blend(struct data *d, const struct data_items *items)
 static status open_sources(struct data *d, const struct data_section *s)
 {
     if (s->batches) {
-        TRY(batch_file_open(&d->batches, s->batches, s->sequence));
+        TRY(batch_file_open(&d->batches, s->batches, s->sequence, d->documents));
         d->from_file = true;
     } else if (s->split.n == 2 && s->train.n == 1) {
         TRY(open_split(d, s));
@@ -118,9 +120,15 @@ static status open_sources(struct data *d, const struct data_section *s)
 
 status data_open(struct data **out, const struct data_section *section, uint64_t seed, int64_t vocab)
 {
+    if (section->pad_id >= vocab)
+        return fail(E_DECK, "data.pad_id: %lld: the vocabulary has %lld ids, from 0 on",
+                    (long long)section->pad_id, (long long)vocab);
     struct data *d = mem_new(1, sizeof *d);
-
-    *d = (struct data){.seed = seed, .vocab = vocab, .sequence = section->sequence};
+    *d = (struct data){.seed = seed,
+                       .vocab = vocab,
+                       .sequence = section->sequence,
+                       .documents = section->document_mask,
+                       .pad = section->pad_id};
     d->file = mem_new((int64_t)section->train.n + section->valid.n, sizeof *d->file);
     d->line = mem_new(d->sequence + 1, sizeof *d->line);
     open_blend(d, &section->train);
@@ -323,28 +331,73 @@ void data_locate(struct data *d, int64_t sample, int *set, int64_t *window)
     *window = rng_permute(key, windows, nth % windows);
 }
 
-static status read_window(struct data *d, const struct set *set, int64_t window, int32_t *ids,
-                          int32_t *targets)
+bool data_has_begins(const struct data *d)
 {
-    size_t bytes = (size_t)d->sequence * sizeof *ids;
+    return d->documents || d->pad >= 0;
+}
 
-    if (window < 0 || window >= set->windows)
-        bug("data: window %lld of %lld in %s", (long long)window, (long long)set->windows, set->name);
-    TRY(tokens_read(set->tokens, set->from + window * d->sequence, d->sequence + 1, d->vocab, d->line));
-    memcpy(ids, d->line, bytes);
-    memcpy(targets, d->line + 1, bytes);
+bool data_has_padding(const struct data *d)
+{
+    return d->pad >= 0;
+}
+
+/* Padding is no target and has none. The text behind it is another document. */
+static void mark_padding(const struct data *d, struct sample to)
+{
+    int32_t begin = 0;
+    for (int64_t i = 0; i < d->sequence && d->pad >= 0; i++) {
+        bool is_pad = to.ids[i] == d->pad;
+        if (is_pad || to.targets[i] == d->pad)
+            to.targets[i] = -1;
+        if (is_pad)
+            begin = (int32_t)i + 1;
+        if (to.begins)
+            to.begins[i] = is_pad ? -1 : to.begins[i] > begin ? to.begins[i] : begin;
+    }
+}
+
+static void begin_none(const struct data *d, struct sample to)
+{
+    for (int64_t i = 0; i < d->sequence && to.begins; i++)
+        to.begins[i] = 0;
+}
+
+static status read_batch(struct data *d, int64_t sample, struct sample to)
+{
+    TRY(batch_file_sample(&d->batches, sample, d->vocab, to.ids, to.targets));
+    begin_none(d, to);
+    if (d->documents && to.begins)
+        TRY(batch_file_begins(&d->batches, sample, to.begins));
+    mark_padding(d, to);
     return OK;
 }
 
-status data_sample(struct data *d, int64_t sample, int32_t *ids, int32_t *targets)
+static status read_window(struct data *d, const struct set *set, int64_t window, struct sample to)
+{
+    size_t bytes = (size_t)d->sequence * sizeof *to.ids;
+    int64_t from = set->from + window * d->sequence;
+
+    if (window < 0 || window >= set->windows)
+        bug("data: window %lld of %lld in %s", (long long)window, (long long)set->windows, set->name);
+    TRY(tokens_read(set->tokens, from, d->sequence + 1, d->vocab, d->line));
+    memcpy(to.ids, d->line, bytes);
+    memcpy(to.targets, d->line + 1, bytes);
+    begin_none(d, to);
+    if (d->documents && to.begins)
+        tokens_begins(set->tokens, from, d->sequence, to.begins);
+    mark_padding(d, to);
+    return OK;
+}
+
+status data_sample(struct data *d, int64_t sample, struct sample to)
 {
     int set;
     int64_t window;
 
     if (d->from_file)
-        return batch_file_sample(&d->batches, sample, d->vocab, ids, targets);
+        return read_batch(d, sample, to);
     data_locate(d, sample, &set, &window);
-    return read_window(d, &d->train.set[set], window, ids, targets);
+    return read_window(d, &d->train.set[set], window, to);
 }
 
 status data_counted(struct data *d, int64_t first, int64_t n, int64_t *counted)
@@ -355,9 +408,9 @@ status data_counted(struct data *d, int64_t first, int64_t n, int64_t *counted)
     return OK;
 }
 
-status data_window(struct data *d, int set, int64_t window, int32_t *ids, int32_t *targets)
+status data_window(struct data *d, int set, int64_t window, struct sample to)
 {
     if (set < 0 && d->from_file)
-        return batch_file_sample(&d->batches, window, d->vocab, ids, targets);
-    return read_window(d, set_of(d, set), window, ids, targets);
+        return read_batch(d, window, to);
+    return read_window(d, set_of(d, set), window, to);
 }

@@ -98,6 +98,8 @@ struct data_section {
     struct data_items train, valid;
     char *batches;      /* a safetensors file to use instead of train */
     struct reals split; /* such as 0.9, 0.1 */
+    bool document_mask;
+    int64_t pad_id; /* -1: none */
 };
 struct batch_section {
     int64_t sequences, micro;

@@ -237,8 +237,7 @@ static const struct key table[] = {
      "Length of a sequence.", NULL, RESTART_NO},
     {"data.train", K_ITEMS, AT(data.train), 0, 0, NULL, NULL,
      "Training sets, blended by weight: [{path: a, weight: 7}, {path: b, weight: 3}] or plain paths. A path is "
-     "that of a .bin/.idx pair, with or without suffix. Attention crosses the borders of documents inside a "
-     "window.", NULL, RESTART_NO},
+     "that of a .bin/.idx pair, with or without suffix.", NULL, RESTART_NO},
     {"data.valid", K_ITEMS, AT(data.valid), 0, 0, NULL, NULL,
      "Validation sets, written as data.train; the loss of each is reported.", NULL, RESTART_NO},
     {"data.split", K_REALS, AT(data.split), 0, 1, NULL, NULL,
@@ -249,6 +248,15 @@ static const struct key table[] = {
      "`train.tokens` and `train.targets` (train), used in file order. A target of -100 counts in no "
      "cross-entropy, but its token is routed: it counts in auxiliary and z losses and takes capacity.",
      NULL, RESTART_NO},
+    {"data.document_mask", K_BOOL, AT(data.document_mask), 0, 0, NULL, "false",
+     "Attention does not cross the borders of documents inside a sequence, and positions begin anew in each. The "
+     "documents are those of the .idx file; of data.batches, tokens with the same number in its array `documents` "
+     "(`train.documents`), shaped as the targets. Targets stay: the last token of a document is still asked for the "
+     "first of the next.", NULL, RESTART_NO},
+    {"data.pad_id", K_INT, AT(data.pad_id), 0, 2147483647, NULL, NULL,
+     "Id of the token that fills up sequences. Padding goes to no expert: it takes no capacity and counts in no load, "
+     "auxiliary or z loss. It is no target, has none, and nobody attends to it: the text behind it is another "
+     "document. Not given: no token is padding.", NULL, RESTART_NO},
 
     /* batch */
     {"batch.sequences", K_INT, AT(batch.sequences), 1, 1 << 20, "sequences", "16",

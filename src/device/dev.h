@@ -261,26 +261,29 @@ void dev_expert_ffn_bwd(struct dev *, struct arena *, view dx, view dwgu, view d
                         view weight, bool acc);
 
 /* ---- router (definitions D1, D5, D6), in fp32 ---- */
+/* topk-softmax: softmax_first = false. padding I32 [T] or none: a token for which it is negative is padding.
+ */
 struct route {
     int64_t top_k;
     bool softmax_first, renormalise;
-}; /* topk-softmax: softmax_first = false */
+    view padding;
+};
 /** logits [T,X] = x [T,H] w[X,H]^T. The order of summation depends on H alone. */
 void dev_router_logits(struct dev *, view logits, view x, view w);
 /** idx I32 [T,k]: the chosen experts by descending logit; of equal ones the lower expert first. gate [T,k]:
  * their weights. counts I32 [X]: assignments of each expert. stats [X+2]: sums over tokens of the softmax of
  * each expert, of lse^2, and of the squared largest logit. T = 0 writes zeros. bias [X] or none is added to
- * the logits for the choice only. */
+ * the logits for the choice only. Padding chooses -1 with weight 0, and has no part in counts and stats. */
 void dev_router_choose(struct dev *, struct route, view idx, view gate, view counts, view stats, view logits,
                        view bias);
-/** The losses of a MoE layer from the statistics of `domains` domains of n tokens each (D1). seeds [domains,
- * X]: the gradient of the loss by every token's softmax, for dev_router_bwd. f_e comes from counts I32
- * [domains, X], or from load [X] = X*f_e of the step before. If `told`, total F64 [3] += the means over the
- * domains of A, of lse^2 and of the squared largest logit from stats [domains, X+2], and loads F64 [X] +=
- * counts. */
+/** The losses of a MoE layer from the statistics of `domains` domains (D1), which have as many tokens as made
+ * the counts I32 [domains, X]. seeds [domains, X]: the gradient of the loss by every token's softmax, for
+ * dev_router_bwd. f_e comes from the counts, or from load [X] = X*f_e of the step before. If `told`, total
+ * F64 [3] += the means over the domains of A, of lse^2 and of the squared largest logit from stats [domains,
+ * X+2], and loads F64 [X] += counts. */
 struct router_losses {
     int64_t top_k;
-    double n, coeff;
+    double coeff;
     bool told;
 };
 void dev_router_losses(struct dev *, struct router_losses, view seeds, view total, view loads, view counts,
@@ -290,7 +293,8 @@ void dev_router_losses(struct dev *, struct router_losses, view seeds, view tota
 void dev_router_margin(struct dev *, view least, int64_t top_k, view logits, view bias);
 /** d_logits [T,X] = d(gate)/d(logit)*d_gate + aux[X] through the full softmax + z*lse*softmax, + max_z*logit
  * at the largest logit (of equal ones, the lower expert's). aux [X] is the gradient of the loss by the
- * softmax, the same for every token: (c_a/M)*X*f_e/N. z = (c_z/M)*(2/N), and max_z likewise. */
+ * softmax, the same for every token: (c_a/M)*X*f_e/N. z = (c_z/M)*(2/N), and max_z likewise. Rows of tokens
+ * without a choice (idx -1) become 0. */
 void dev_router_bwd(struct dev *, struct route, view d_logits, view logits, view idx, view gate, view d_gate,
                     view aux, float z, float max_z);
 /** y[t,j] (+)= x[t,j] * (1 + eps*u), with u uniform in [-1, 1] for (key, row + t, j). x, y [T,H]. */
@@ -300,10 +304,10 @@ void dev_sigmoid_fwd(struct dev *, view y, view x);
 void dev_sigmoid_bwd(struct dev *, view dx, view dy, view y);
 
 /* ---- moving rows ---- */
-/** Which assignments of a micro-batch stay (D5). idx I32 and gate [N,k] are all choices. Of each expert's
- * assignments the first `most` stay, in the order of tokens or by descending gate. kept I32 [own,k] = the
- * choices of tokens [first, first + own), -1 where dropped; dropped F64 [1] += the number of these; least F64
- * [1] = min(least, the gap between the last gate that stays and the first that does not). */
+/** Which assignments of a micro-batch stay (D5). idx I32 and gate [N,k] are all choices, -1: none. Of each
+ * expert's assignments the first `most` stay, in the order of tokens or by descending gate. kept I32 [own,k]
+ * = the choices of tokens [first, first + own), -1 where dropped; dropped F64 [1] += the number of these;
+ * least F64 [1] = min(least, the gap between the last gate that stays and the first that does not). */
 struct capacity {
     int64_t experts, most, first;
     bool by_gate;

@@ -142,7 +142,7 @@ void dev_rope(struct dev *dev, view x, int64_t heads, view positions, view cos_s
     WANT(cos_sin, F32, cos_sin.n[1], x.n[2] / heads);
     if (!view_is_none(positions))
         WANT_VECTOR(positions, I32, x.n[1]);
-    RUN(rope, (dev, x, heads, positions, cos_sin, sign), 0, BYTES(x, cos_sin, positions), x);
+    RUN(rope, (dev, x, heads, positions, cos_sin, sign), 0, BYTES(x, cos_sin), x);
 }
 
 /* ---- attention ---- */
@@ -170,7 +170,7 @@ static void dev_attn(struct dev *dev, struct attn_shape s, view o, view lse, vie
 void dev_attn_fwd(struct dev *dev, struct attn_shape s, view o, view lse, view q, view k, view v)
 {
     dev_attn(dev, s, o, lse, q, k, v);
-    RUN(attn_fwd, (dev, s, o, lse, q, k, v), 2 * causal_flops(s, q.n[1]), BYTES(q, k, v, s.first), o, lse);
+    RUN(attn_fwd, (dev, s, o, lse, q, k, v), 2 * causal_flops(s, q.n[1]), BYTES(q, k, v), o, lse);
 }
 
 void dev_attn_bwd(struct dev *dev, struct attn_shape s, view dq, view dk, view dv, view d_o, view o, view lse,
@@ -182,7 +182,7 @@ void dev_attn_bwd(struct dev *dev, struct attn_shape s, view dq, view dk, view d
     WANT_FLOAT(dk, k.n[1], k.n[2]);
     WANT_FLOAT(dv, k.n[1], k.n[2]);
     RUN(attn_bwd, (dev, s, dq, dk, dv, d_o, o, lse, q, k, v), 5 * causal_flops(s, q.n[1]),
-        BYTES(d_o, o, lse, q, k, v, s.first), dq, dk, dv);
+        BYTES(d_o, o, lse, q, k, v), dq, dk, dv);
 }
 
 /* How much of the cache a row sees is known on the device alone: FLOPs and bytes of the cache are not
@@ -250,6 +250,8 @@ void dev_router_choose(struct dev *dev, struct route r, view idx, view gate, vie
     WANT_VECTOR(stats, F32, experts + 2);
     if (!view_is_none(bias))
         WANT_VECTOR(bias, F32, experts);
+    if (!view_is_none(r.padding))
+        WANT_VECTOR(r.padding, I32, tokens);
     RUN(router_choose, (dev, r, idx, gate, counts, stats, logits, bias), 0, BYTES(logits, bias), idx, gate,
         counts, stats);
 }
@@ -258,7 +260,7 @@ void dev_router_losses(struct dev *dev, struct router_losses l, view seeds, view
                        view counts, view stats, view load)
 {
     int64_t domains = seeds.n[1], experts = seeds.n[2];
-    NEED(l.n > 0);
+    NEED(l.top_k >= 1);
     WANT(seeds, F32, domains, experts);
     WANT(counts, I32, domains, experts);
     WANT(stats, F32, domains, experts + 2);

@@ -5,18 +5,18 @@
 #include "base/mem.h"
 #include "base/signals.h"
 
-/* Fetch windows [from, from+n) into ids and targets [micro, S]. If there are fewer than `micro`, the first
- * window fills up the micro-batch, and its targets are not counted. *counted: the number of counted targets.
- */
+/* Fetch windows [from, from+n) into `to` [micro, S]. If there are fewer than `micro`, the first window fills
+ * up the micro-batch, and its targets are not counted. *counted: the number of counted targets. */
 static status fetch(struct data *data, int set, int64_t from, int64_t n, int64_t micro, int64_t s,
-                    int32_t *ids, int32_t *targets, int64_t *counted)
+                    struct sample to, int64_t *counted)
 {
     for (int64_t i = 0; i < micro; i++) {
-        TRY(data_window(data, set, i < n ? from + i : 0, ids + i * s, targets + i * s));
+        struct sample one = {to.ids + i * s, to.targets + i * s, to.begins ? to.begins + i * s : NULL};
+        TRY(data_window(data, set, i < n ? from + i : 0, one));
         for (int64_t j = 0; j < s; j++) {
             if (i >= n)
-                targets[i * s + j] = -1;
-            *counted += targets[i * s + j] >= 0;
+                one.targets[j] = -1;
+            *counted += one.targets[j] >= 0;
         }
     }
     return OK;
@@ -28,15 +28,18 @@ status valid_loss(double *loss, struct comm *comm, struct net *net, const struct
     int64_t windows = data_valid_windows(data, set, tokens), micros = (windows + micro - 1) / micro;
     struct range mine = layout_micros(l, micros, layout_coords(l, rank).d);
     int64_t rounds = layout_rounds(l, micros), n = mem_mul(micro, s), counted = 0;
-    int32_t *ids = mem_new(n, sizeof *ids), *targets = mem_new(n, sizeof *targets);
+    struct sample to = {.ids = mem_new(n, sizeof *to.ids), .targets = mem_new(n, sizeof *to.targets)};
+    if (data_has_begins(data))
+        to.begins = mem_new(n, sizeof *to.begins);
     status code = OK;
     net_begin(net, false);
     for (int64_t r = 0; r < rounds && code == OK; r++) {
         struct micro_batch batch = {0};
         if (r < mine.n) {
             int64_t from = (mine.lo + r) * micro, left = windows - from;
-            code = fetch(data, set, from, left < micro ? left : micro, micro, s, ids, targets, &counted);
-            batch = (struct micro_batch){.tokens = n, .ids = ids, .targets = targets};
+            code = fetch(data, set, from, left < micro ? left : micro, micro, s, to, &counted);
+            batch =
+                (struct micro_batch){.tokens = n, .ids = to.ids, .targets = to.targets, .begins = to.begins};
         }
         if (code == OK)
             code = signals_check();
@@ -44,8 +47,9 @@ status valid_loss(double *loss, struct comm *comm, struct net *net, const struct
         if (code == OK)
             net_eval(net, &batch, NULL);
     }
-    free(ids);
-    free(targets);
+    free(to.ids);
+    free(to.targets);
+    free(to.begins);
     if (code != OK)
         return code;
     /* All ranks of a TP group have the same targets, so only t = 0 counts them. */

@@ -63,6 +63,9 @@ static const struct family *find_family(const char *name)
 
 static use_key use_rope, use_rope_type, use_truncate;
 
+/* Families whose window counts only with use_sliding_window. */
+enum { SWITCHED = QWEN2 | QWEN3 | SMOLLM3 };
+
 #define AT(name) offsetof(struct hf_config, name)
 
 static const struct key keys[] = {
@@ -93,6 +96,9 @@ static const struct key keys[] = {
     {"rope_scaling", ALL, use_rope, 0, 0, NULL},
     {"rope_parameters", ALL, use_rope, 0, 0, NULL},
     {"sliding_window", ALL, use_window, AT(sliding_window), 1LL << 31, NULL},
+    {"use_sliding_window", SWITCHED, use_window_flag, 0, 0, NULL},
+    {"max_window_layers", QWEN2 | QWEN3, use_window_from, 0, 0, NULL},
+    {"max_window_layers", ALL & ~(QWEN2 | QWEN3), use_nothing, 0, 0, NULL},
     {"layer_types", ALL, use_layer_types, 0, 0, NULL},
 
     {"hidden_act", ALL, only_text, 0, 0, "silu|swish"},
@@ -112,7 +118,8 @@ static const struct key keys[] = {
     {"qkv_bias", ALL & ~QWEN2, only_off, 0, 0, "this family has no such biases"},
     {"qk_norm", ALL, only_off, 0, 0, "normalised queries and keys are not supported"},
     {"use_qk_norm", ALL, only_off, 0, 0, "normalised queries and keys are not supported"},
-    {"use_sliding_window", ALL, only_off, 0, 0, "sliding-window attention is not supported"},
+    {"use_sliding_window", ALL & ~SWITCHED, only_off, 0, 0,
+     "transformers knows no such switch in this family"},
     {"rope_interleaved", ALL, only_off, 0, 0, "interleaved rotary pairs are not supported"},
     {"use_mrope", ALL, only_off, 0, 0, "multimodal rotary positions are not supported"},
     {"dual_chunk_attention_config", ALL, only_off, 0, 0, "attention in chunks is not supported"},
@@ -348,6 +355,43 @@ static void list_bare_layers(const struct reader *r)
             c->bare_layers[c->n_bare_layers++] = l;
 }
 
+/* Where layer_types does not say which layers have no window: none, or in Qwen those before
+ * max_window_layers, in SmolLM3 those with rotary positions. */
+static void list_whole_layers(const struct reader *r)
+{
+    struct hf_config *c = r->config;
+    c->whole_layers = mem_new(c->layers, sizeof *c->whole_layers);
+    for (int l = 0, i = 0; l < c->layers; l++) {
+        bool bare = i < c->n_bare_layers && c->bare_layers[i] == l;
+        bool windowed = r->family == SMOLLM3 ? bare : l >= r->max_window_layers;
+        i += bare;
+        if (!windowed && r->family & SWITCHED)
+            c->whole_layers[c->n_whole_layers++] = l;
+    }
+}
+
+static status complete_window(const struct reader *r)
+{
+    struct hf_config *c = r->config;
+    if (r->family & SWITCHED && !r->use_window)
+        c->sliding_window = 0;
+    if (r->types_given && c->sliding_window == 0 && c->n_whole_layers < c->layers)
+        return refuse(r, "layer_types", "a layer has sliding_attention, but the file gives no window%s",
+                      r->family & SWITCHED ? " (sliding_window and use_sliding_window)" : "");
+    if (r->types_given && c->sliding_window > 0 && c->n_whole_layers > 0 && !(r->family & SWITCHED))
+        return refuse(r, "layer_types",
+                      "a layer has full_attention, but transformers uses the window of %s "
+                      "models in all layers",
+                      c->model_type);
+    if (!r->types_given && c->sliding_window > 0)
+        list_whole_layers(r);
+    if (c->n_whole_layers == c->layers)
+        c->sliding_window = 0;
+    if (c->sliding_window == 0)
+        c->n_whole_layers = 0;
+    return OK;
+}
+
 /* A multiplier of 1 is none. */
 static void drop_ones(struct hf_config *c)
 {
@@ -363,6 +407,7 @@ static status complete(const struct reader *r)
     struct hf_config *c = r->config;
     list_bare_layers(r);
     drop_ones(c);
+    TRY(complete_window(r));
     if (c->kv_heads == 0)
         c->kv_heads = c->heads;
     if (c->heads % c->kv_heads)
@@ -377,9 +422,6 @@ static status complete(const struct reader *r)
         return refuse(r, "head_dim", "%lld is odd; rotary embeddings need pairs", c->head_dim);
     if (c->top_k > c->experts)
         return refuse(r, "num_experts_per_tok", "%lld is more than the %lld experts", c->top_k, c->experts);
-    if (c->sliding_window && c->sliding_window < c->max_positions)
-        note(c, mem_format("%s: attention has a sliding window: sequences up to %lld tokens only", r->path,
-                           c->sliding_window));
     return OK;
 }
 
@@ -410,7 +452,7 @@ static status read_config(struct reader *r, char *const *ignore, int n)
 status hf_config_read(struct hf_config *c, const char *dir, char *const *ignore, int n)
 {
     char *path = mem_format("%s/config.json", dir);
-    struct reader r = {.path = path, .inside = "", .config = c, .no_rope = 4};
+    struct reader r = {.path = path, .inside = "", .config = c, .no_rope = 4, .max_window_layers = 28};
     *c = (struct hf_config){.n_moe_layers = -1};
     status s = file_explain(json_read_file(&r.root, path, FILE_LIMIT), path);
     if (s == OK)
@@ -429,6 +471,7 @@ void hf_config_free(struct hf_config *c)
     free(c->notes);
     free(c->moe_layers);
     free(c->bare_layers);
+    free(c->whole_layers);
     free(c->carried);
     *c = (struct hf_config){.n_moe_layers = -1};
 }

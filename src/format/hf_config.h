@@ -14,7 +14,7 @@ struct hf_config {
     struct rope rope;
     bool tied, qkv_bias, qk_norm;
     double embedding_multiplier, attention_multiplier, residual_multiplier, logits_scaling; /* 0: none */
-    long long sliding_window;             /* 0 = none; else longer sequences must be refused by the caller */
+    long long sliding_window;             /* keys that a token sees; 0 = all before it */
     long long experts, top_k;             /* mixtral and qwen2_moe; 0 otherwise */
     long long expert_width, shared_width; /* qwen2_moe */
     bool renormalise;                     /* qwen2_moe: norm_topk_prob */
@@ -22,6 +22,8 @@ struct hf_config {
     int *moe_layers;                      /* ascending; owned */
     int n_bare_layers;                    /* layers without rotary positions: no_rope_layers */
     int *bare_layers;                     /* ascending; owned */
+    int n_whole_layers;                   /* layers without the window: full_attention */
+    int *whole_layers;                    /* ascending; owned */
     char *carried; /* a JSON object: the file's token ids and initializer_range; owned, NULL = none */
     char **notes;  /* lines for the user about ignored keys */
     int n_notes;

@@ -94,16 +94,19 @@ static void add_mixtral(json_t *root, const struct hf_config *c)
     put(root, "num_experts_per_tok", json_integer(c->top_k));
 }
 
-/* Every layer has the window. Versions of transformers without layer_types look at max_window_layers: layers
- * have the window from it on in Qwen2, and up to it in Qwen2-MoE. */
+/* Versions of transformers without layer_types look at max_window_layers: layers have the window from it on
+ * in Qwen2, and up to it in Qwen2-MoE. */
 static void add_window(json_t *root, const struct hf_config *c, long long max_window_layers)
 {
     put(root, "use_sliding_window", json_boolean(c->sliding_window > 0));
     if (c->sliding_window == 0)
         return;
     json_t *types = json_array();
-    for (int l = 0; l < c->layers; l++)
-        json_array_append_new(types, json_string("sliding_attention"));
+    for (int l = 0, i = 0; l < c->layers; l++) {
+        bool whole = i < c->n_whole_layers && c->whole_layers[i] == l;
+        i += whole;
+        json_array_append_new(types, json_string(whole ? "full_attention" : "sliding_attention"));
+    }
     put(root, "sliding_window", json_integer(c->sliding_window));
     put(root, "max_window_layers", json_integer(max_window_layers));
     put(root, "layer_types", types);
@@ -111,12 +114,12 @@ static void add_window(json_t *root, const struct hf_config *c, long long max_wi
 
 static void add_qwen2(json_t *root, const struct hf_config *c)
 {
-    add_window(root, c, 0);
+    add_window(root, c, c->n_whole_layers);
 }
 
 static void add_qwen2_moe(json_t *root, const struct hf_config *c)
 {
-    add_window(root, c, c->layers);
+    add_window(root, c, c->layers - c->n_whole_layers);
     put(root, "qkv_bias", json_true());
     put(root, "num_experts", json_integer(c->experts));
     put(root, "num_experts_per_tok", json_integer(c->top_k));
@@ -129,7 +132,7 @@ static void add_qwen2_moe(json_t *root, const struct hf_config *c)
 
 static void add_qwen3(json_t *root, const struct hf_config *c)
 {
-    add_window(root, c, 0);
+    add_window(root, c, c->n_whole_layers);
     put(root, "attention_bias", json_false());
 }
 
@@ -155,7 +158,7 @@ static void add_smollm3(json_t *root, const struct hf_config *c)
     }
     put(root, "no_rope_layers", list);
     put(root, "attention_bias", json_false());
-    put(root, "use_sliding_window", json_false());
+    add_window(root, c, c->n_whole_layers);
 }
 
 static json_t *multiplier_json(double value)
@@ -189,7 +192,7 @@ static const struct family {
     {"mistral", "MistralForCausalLM", false, false, true, add_mistral},
     {"qwen2", "Qwen2ForCausalLM", false, true, true, add_qwen2},
     {"qwen3", "Qwen3ForCausalLM", false, false, true, add_qwen3},
-    {"smollm3", "SmolLM3ForCausalLM", false, false, false, add_smollm3},
+    {"smollm3", "SmolLM3ForCausalLM", false, false, true, add_smollm3},
     {"granite", "GraniteForCausalLM", false, false, false, add_granite},
     {"mixtral", "MixtralForCausalLM", true, false, true, add_mixtral},
     {"qwen2_moe", "Qwen2MoeForCausalLM", true, true, true, add_qwen2_moe},

@@ -18,8 +18,6 @@ static const char *const names[] = {
     "output_router_logits", "chunk_size_feed_forward", "is_decoder",
     /* how weights were first drawn; in how many parts products were summed in training */
     "initializer_range", "pretraining_tp",
-    /* counts only with use_sliding_window, which is refused */
-    "max_window_layers",
     /* tasks */
     "finetuning_task", "task_specific_params", "problem_type", "num_labels", "id2label", "label2id",
     "classifier_dropout",

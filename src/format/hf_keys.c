@@ -138,22 +138,48 @@ status use_window(struct reader *r, const struct key *k, json_t *value)
 {
     struct hf_config *c = r->config;
     TRY(use_count_or_null(r, k, value));
-    if (r->family & (QWEN2 | QWEN3 | SMOLLM3))
-        c->sliding_window = 0; /* counts only with use_sliding_window, which is refused */
+    if (!(r->family & (LLAMA | SEED_OSS | GRANITE)) || c->sliding_window == 0)
+        return OK;
+    c->sliding_window = 0;
+    note(c, mem_format("%s: key \"%s\" is ignored: transformers knows no window in %s models", r->path,
+                       k->name, c->model_type));
     return OK;
+}
+
+status use_window_flag(struct reader *r, const struct key *k, json_t *value)
+{
+    r->use_window = json_is_true(value);
+    return json_is_boolean(value) || json_is_null(value) ? OK : refuse(r, k->name, "must be true or false");
+}
+
+/* The first layer with a window, where layer_types does not say it. */
+status use_window_from(struct reader *r, const struct key *k, json_t *value)
+{
+    r->max_window_layers = json_integer_value(value);
+    return json_is_integer(value) && r->max_window_layers >= 0
+               ? OK
+               : refuse(r, k->name, "must be an integer from 0");
 }
 
 status use_layer_types(struct reader *r, const struct key *k, json_t *value)
 {
+    struct hf_config *c = r->config;
     size_t i;
     json_t *type;
     if (json_is_null(value))
         return OK;
     if (!json_is_array(value) || (long long)json_array_size(value) != r->config->layers)
         return refuse(r, k->name, "must be a list of %lld types", r->config->layers);
-    json_array_foreach(value, i, type)
-        if (!json_is_string(type) || strcmp(json_string_value(type), "full_attention") != 0)
-            return refuse(r, k->name, "layer %zu: only full_attention is supported", i);
+    r->types_given = true;
+    c->whole_layers = mem_new(c->layers, sizeof *c->whole_layers);
+    json_array_foreach(value, i, type) {
+        const char *name = json_is_string(type) ? json_string_value(type) : "";
+        if (!strcmp(name, "full_attention"))
+            c->whole_layers[c->n_whole_layers++] = (int)i;
+        else if (strcmp(name, "sliding_attention") != 0)
+            return refuse(r, k->name, "layer %zu: only full_attention and sliding_attention are supported",
+                          i);
+    }
     return OK;
 }
 

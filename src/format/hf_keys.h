@@ -26,7 +26,10 @@ struct reader {
     int family;        /* its bit */
     long long no_rope; /* every so many layers have no rotary positions */
     bool bare_given;   /* no_rope_layers stands in the file */
-    struct given {     /* members that keys of the file have set so far */
+    bool use_window;   /* use_sliding_window */
+    bool types_given;  /* layer_types stands in the file */
+    long long max_window_layers;
+    struct given { /* members that keys of the file have set so far */
         const void *member;
         const char *inside, *name;
         double value;
@@ -58,7 +61,8 @@ char *carried_keys(json_t *root);
 /* What is done with a key, for the tables of hf_config.c. E_DATA for a value that is not supported. */
 typedef status use_key(struct reader *, const struct key *, json_t *value);
 use_key use_count, use_count_or_null, use_number, use_number_or_null, use_flag, use_nothing, use_length,
-    use_window, use_layer_types, use_moe_layers, use_no_rope_layers, use_no_rope_interval;
+    use_window, use_window_flag, use_window_from, use_layer_types, use_moe_layers, use_no_rope_layers,
+    use_no_rope_interval;
 use_key ignored;                          /* with a note */
 use_key only_text, only_off, only_number; /* harmless at these values */
 

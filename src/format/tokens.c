@@ -274,6 +274,24 @@ status tokens_read_raw(const struct tokens *t, int64_t from, int64_t n, int64_t 
     return OK;
 }
 
+/* The token that a document begins with. */
+static int64_t document_start(const struct tokens *t, int64_t document)
+{
+    return t->start[t->document[document]];
+}
+
+void tokens_begins(const struct tokens *t, int64_t from, int64_t n, int32_t *begins)
+{
+    int64_t sequence = last_not_above(t->start, t->sequences + 1, from);
+    int64_t document = last_not_above(t->document, t->documents + 1, sequence);
+    for (int64_t i = 0; i < n; i++) {
+        while (document + 1 < t->documents && document_start(t, document + 1) <= from + i)
+            document++;
+        int64_t begin = document_start(t, document) - from;
+        begins[i] = (int32_t)(begin > 0 ? begin : 0);
+    }
+}
+
 const char *tokens_type_name(const struct tokens *t)
 {
     return types[t->type].name;

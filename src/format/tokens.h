@@ -25,6 +25,8 @@ void tokens_close(struct tokens *);
 status tokens_read(const struct tokens *, int64_t from, int64_t n, int64_t vocab, int32_t *out) MUST_USE;
 /** The same without a check of the ids; u64 above INT64_MAX become negative. */
 status tokens_read_raw(const struct tokens *, int64_t from, int64_t n, int64_t *out) MUST_USE;
+/** begins[i]: where the document of token from + i begins, counted from `from`, but at least 0. */
+void tokens_begins(const struct tokens *, int64_t from, int64_t n, int32_t *begins);
 /** Are the ids inside [0, vocab)? Looks at the blocks of one part of `parts`, in an order that spreads over
  * the set, until all are seen or `seconds` have passed, but at least at one. *looked += tokens seen. E_DATA.
  * (tokens_read checks every token that is used.) */

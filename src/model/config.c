@@ -21,6 +21,11 @@ int64_t config_moe_layers(const struct config *c)
     return n;
 }
 
+int64_t config_window(const struct config *c, int64_t l)
+{
+    return c->whole[l] ? 0 : c->window;
+}
+
 int64_t config_expert_ffn(const struct config *c)
 {
     return c->ffn / (c->moe.granularity > 0 ? c->moe.granularity : 1);
@@ -84,6 +89,7 @@ static void check_numbers(const struct config *c, struct errors *e)
             (long long)c->head_dim);
     REQUIRE(c->norm_eps > 0 && c->norm_eps < 1, "model.norm_eps: %g: needs a small positive number",
             c->norm_eps);
+    REQUIRE(c->window >= 0, "model: a window of %lld", (long long)c->window);
     REQUIRE(c->rope.theta > 1, "model.rope_theta: %g: needs a number above 1", c->rope.theta);
 }
 
@@ -174,6 +180,7 @@ char *config_changes(const struct config *there, const struct config *here)
     char *text = NULL;
     add_number(&text, "rms_norm_eps", there->norm_eps, here->norm_eps);
     add_rope_changes(&text, &there->rope, &here->rope);
+    add_number(&text, "sliding_window", (double)there->window, (double)here->window);
     add_number(&text, "embedding_multiplier", there->multiply.embedding, here->multiply.embedding);
     add_number(&text, "attention_multiplier", there->multiply.attention, here->multiply.attention);
     add_number(&text, "residual_multiplier", there->multiply.residual, here->multiply.residual);
@@ -239,12 +246,6 @@ double config_flops_per_token(const struct config *c, int64_t sequence)
         sum += 6 * (h * (q + 2 * kv) + q * h + 3 * width * h) + 6 * q * (double)sequence;
     }
     return sum;
-}
-
-int64_t config_longest(const struct config *c)
-{
-    int64_t window = c->carried.window;
-    return window > 0 && window < c->max_positions ? window : c->max_positions;
 }
 
 int64_t config_capacity(const struct config *c, int64_t tokens)

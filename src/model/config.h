@@ -31,7 +31,6 @@ struct moe {
 
 /* What the model does not compute with, but its export repeats. */
 struct carried {
-    int64_t window;    /* attention's sliding window, which no sequence may exceed; 0 = none */
     char keys[512];    /* keys of config.json as a JSON object: token ids, initializer_range; "" = none */
     char folder[1024]; /* the Hugging Face directory that has the model's tokenizer; "" = unknown */
 };
@@ -47,6 +46,8 @@ struct config {
         double logits_scaling; /* divides the logits */
     } multiply;                /* Granite; 0: none */
     bool bare[MAX_LAYERS];     /* layers without rotary positions (SmolLM3) */
+    int64_t window;            /* keys that a token sees, its own one too; 0 = all before it */
+    bool whole[MAX_LAYERS];    /* layers without the window */
     bool qk_norm; /* RMSNorm of each head of Q and K, with a weight [head_dim], before rotary positions */
     int64_t max_positions;
     struct moe moe;
@@ -56,6 +57,8 @@ struct config {
 /** X if layer l is MoE, else 0. */
 int64_t config_experts(const struct config *, int64_t l);
 int64_t config_moe_layers(const struct config *);
+/** How many keys a token of layer l sees at most; 0: all. */
+int64_t config_window(const struct config *, int64_t l);
 /** F of one expert: ffn / granularity. */
 int64_t config_expert_ffn(const struct config *);
 struct layout_needs config_needs(const struct config *);
@@ -79,8 +82,6 @@ int64_t config_active_parameters(const struct config *);
 /** Model FLOPs of forward and backward per token at sequence S, by Megatron's convention:
  *  6L[h(q+2kv)+qh+3fkh] + 6hV + 6qSL. Router, norms and padding do not count. */
 double config_flops_per_token(const struct config *, int64_t sequence);
-/** The most tokens of a sequence: what the model was made for, or its attention's window. */
-int64_t config_longest(const struct config *);
 /** Assignments that an expert keeps of a micro-batch of N tokens (D5); INT64_MAX if dropless. */
 int64_t config_capacity(const struct config *, int64_t tokens);
 /** cos_sin [S, head_dim]: the cosines of the rotary angles in the first half of a row, the sines in the

@@ -10,21 +10,6 @@
 
 /* ---- one pass ---- */
 
-/* Upload ids and targets. Without targets the ids stand in their place, because nobody reads the loss then.
- * The host's buffer may be written once the upload before this one is done. */
-static void send_ids(struct net *net, const struct pass *p)
-{
-    size_t bytes = (size_t)p->tokens * sizeof *net->host_ids;
-    int32_t *ids = net->host_ids, *targets = ids + p->tokens;
-    dev_wait_host(net->dev, net->sent);
-    memcpy(ids, p->batch->ids, bytes);
-    memcpy(targets, p->batch->targets ? p->batch->targets : p->batch->ids, bytes);
-    dev_wait(net->dev, COPIES, dev_mark(net->dev, COMPUTE));
-    dev_upload_async(net->dev, p->ids, ids);
-    net->sent = dev_upload_async(net->dev, p->targets, targets);
-    dev_wait(net->dev, COMPUTE, net->sent);
-}
-
 static struct pass pass_begin(struct net *net, const struct micro_batch *batch)
 {
     struct pass p = {.tokens = batch->tokens, .sequence = batch->sequence, .batch = batch};
@@ -33,10 +18,7 @@ static struct pass pass_begin(struct net *net, const struct micro_batch *batch)
     p.rows = (p.tokens + net->layout.tp - 1) / net->layout.tp;
     p.own = layout_tokens(&net->layout, p.tokens, net->at.t).n;
     arena_reset(&net->arena);
-    p.ids = arena_save(&net->arena, I32, 1, 1, p.tokens);
-    p.targets = arena_save(&net->arena, I32, 1, 1, p.tokens);
-    if (batch->ids && !dev_is_dry(net->dev))
-        send_ids(net, &p);
+    rows_begin(net, &p);
     p.cached = batch->cached && p.tokens > 0;
     if (p.cached)
         cache_begin(net, &p);
@@ -352,8 +334,9 @@ static status open_tally(struct net *net)
     net->fresh = mem_new(n, sizeof *net->fresh);
     net->fresh[TALLY_MARGIN] = (double)INFINITY;
     net->host_tally = dev_host_alloc(net->dev, mem_mul(TELLS * n, sizeof *net->host_tally));
-    net->host_ids = dev_host_alloc(
-        net->dev, mem_mul(2 * mem_mul(net->shape.micro, net->shape.sequence), sizeof *net->host_ids));
+    int64_t tokens = mem_mul(net->shape.micro, net->shape.sequence);
+    net->host_rows =
+        dev_host_alloc(net->dev, mem_mul(mem_mul(rows_most(net), tokens), sizeof *net->host_rows));
     TRY(dev_alloc(net->dev, "the report", &memory, mem_mul(n, sizeof(double)), FRESH_ANY));
     net->tally = view_of(memory, F64, 1, 1, n);
     net_begin(net, false);
@@ -458,7 +441,7 @@ void net_close(struct net *net)
     free(net->host_counts);
     free(net->fresh);
     dev_host_free(net->dev, net->host_tally);
-    dev_host_free(net->dev, net->host_ids);
+    dev_host_free(net->dev, net->host_rows);
     free(net);
 }
 
@@ -511,6 +494,7 @@ struct net_memory net_memory(const struct net *net)
     m.scratch = net->arena.size - net->kept;
     m.cache = cache_bytes(net);
     m.small = view_size(net->cos_sin) * (int64_t)sizeof(float) +
-              2 * view_size(net->tally) * (int64_t)sizeof(double) + 2 * tokens * (int64_t)sizeof(int32_t);
+              2 * view_size(net->tally) * (int64_t)sizeof(double) +
+              rows_most(net) * tokens * (int64_t)sizeof(int32_t);
     return m;
 }

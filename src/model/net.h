@@ -15,6 +15,7 @@ struct net_shape {
     double imbalance; /* rows planned for at an expert's rank, as a multiple of the balanced number */
     bool training;    /* make room for backward */
     uint64_t seed;    /* of the jitter */
+    bool documents;   /* micro-batches may have `begins` */
     dtype activation; /* F32 or BF16: the residual stream, operands of GEMMs, what is saved for backward */
     enum recompute recompute;
     int64_t cached; /* sequences whose keys and values are kept for tokens that follow; 0: none */
@@ -36,10 +37,13 @@ struct cached {
 
 /* A micro-batch of this rank's TP group: all N tokens, in borrowed host arrays. */
 struct micro_batch {
-    int64_t tokens;              /* N, or 0 for a rank without one */
-    int64_t sequence;            /* S of this one, at most that of net_shape; 0: that of net_shape */
-    const int32_t *ids;          /* [N] */
-    const int32_t *targets;      /* [N], -1 = not counted; NULL: none */
+    int64_t tokens;         /* N, or 0 for a rank without one */
+    int64_t sequence;       /* S of this one, at most that of net_shape; 0: that of net_shape */
+    const int32_t *ids;     /* [N] */
+    const int32_t *targets; /* [N], -1 = not counted; NULL: none */
+    const int32_t *begins;  /* [N] where in its sequence a token's document begins, -1: it is padding; NULL: a
+                               sequence is one document. Attention and positions begin anew in a document.
+                               Padding is seen by nobody and goes to no expert. */
     const struct cached *cached; /* net_eval: its tokens follow what the cache holds; NULL: they are whole */
     double inv_counted;          /* 1/C of the global batch; 0 if C = 0 */
     int64_t micros; /* M: micro-batches in the global batch, by which aux and z losses are divided */

@@ -175,7 +175,7 @@ static void check_sets(struct check *c, const struct data_items *items, bool tra
     const struct data_section *all = &c->deck->data;
     bool cut = train && items->n == 1;
     for (int i = 0; i < items->n; i++) {
-        struct data_section alone = {.sequence = all->sequence};
+        struct data_section alone = {.sequence = all->sequence, .pad_id = train && i == 0 ? all->pad_id : -1};
         struct data_items one = {.n = 1, .item = &items->item[i]};
         *(train ? &alone.train : &alone.valid) = one;
         if (cut)
@@ -188,7 +188,10 @@ static void check_sets(struct check *c, const struct data_items *items, bool tra
 static void check_batches(struct check *c)
 {
     const struct deck *d = c->deck;
-    const struct data_section alone = {.sequence = d->data.sequence, .batches = d->data.batches};
+    const struct data_section alone = {.sequence = d->data.sequence,
+                                       .batches = d->data.batches,
+                                       .document_mask = d->data.document_mask,
+                                       .pad_id = d->data.pad_id};
     struct data *data = check_set(c, &alone);
     int64_t sequences, sequence, steps = deck_steps(d);
     if (!data)

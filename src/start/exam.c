@@ -5,7 +5,7 @@
 static status open_exam(struct exam *e, const struct deck *d, const struct config *c, struct tokenizer **t)
 {
     const struct eval_section *s = &d->eval;
-    int64_t longest = config_longest(c), most = d->data.sequence < longest ? d->data.sequence : longest;
+    int64_t longest = c->max_positions, most = d->data.sequence < longest ? d->data.sequence : longest;
     struct exam_ask ask = {
         .path = s->tasks.path, .n = s->tasks.n, .shots = s->shots, .limit = s->limit, .most = most};
     TRY(start_tokenizer(t, s->tokenizer ? s->tokenizer : c->carried.folder, c));

@@ -55,6 +55,7 @@ static status open_net(struct net **net, const struct opened *s, const struct st
                               .micro = micro,
                               .imbalance = s->deck->model.moe.imbalance,
                               .training = false,
+                              .documents = data_has_begins(s->data),
                               .activation = activation};
     return comm_agree(s->comm, net_open(net, store, group, &shape));
 }
@@ -111,7 +112,7 @@ static status certificate_tokens(const struct opened *s, struct origin *o)
     o->ids = mem_new(mem_mul(windows, length), sizeof *o->ids);
     status code = OK;
     for (int64_t w = 0; w < windows && code == OK; w++) {
-        code = data_window(s->data, set, w, ids, targets);
+        code = data_window(s->data, set, w, (struct sample){.ids = ids, .targets = targets});
         memcpy(o->ids + w * length, ids, (size_t)length * sizeof *ids);
     }
     free(ids);

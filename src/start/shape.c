@@ -234,12 +234,7 @@ static void decide_start(struct shapes *s, const char *from, const struct deck *
  * angles. config.json's number includes its rotary scaling. */
 static status check_length(const struct shapes *s, const struct deck *deck)
 {
-    int64_t n = deck->data.sequence, most = s->target.max_positions, window = s->target.carried.window;
-    if (window > 0 && n > window)
-        return fail(E_DECK,
-                    "data.sequence: %lld is longer than the model's sliding window of %lld, which is not "
-                    "supported: at most %lld",
-                    (long long)n, (long long)window, (long long)window);
+    int64_t n = deck->data.sequence, most = s->target.max_positions;
     if (n < 2)
         return fail(E_DECK,
                     "data.sequence: %lld: attention over one token is 1 whatever Q and K say, so they never "

@@ -92,7 +92,7 @@ static status look_again(struct trainer *t, struct bad *bad)
     double *squares;
     progress_task("looking for the fault", t->state.step + 1);
     batch_size(&t->fetched, &t->store->layout, t->store->rank, bad->after->samples - t->state.samples);
-    TRY(comm_agree(t->comm, batch_fetch(&t->fetched, t->data, t->state.samples)));
+    TRY(batch_fetch(&t->fetched, t->comm, t->data, t->state.samples));
     if (!step_gradients(&t->stepper, &t->fetched))
         return fail(E_STOP, "given up while looking for a fault");
     t->stepper.begun[(t->stepper.steps - 1) % 2].most = bad->was.most;

@@ -147,7 +147,7 @@ static status one_step(struct trainer *t, struct report *r)
     int64_t sequences = sequences_left(t), update = t->state.step + 1;
     progress_task("training", update);
     batch_size(&t->fetched, &t->store->layout, t->store->rank, sequences);
-    TRY(comm_agree(t->comm, batch_fetch(&t->fetched, t->data, t->state.samples)));
+    TRY(batch_fetch(&t->fetched, t->comm, t->data, t->state.samples));
     if (step_unread(&t->stepper) == 0)
         r->step_began = clock_seconds();
     profile_step_begin(&r->profile, t->dev);
@@ -155,7 +155,7 @@ static status one_step(struct trainer *t, struct report *r)
         return fail(E_STOP, "step %lld was given up", (long long)update);
     t->stepper.most = guard_limits(t, t->fetched.counted);
     step_update(&t->stepper, update, schedule_rate(t->optimizer, t->state.horizon, update));
-    fault_weight(t->store, t->fetched.first, sequences);
+    fault_weight(t->store, t->fetched.sample, sequences);
     t->state.step = update;
     t->state.samples += sequences;
     t->state.tokens += sequences * t->sequence;
@@ -297,6 +297,7 @@ status loop_run(struct trainer *t)
     status code = stepper_open(&t->stepper, t->comm, t->group, t->store, t->net, t->optimizer);
     batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro,
                t->sequence);
+    batch_mask(&t->fetched, t->data);
     r.predicted = predicted_peak(t);
     if (code == OK)
         code = run_steps(t, &r);

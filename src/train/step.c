@@ -73,10 +73,9 @@ static double exchange_seconds(const struct stepper *s)
 static struct step_report facts_of(const struct stepper *s, const struct batch *b)
 {
     const struct config *c = &s->store->model->config;
-    int64_t tokens = b->micros * b->micro * b->sequence;
     return (struct step_report){.counted = b->counted,
                                 .micros = b->micros,
-                                .assignments = (double)(tokens * c->moe.top_k * config_moe_layers(c)),
+                                .assignments = (double)(b->real * c->moe.top_k * config_moe_layers(c)),
                                 .load_n = loads(s)};
 }
 
@@ -104,7 +103,7 @@ bool step_gradients(struct stepper *s, const struct batch *b)
     }
     r->seconds[PHASE_EXCHANGE] = exchange_seconds(s) - exchanged;
     r->seconds[PHASE_NET] = clock_lap(&start) - r->seconds[PHASE_EXCHANGE];
-    fault_gradient(s->store, b->first, b->micros * b->micro);
+    fault_gradient(s->store, b->sample, b->micros * b->micro);
     progress_part("sum of gradients", -1);
     net_reduce_grads(s->net);
     net_sum(s->net);

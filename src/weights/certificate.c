@@ -27,7 +27,9 @@ static bool same_multipliers(const struct multipliers *a, const struct multiplie
 bool plan_is_exact(const struct config *target, const struct config *source, const struct grow *grow,
                    const struct upcycle *u)
 {
-    return target->norm_eps == source->norm_eps && same_rope(&target->rope, &source->rope) &&
+    return target->norm_eps == source->norm_eps && target->window == source->window &&
+           !memcmp(target->whole, source->whole, sizeof target->whole) &&
+           same_rope(&target->rope, &source->rope) &&
            same_multipliers(&target->multiply, &source->multiply) && grow_is_exact(target, source, grow) &&
            upcycle_is_exact(target, source, u);
 }

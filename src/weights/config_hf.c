@@ -27,7 +27,6 @@ static status carried_from_hf(struct carried *to, const struct hf_config *h)
     const char *keys = h->carried ? h->carried : "";
     if (strlen(keys) >= sizeof to->keys)
         return fail(E_DATA, "config.json: its token ids need more than %zu bytes", sizeof to->keys - 1);
-    to->window = h->sliding_window;
     strcpy(to->keys, keys);
     return OK;
 }
@@ -55,7 +54,10 @@ status config_from_hf(struct config *c, const struct hf_config *h)
                      .attention = h->attention_multiplier,
                      .logits_scaling = h->logits_scaling},
         .max_positions = h->max_positions,
+        .window = h->sliding_window,
     };
+    for (int i = 0; i < h->n_whole_layers; i++)
+        c->whole[h->whole_layers[i]] = true;
     for (int i = 0; i < h->n_bare_layers; i++)
         c->bare[h->bare_layers[i]] = true;
     TRY(carried_from_hf(&c->carried, h));
@@ -80,12 +82,13 @@ static void moe_to_hf(struct hf_config *h, const struct config *c, const struct 
             h->moe_layers[h->n_moe_layers++] = l;
 }
 
-static void list_bare(struct hf_config *h, const struct config *c)
+/* The layers of `in`, as a list that hf_config_free frees. */
+static void list_layers(int **list, int *n, const bool *in, int64_t layers)
 {
-    h->bare_layers = mem_new(c->layers, sizeof *h->bare_layers);
-    for (int l = 0; l < c->layers; l++)
-        if (c->bare[l])
-            h->bare_layers[h->n_bare_layers++] = l;
+    *list = mem_new(layers, sizeof **list);
+    for (int l = 0; l < layers; l++)
+        if (in[l])
+            (*list)[(*n)++] = l;
 }
 
 void config_to_hf(struct hf_config *h, const struct config *c, const struct form *form)
@@ -108,13 +111,15 @@ void config_to_hf(struct hf_config *h, const struct config *c, const struct form
         .residual_multiplier = c->multiply.residual,
         .attention_multiplier = c->multiply.attention,
         .logits_scaling = c->multiply.logits_scaling,
-        .sliding_window = c->carried.window,
+        .sliding_window = c->window,
         .carried = *c->carried.keys ? mem_text(c->carried.keys) : NULL,
         .n_moe_layers = -1,
     };
     snprintf(h->model_type, sizeof h->model_type, "%s", form->type);
     if (form->says & SAYS_BARE)
-        list_bare(h, c);
+        list_layers(&h->bare_layers, &h->n_bare_layers, c->bare, c->layers);
+    if (c->window > 0)
+        list_layers(&h->whole_layers, &h->n_whole_layers, c->whole, c->layers);
     if (form->moe)
         moe_to_hf(h, c, form);
 }

@@ -23,6 +23,15 @@ static bool has_bare_layer(const struct config *c)
     return false;
 }
 
+/* Have only some layers the window? */
+static bool has_whole_layer(const struct config *c)
+{
+    for (int64_t l = 0; l < c->layers; l++)
+        if (c->window > 0 && c->whole[l])
+            return true;
+    return false;
+}
+
 static bool has_multipliers(const struct config *c)
 {
     const struct multipliers *m = &c->multiply;
@@ -33,9 +42,9 @@ static bool has_multipliers(const struct config *c)
 static int features_of(const struct config *c)
 {
     bool moe = is_moe(c);
-    return (c->carried.window ? SAYS_WINDOW : 0) | (c->qkv_bias ? SAYS_BIASES : 0) |
-           (c->qk_norm ? SAYS_NORMS : 0) | (has_bare_layer(c) ? SAYS_BARE : 0) |
-           (has_multipliers(c) ? SAYS_MULTIPLIERS : 0) |
+    return (c->window ? SAYS_WINDOW : 0) | (has_whole_layer(c) ? SAYS_WHOLE : 0) |
+           (c->qkv_bias ? SAYS_BIASES : 0) | (c->qk_norm ? SAYS_NORMS : 0) |
+           (has_bare_layer(c) ? SAYS_BARE : 0) | (has_multipliers(c) ? SAYS_MULTIPLIERS : 0) |
            (moe && config_moe_layers(c) < c->layers ? SAYS_SOME : 0) |
            (moe && !normalised(&c->moe) ? SAYS_WEIGHTS : 0) | (moe && c->moe.shared > 0 ? SAYS_SHARED : 0) |
            (moe && c->moe.bias_rate > 0 ? SAYS_BALANCING : 0);
@@ -58,19 +67,20 @@ static const struct {
      "model.like: its multipliers (embedding, attention, residual, logits) have no place in "
      "this form"},
     {SAYS_WINDOW, "model.like: its attention has a sliding window, and this form has none"},
+    {SAYS_WHOLE, "model.like: only some of its layers have the sliding window, and this form has it in all"},
 };
 
 /* In the order of choice. */
 static const struct form forms[] = {
     {"llama", false, false, HF_OLD, 0, 0},
     {"mistral", false, false, HF_OLD, SAYS_WINDOW, 0},
-    {"qwen2", false, false, HF_QWEN2, SAYS_WINDOW | SAYS_BIASES, 0},
-    {"qwen3", false, false, HF_OLD, SAYS_WINDOW | SAYS_NORMS, SAYS_NORMS},
-    {"smollm3", false, false, HF_OLD, SAYS_BARE, 0},
+    {"qwen2", false, false, HF_QWEN2, SAYS_WINDOW | SAYS_WHOLE | SAYS_BIASES, 0},
+    {"qwen3", false, false, HF_OLD, SAYS_WINDOW | SAYS_WHOLE | SAYS_NORMS, SAYS_NORMS},
+    {"smollm3", false, false, HF_OLD, SAYS_WINDOW | SAYS_WHOLE | SAYS_BARE, 0},
     {"granite", false, false, HF_OLD, SAYS_MULTIPLIERS, SAYS_MULTIPLIERS},
     {"mixtral", true, true, HF_OLD, SAYS_WINDOW, 0},
     {"qwen2_moe", true, false, HF_QWEN2_MOE,
-     SAYS_WINDOW | SAYS_BIASES | SAYS_SOME | SAYS_WEIGHTS | SAYS_SHARED, 0},
+     SAYS_WINDOW | SAYS_WHOLE | SAYS_BIASES | SAYS_SOME | SAYS_WEIGHTS | SAYS_SHARED, 0},
     {"qwen3_moe", true, false, HF_QWEN3_MOE, SAYS_WINDOW | SAYS_NORMS | SAYS_SOME | SAYS_WEIGHTS, SAYS_NORMS},
     {"granitemoe", true, true, HF_GRANITE_MOE, SAYS_MULTIPLIERS, SAYS_MULTIPLIERS},
 };

@@ -16,7 +16,8 @@ enum says {
     SAYS_SOME = 32,        /* only some layers have experts */
     SAYS_WEIGHTS = 64,     /* a token's expert weights need not sum to 1 */
     SAYS_SHARED = 128,     /* shared experts */
-    SAYS_BALANCING = 256   /* a bias on the choice */
+    SAYS_BALANCING = 256,  /* a bias on the choice */
+    SAYS_WHOLE = 512       /* only some layers have the window */
 };
 
 struct form {

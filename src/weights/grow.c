@@ -44,6 +44,9 @@ static status check_same(const struct config *to, const struct config *from)
         return fail(E_DECK,
                     "start.grow: model.layers: some layers of this model have no rotary positions; its "
                     "depth cannot grow");
+    if (to->layers != from->layers && to->window > 0 && memchr(to->whole, 1, sizeof to->whole))
+        return fail(E_DECK, "start.grow: model.layers: some layers of this model have a sliding window and "
+                            "some have none; its depth cannot grow");
     if (to->tied && !from->tied)
         return fail(E_DECK,
                     "start.grow: model.tied: embedding and head of this model differ and cannot become one");

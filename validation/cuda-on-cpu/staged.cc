@@ -43,6 +43,14 @@ class stage
         if (bytes_of(v) > 0)
             blocks.push_back({from, from + bytes_of(v), nullptr, nullptr});
     }
+    void note(const attn_shape &a)
+    {
+        note(a.first);
+    }
+    void note(const route &r)
+    {
+        note(r.padding);
+    }
     template <class T> void note(T)
     {
     }
@@ -75,6 +83,16 @@ class stage
             }
         v.data = nullptr; /* of no elements */
         return v;
+    }
+    attn_shape moved(attn_shape a)
+    {
+        a.first = moved(a.first);
+        return a;
+    }
+    route moved(route r)
+    {
+        r.padding = moved(r.padding);
+        return r;
     }
     template <class T> T moved(T x)
     {

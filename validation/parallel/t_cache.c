@@ -1,5 +1,6 @@
 /* Tokens that come piece by piece, each piece by the cache of keys and values, have the logits of the whole
- * sequence: dense and MoE, one layout and another, sequences of different lengths side by side. */
+ * sequence: dense and MoE, layers with a window and without, one layout and another, sequences of different
+ * lengths side by side. */
 #include <math.h>
 #include <string.h>
 
@@ -23,7 +24,9 @@ static struct config config_of(bool moe)
                        .vocab = VOCAB,
                        .norm_eps = 1e-5,
                        .rope = {.theta = 100, .scaling = ROPE_YARN, .factor = 4, .original_positions = 8},
-                       .max_positions = 64};
+                       .max_positions = 64,
+                       .window = 6,
+                       .whole = {false, true}};
     if (moe)
         c.moe = (struct moe){
             .experts = 4, .top_k = 2, .granularity = 1, .shared = 1, .layer = {true, false, true}};

@@ -64,10 +64,10 @@ def hf_config(c):
     j.update(architectures=[cls], model_type={"M": "mixtral", "Q": "qwen2", "L": "llama"}[cls[0]], torch_dtype="float32")
     expressible = True
     if m:
-        j.update(num_local_experts=m["experts"], num_experts_per_tok=m["top_k"], router_aux_loss_coef=m.get("aux_coeff", 0.0), output_router_logits=False, sliding_window=None)
+        j.update(num_local_experts=m["experts"], num_experts_per_tok=m["top_k"], router_aux_loss_coef=m.get("aux_coeff", 0.0), output_router_logits=False, sliding_window=c.get("sliding_window"))
         all_layers = list(m["layers"]) == list(range(c["num_hidden_layers"]))
         same = m["router"] == "topk-softmax" or m.get("renormalise")
-        ours = any(m.get(k) for k in ("capacity_factor", "shared", "jitter"))
+        ours = any(m.get(k) for k in ("capacity_factor", "shared", "jitter")) or "pad_id" in c
         expressible = all_layers and same and not ours and not c.get("qkv_bias")
         if not all_layers: j["coppice_moe_layers"] = m["layers"]
     return j, expressible
@@ -82,6 +82,18 @@ def hf_logits(case_dir, tokens):
         return model(tokens).logits.double()
 
 
+def divide(c, spec, tokens, g):
+    """Put padding into some sequences of tokens [..., T] (before, between, behind), and number their documents."""
+    if not spec.get("documents"): return None
+    borders = torch.rand(tokens.shape, generator=g) < 1 / spec["documents"]
+    if "pad_id" in c:
+        kind = torch.randint(0, 4, tokens.shape[:-1], generator=g)
+        T = tokens.shape[-1]
+        for which, (lo, hi) in enumerate(((0, 2), (T // 3, T // 3 + 3), (T - 4, T))):
+            tokens[..., lo:hi][kind == which] = c["pad_id"]
+    return borders.long().cumsum(-1)
+
+
 def np32(t):
     return np.ascontiguousarray(t.detach().numpy().astype(np.float32))
 
@@ -93,6 +105,7 @@ def train(c, p, t, g):
     opt = torch.optim.AdamW([dict(params=[p[k] for k in decay], weight_decay=t["weight_decay"]),
                              dict(params=[p[k] for k in p if k not in decay], weight_decay=0.0)], lr=1.0, betas=tuple(t["betas"]), eps=t["eps"])
     tokens = torch.randint(0, c["vocab_size"], (t["steps"], t["batch"], t["sequence"] + 1), generator=g)
+    documents = divide(c, t, tokens, g)
     targets = tokens[:, :, 1:].clone()
     if t.get("ignore"):  # uneven counts: later sequences lose more targets
         lose = torch.rand(targets.shape, generator=g) < t["ignore"] * torch.arange(1, t["batch"] + 1)[None, :, None] / t["batch"]
@@ -107,13 +120,14 @@ def train(c, p, t, g):
         else: lr = t["min_lr"] + 0.5 * (t["lr"] - t["min_lr"]) * (1 + np.cos(np.pi * (u - t["warmup"]) / (t["steps"] - t["warmup"])))
         for gr in opt.param_groups: gr["lr"] = lr
         opt.zero_grad()
-        counted = int((targets[s] != -100).sum())
+        counted = int((oracle.counted(c, tokens[s, :, :-1], targets[s]) != -100).sum())
         total, counts = 0.0, 0
         for i in range(M):  # micro-batch i holds sequences i*m ... i*m+m-1
             x, y = tokens[s, i * m:(i + 1) * m, :-1], targets[s, i * m:(i + 1) * m]
             state["sample"] = s * t["batch"] + i * m
-            _, ce, _, extra = oracle.loss_of(c, p, x, y, state)
-            n = int((y != -100).sum())
+            d = None if documents is None else documents[s, i * m:(i + 1) * m, :-1]
+            _, ce, _, extra = oracle.loss_of(c, p, x, y, state, d)
+            n = int((oracle.counted(c, x, y) != -100).sum())
             ce_sum = ce * n if n else ce * 0
             (ce_sum / counted + oracle.losses(c, extra) / M).backward()
             if extra["counts"]: counts = counts + torch.stack(extra["counts"]).double()
@@ -125,6 +139,7 @@ def train(c, p, t, g):
         losses.append(total); lrs.append(float(lr))
     out = {"train.tokens": tokens.numpy(), "train.targets": np.ascontiguousarray(targets.numpy()), "train.loss": np.array(losses, np.float32), "train.grad_norm": np.array(norms, np.float32), "train.lr": np.array(lrs, np.float32)}
     out.update({"train.final." + k: np32(v) for k, v in p.items()})
+    if documents is not None: out["train.documents"] = np.ascontiguousarray(documents[..., :-1].numpy())
     return out, margin
 
 
@@ -141,8 +156,9 @@ def make(name, spec, out, shift):
         tokens = torch.randint(0, c["vocab_size"], (B, T), generator=g)
         targets = torch.randint(0, c["vocab_size"], (B, T), generator=g)
         targets[torch.rand(B, T, generator=g) < 0.1] = -100
+        documents = divide(c, spec, tokens, g)
         q = {k: v.clone().requires_grad_() for k, v in p.items()}
-        loss, ce, logits, extra = oracle.loss_of(c, q, tokens, targets)
+        loss, ce, logits, extra = oracle.loss_of(c, q, tokens, targets, None, documents)
         margin = extra["margin"]
         trained = {}
         if margin > least and spec.get("train"):
@@ -164,8 +180,11 @@ def make(name, spec, out, shift):
         for i, l in enumerate(c["moe"]["layers"]):
             e[f"router_logits.{l}"] = np32(extra["router_logits"][i]); e[f"expert_counts.{l}"] = extra["counts"][i].numpy()
     e.update(trained)
+    if documents is not None: e["documents"] = documents.numpy()
     save_file(e, d + "/expect.safetensors")
     note = dict(about=spec["about"], moe=c.get("moe"), train=spec.get("train"), dropped_assignments=extra["dropped"], routing_margin=None if margin > 1e8 else margin, seed=seed)
+    if documents is not None: note["document_mask"] = "true"
+    if "pad_id" in c: note["pad_id"] = c["pad_id"]
     if expressible:
         note["transformers_max_abs_diff"] = float((hf_logits(d, tokens) - logits).abs().max())
         assert note["transformers_max_abs_diff"] < 2e-4, (name, note)

@@ -114,6 +114,7 @@ golden() {
 }
 golden "$top/validation/reference/mixtral-losses" 2 2 2 fp32
 golden "$top/validation/reference/wide-margins" 1 1 1 bf16
+golden "$top/validation/reference/documents-padding" 2 2 2 fp32
 shared=${COPPICE_SHARED:-$top/../shared}/golden
 [ "${CHECK_LEVEL:-}" = long ] || shared="$shared (only with CHECK_LEVEL=long)"
 golden "$shared" 1 1 1 fp32

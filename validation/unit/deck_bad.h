@@ -270,6 +270,8 @@ static const struct bad bad_decks[] = {
     {"data: {train: a, split: [0.9, 0.1], valid: v}",
      "t.yaml:1:25: data.split: makes the validation set; data.valid (t.yaml:1:44) cannot be given too"},
     {"data: {train: a, split: [0.9, \"0.1\"]}", "t.yaml:1:31: data.split: expected a number, not '0.1'"},
+    {"data: {pad_id: -1}", "t.yaml:1:16: data.pad_id: -1 is out of range (0 to 2147483647)"},
+    {"data: {document_mask: 1}", "t.yaml:1:23: data.document_mask: expected true or false, not '1'"},
     {"data: {train: a, split: [1.5, -0.5]}", "t.yaml:1:25: data.split: [1.5, -0.5] is out of range (0 to 1)"},
     {"data: {train: a, split: [969, 30, 1]}", "t.yaml:1:25: data.split: [969, 30, 1] is out of range (0 to "
                                               "1); Megatron's 969,30,1 is [0.97, 0.03] here, "

@@ -43,8 +43,9 @@ const struct op op_router_logits = {
     .terms = logits_terms,
 };
 
-/* Router: n = T, X, k, softmax_first, renormalise; outputs gate, sum of softmax, half the sum of lse^2,
- * half that of the largest logit squared, whose gradients are d_gate, aux and the z coefficients. */
+/* Router: n = T, X, k, softmax_first, renormalise, is each third token padding?; outputs gate, sum of
+ * softmax, half the sum of lse^2, half that of the largest logit squared, whose gradients are d_gate, aux and
+ * the z coefficients. */
 static void router_shapes(const int64_t *n, int64_t (*in)[2], int64_t (*out)[2])
 {
     memcpy(in, n, 2 * sizeof *n);
@@ -56,6 +57,11 @@ static void router_setup(struct run *r)
     r->route = (struct route){.top_k = r->n[2], .softmax_first = r->n[3], .renormalise = r->n[4]};
     r->ids = matrix(I32, r->n[0], r->n[2]);
     r->saved = vector(F32, r->n[1] + 2);
+    if (r->n[5] > 0) {
+        r->route.padding = r->slot = vector(I32, r->n[0]);
+        for (int64_t t = 0; t < r->n[0]; t++)
+            *int_at(r->slot, 0, t) = t % 3 == 1 ? -1 : (int32_t)t;
+    }
 }
 
 static void router_ref(const struct run *r, double *const *in, double *const *out)
@@ -66,6 +72,10 @@ static void router_ref(const struct run *r, double *const *in, double *const *ou
     for (int64_t t = 0; t < r->n[0]; t++) {
         const double *l = in[0] + t * x;
         double all = 0, chosen = 0, most = l[0], *gate = out[0] + t * k;
+        if (r->n[5] > 0 && t % 3 == 1) {
+            memset(gate, 0, (size_t)k * sizeof *gate);
+            continue;
+        }
         for (int64_t e = 0; e < x; e++)
             all += exp(l[e]), most = fmax(most, l[e]);
         for (int64_t e = 0; e < x; e++)

@@ -39,6 +39,19 @@ static const struct test {
      {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1},
      {0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1},
      {.5f, .5f, .5f, .5f, .5f, .5f, .5f, .5f, .5f, .5f, .5f, .5f}},
+    /* of 4 tokens: ceil(4 * 2 * CF / 3) = 2 */
+    {"padding takes no place and is not dropped",
+     BY_POSITION,
+     500000,
+     {0, 1, -1, -1, 0, 2, 0, 1, -1, -1, 2, 1},
+     {0, 1, -1, -1, 0, 2, -1, 1, -1, -1, 2, -1},
+     {.1f, .9f, 0, 0, .3f, .7f, .4f, .6f, 0, 0, .6f, .4f}},
+    {"by probability beside padding",
+     BY_PROBABILITY,
+     500000,
+     {0, 1, -1, -1, 0, 2, 0, 1, -1, -1, 2, 1},
+     {-1, 1, -1, -1, 0, 2, 0, 1, -1, -1, 2, -1},
+     {.1f, .9f, 0, 0, .3f, .7f, .4f, .6f, 0, 0, .6f, .4f}},
     {"rounded up: 6 * 2 * 1.01 / 3 = 4.04 are 5",
      BY_POSITION,
      1010000,
@@ -59,6 +72,8 @@ static void check(struct dev *dev, const struct test *t)
     int32_t idx[CHOICES], kept[CHOICES];
     float gate[CHOICES];
     memcpy(idx, t->idx, sizeof idx);
+    for (int n = 0; n < TOKENS; n++)
+        p.real += idx[n * K] >= 0;
     memcpy(gate, t->gate, sizeof gate);
     net.tally = view_of(tally, F64, 1, 1, TALLY_LOADS);
     if (arena_open(&net.arena, dev, 1 << 16) != OK)
@@ -67,7 +82,7 @@ static void check(struct dev *dev, const struct test *t)
                   view_of(gate, F32, 1, TOKENS, K));
     int dropped = 0, wrong = 0;
     for (int i = 0; i < CHOICES; i++) {
-        dropped += t->kept[i] < 0;
+        dropped += t->kept[i] < 0 && idx[i] >= 0;
         wrong += kept[i] != t->kept[i];
     }
     ok(wrong == 0 && tally[TALLY_DROPPED] == dropped, "%s (%d of %d dropped, %d wrong)", t->what,

@@ -93,7 +93,7 @@ static bool count_windows(struct data *d, int64_t from, int64_t n, int *times[2]
     for (int64_t i = from; i < from + n; i++) {
         int set;
         int64_t window;
-        if (data_sample(d, i, ids, targets) != OK)
+        if (data_sample(d, i, (struct sample){.ids = ids, .targets = targets}) != OK)
             return false;
         data_locate(d, i, &set, &window);
         good &= ids[0] == first[set] + window * S;
@@ -115,7 +115,7 @@ static bool all_are(const int *times, int64_t n, int k)
 static void check_one_set(const char *path)
 {
     struct data_item item = {.path = (char *)(uintptr_t)path, .weight = 1};
-    struct data_section section = {.sequence = S, .train = {1, &item}};
+    struct data_section section = {.pad_id = -1, .sequence = S, .train = {1, &item}};
     struct data *d = opened(&section, 1), *other = opened(&section, 2);
     int count[100] = {0}, *times[2] = {count, NULL};
     const int32_t first[2] = {0, 0};
@@ -150,7 +150,7 @@ static void check_two_sets(const char *a, const char *b)
 {
     struct data_item items[2] = {{.path = (char *)(uintptr_t)a, .weight = 3},
                                  {.path = (char *)(uintptr_t)b, .weight = 1}};
-    struct data_section section = {.sequence = S, .train = {2, items}, .valid = {2, items}};
+    struct data_section section = {.pad_id = -1, .sequence = S, .train = {2, items}, .valid = {2, items}};
     struct data *d = opened(&section, 5);
     int count[2][100] = {{0}}, *times[2] = {count[0], count[1]};
     int32_t ids[S], targets[S];
@@ -175,10 +175,10 @@ static void check_two_sets(const char *a, const char *b)
        "windows of validation: floor(tokens/S), at most what is there");
     good = true;
     for (int64_t w = 0; w < 50; w++)
-        good &= data_window(d, 1, w, ids, targets) == OK && ids[0] == 5000 + w * S &&
-                targets[S - 1] == ids[0] + S;
+        good &= data_window(d, 1, w, (struct sample){.ids = ids, .targets = targets}) == OK &&
+                ids[0] == 5000 + w * S && targets[S - 1] == ids[0] + S;
     ok(good, "validation is in file order, windows overlap by one");
-    ok(data_window(d, -1, 7, ids, targets) == OK && ids[0] == 70,
+    ok(data_window(d, -1, 7, (struct sample){.ids = ids, .targets = targets}) == OK && ids[0] == 70,
        "set -1 is the first training set, in file order");
     ok(!strcmp(about, "a 1.01 k, b 501 tokens to train on | valid: a 1.01 k, b 501"), "about: %s", about);
     free(about);
@@ -190,7 +190,7 @@ static void check_twins(const char *path)
 {
     struct data_item items[2] = {{.path = (char *)(uintptr_t)path, .weight = 1},
                                  {.path = (char *)(uintptr_t)path, .weight = 1}};
-    struct data_section section = {.sequence = S, .train = {2, items}, .valid = {2, items}};
+    struct data_section section = {.pad_id = -1, .sequence = S, .train = {2, items}, .valid = {2, items}};
     struct data *d = opened(&section, 1);
     int64_t window[2][100], n[2] = {0}, same = 0;
 
@@ -212,7 +212,8 @@ static void check_twins(const char *path)
 static void check_split(const char *path)
 {
     struct data_item item = {.path = (char *)(uintptr_t)path, .weight = 1};
-    struct data_section section = {.sequence = S, .train = {1, &item}, .split = {2, (double[]){0.9, 0.1}}};
+    struct data_section section = {
+        .pad_id = -1, .sequence = S, .train = {1, &item}, .split = {2, (double[]){0.9, 0.1}}};
     struct data *d = opened(&section, 1);
     int count[100] = {0}, *times[2] = {count, NULL};
     int32_t ids[S], targets[S];
@@ -222,7 +223,8 @@ static void check_split(const char *path)
     ok(count_windows(d, 0, 90, times, (const int32_t[]){0, 0}) && all_are(count, 90, 1) &&
            all_are(count + 90, 10, 0),
        "the first part trains");
-    ok(data_window(d, 0, 9, ids, targets) == OK && ids[0] == 909 + 90 && targets[S - 1] == 1009,
+    ok(data_window(d, 0, 9, (struct sample){.ids = ids, .targets = targets}) == OK && ids[0] == 909 + 90 &&
+           targets[S - 1] == 1009,
        "the rest validates, to the last token");
     ok(!strcmp(data_valid_name(d, 0), "a"), "the rest has the set's name");
     data_close(d);
@@ -236,7 +238,7 @@ static void check_refusals(const char *path)
 {
     struct data_item items[2] = {{.path = (char *)(uintptr_t)path, .weight = 1},
                                  {.path = (char *)(uintptr_t) "no/such/set", .weight = 1}};
-    struct data_section section = {.sequence = 1010, .train = {1, items}};
+    struct data_section section = {.pad_id = -1, .sequence = 1010, .train = {1, items}};
     struct data *d = NULL;
     int32_t ids[S], targets[S];
 
@@ -249,10 +251,58 @@ static void check_refusals(const char *path)
        status_text());
     section.train.n = 1;
     ok(data_open(&d, &section, 1, 500) == OK, "the vocabulary is checked as ids are read");
-    ok(data_window(d, -1, 48, ids, targets) == OK && data_window(d, -1, 49, ids, targets) == E_DATA &&
-           says(path) && says("document 3") && says("500"),
+    ok(data_window(d, -1, 48, (struct sample){.ids = ids, .targets = targets}) == OK &&
+           data_window(d, -1, 49, (struct sample){.ids = ids, .targets = targets}) == E_DATA && says(path) &&
+           says("document 3") && says("500"),
        "an id too large: %s", status_text());
     data_close(d);
+}
+
+/* ---- documents and padding ---- */
+
+static bool window_is(struct data *d, int64_t window, const char *begins, const char *targets)
+{
+    int32_t ids[S], to[S], from[S];
+    bool good = data_window(d, -1, window, (struct sample){ids, to, from}) == OK;
+    for (int i = 0; i < S && good; i++)
+        good = from[i] == (begins[i] == '-' ? -1 : begins[i] - '0') && (to[i] < 0) == (targets[i] == '-');
+    return good;
+}
+
+/* Documents of 7, 0, 6, 12 and 16 tokens; tokens 3, 9, 22, 23, 30 and 40 are padding, id 0. */
+static void check_documents(void)
+{
+    char *path = mem_text(scratch("documents"));
+    static const int pads[] = {3, 9, 22, 23, 30, 40};
+    int32_t ids[41];
+    struct data_item item = {.path = path, .weight = 1};
+    struct data_section section = {.sequence = S, .train = {1, &item}, .document_mask = true, .pad_id = -1};
+    for (int i = 0; i < 41; i++)
+        ids[i] = 1 + i;
+    for (size_t i = 0; i < sizeof pads / sizeof *pads; i++)
+        ids[pads[i]] = 0;
+    if (tokens_write(path, 4, ids, (int64_t[]){7, 0, 6, 12, 16}, 5) != OK)
+        exit(99);
+    struct data *d = opened(&section, 1);
+    ok(data_has_begins(d) && !data_has_padding(d) && window_is(d, 0, "0000000777", "..........") &&
+           window_is(d, 1, "0003333333", "..........") && window_is(d, 2, "0000055555", ".........."),
+       "documents begin where the index says");
+    data_close(d);
+    section.pad_id = 0;
+    d = opened(&section, 1);
+    ok(data_has_padding(d) && window_is(d, 0, "000-44477-", "..--....--") &&
+           window_is(d, 1, "0003333333", "..........") && window_is(d, 2, "00--455555", ".---.....-") &&
+           window_is(d, 3, "-111111111", "-........-"),
+       "padding is no document and no target, and ends one");
+    data_close(d);
+    section.document_mask = false;
+    d = opened(&section, 1);
+    ok(window_is(d, 0, "000-44444-", "..--....--"), "padding without documents");
+    data_close(d);
+    section.pad_id = 5000;
+    ok(data_open(&d, &section, 1, 5000) == E_DECK && says("data.pad_id: 5000: the vocabulary has"), "%s",
+       status_text());
+    free(path);
 }
 
 /* ---- batches from a file ---- */
@@ -265,7 +315,8 @@ static status look_at_batches(int none, int64_t id, int part, int parts)
         {.name = "train.targets", .type = ST_I64, .rank = 3, .shape = {STEPS, B, LENGTH}},
         {.name = "train.tokens", .type = ST_I64, .rank = 3, .shape = {STEPS, B, LENGTH + 1}}};
     int64_t tokens[STEPS * B * (LENGTH + 1)] = {[13] = id}, targets[STEPS * B * LENGTH] = {0}, looked;
-    struct data_section section = {.sequence = LENGTH, .batches = (char *)(uintptr_t)scratch("batches")};
+    struct data_section section = {
+        .pad_id = -1, .sequence = LENGTH, .batches = (char *)(uintptr_t)scratch("batches")};
     struct st_writer *w;
     struct data *d;
     for (int i = (STEPS * B - none) * LENGTH; i < STEPS * B * LENGTH; i++)
@@ -295,7 +346,7 @@ static void test_batches(void)
 
 static void check_golden(const char *path)
 {
-    struct data_section section = {.sequence = 17, .batches = (char *)(uintptr_t)path};
+    struct data_section section = {.pad_id = -1, .sequence = 17, .batches = (char *)(uintptr_t)path};
     struct data *d = NULL;
     int32_t ids[32], targets[32];
     int64_t b, s, counted, steps[] = {62, 69, 68, 70, 74, 68, 78, 63};
@@ -309,16 +360,18 @@ static void check_golden(const char *path)
     data_file_shape(d, &b, &s);
     ok(data_file_steps(d) == 8 && b == 8 && s == 17 && data_train_tokens(d) == 8 * 8 * 17,
        "8 steps of 8 x 17");
-    ok(data_sample(d, 2 * 8 + 3, ids, targets) == OK &&
+    ok(data_sample(d, 2 * 8 + 3, (struct sample){.ids = ids, .targets = targets}) == OK &&
            !memcmp(ids, (int32_t[]){132, 129, 53, 84, 34, 31}, 24) && ids[16] == 37 &&
            !memcmp(targets, (int32_t[]){129, 53, 84, -1, -1, 115}, 24),
        "step 2, row 3; -100 is not counted");
     for (int i = 0; i < 8; i++)
         good &= data_counted(d, 8 * i, 8, &counted) == OK && counted == steps[i];
     ok(good, "counted targets of each step");
-    ok(data_sample(d, 64, ids, targets) == E_DATA && says("sample 64") && says("holds 64"), "the end: %s",
-       status_text());
-    ok(data_valid_windows(d, -1, 512) == 30 && data_window(d, -1, 19, ids, targets) == OK && ids[0] == 132,
+    ok(data_sample(d, 64, (struct sample){.ids = ids, .targets = targets}) == E_DATA && says("sample 64") &&
+           says("holds 64"),
+       "the end: %s", status_text());
+    ok(data_valid_windows(d, -1, 512) == 30 &&
+           data_window(d, -1, 19, (struct sample){.ids = ids, .targets = targets}) == OK && ids[0] == 132,
        "its samples in order for the certificate");
     data_close(d);
 
@@ -326,7 +379,7 @@ static void check_golden(const char *path)
     d = opened(&section, 1);
     data_file_shape(d, &b, &s);
     ok(data_file_steps(d) == 1 && b == 2 && s == 23 && data_counted(d, 0, 2, &counted) == OK &&
-           counted == 40 && data_sample(d, 1, ids, targets) == OK &&
+           counted == 40 && data_sample(d, 1, (struct sample){.ids = ids, .targets = targets}) == OK &&
            !memcmp(ids, (int32_t[]){57, 100, 62, 41, 13}, 20) &&
            !memcmp(targets, (int32_t[]){23, -1, 116, -1, 7}, 20),
        "data.sequence picks the pair: tokens, targets");
@@ -336,7 +389,8 @@ static void check_golden(const char *path)
            says("17 in train.tokens, 23 in tokens"),
        "no such sequence: %s", status_text());
     section.sequence = 17;
-    ok(data_open(&d, &section, 1, 100) == OK && data_sample(d, 19, ids, targets) == E_DATA &&
+    ok(data_open(&d, &section, 1, 100) == OK &&
+           data_sample(d, 19, (struct sample){.ids = ids, .targets = targets}) == E_DATA &&
            says("train.tokens: step 2, row 3, position 0: id 132"),
        "an id too large: %s", status_text());
     data_close(d);
@@ -352,6 +406,7 @@ int main(void)
     check_twins(a);
     check_split(a);
     check_refusals(a);
+    check_documents();
     test_batches();
     check_golden(shared("golden/micro-batches/expect.safetensors"));
     free(a);

@@ -231,6 +231,8 @@ static const struct good {
      "base.yaml:3:30"},
     {"data: {train: [a], split: [0.9, 0.1]}", "data.split", "[0.9, 0.1]", "t.yaml:1:27"},
     {"data: {train: ~, batches: b}", "data.batches", "/decks/b", "t.yaml:1:27"},
+    {"data: {document_mask: true}", "data.document_mask", "true", "t.yaml:1:23"},
+    {"data: {pad_id: 0}", "data.pad_id", "0", "t.yaml:1:16"},
     {"optimizer: {lr: 1.0e-4}", "optimizer.lr", "0.0001", "t.yaml:1:17"},
     {"optimizer: {lr: 0.1234567890123456}", "optimizer.lr", "0.1234567890123456", "t.yaml:1:17"},
     {"# the same in JSON\n{\"batch\": {\"micro\": 2}}", "batch.micro", "2", "t.yaml:2:21"},

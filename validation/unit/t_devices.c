@@ -37,7 +37,8 @@ enum { SMALL = 6 };
  * e = F32 output, p = F32 input that is positive, q = F32 output added to, u = the same, positive; d = F64
  * added to; w = BF16 output; c, C = I32 output. I32 inputs: v = ids of the vocabulary and some beyond, t =
  * those or -1, s = a token or -1, r = a row of [T*k] or -1, x, Y = an expert, n = an expert or -1, m =
- * counts, z = a position, l = the first key of a row; g, G = F32 of few values, which repeat. Capitals and m
+ * counts, z = a position, l = the first key of a row, b, B = an expert,
+ * but -1 in each third row; g, G = F32 of few values, which repeat. Capitals and m
  * have no gaps. */
 struct argument {
     char role, rows, columns;
@@ -88,11 +89,11 @@ static int64_t size_of(char c)
 
 static dtype type_of(char role, dtype stored)
 {
-    return strchr("ioa", role)            ? stored
-           : role == 'd'                  ? F64
-           : role == 'w'                  ? BF16
-           : strchr("cCvtsrxYnmzl", role) ? I32
-                                          : F32;
+    return strchr("ioa", role)              ? stored
+           : role == 'd'                    ? F64
+           : role == 'w'                    ? BF16
+           : strchr("cCvtsrxYnmzlbB", role) ? I32
+                                            : F32;
 }
 
 static bool is_output(char role)
@@ -105,7 +106,7 @@ static view view_for(const struct argument *a, dtype stored)
 {
     dtype type = type_of(a->role, stored);
     int64_t rows = size_of(a->rows), columns = size_of(a->columns);
-    bool vector = a->rows == '1' || strchr("mCYG", a->role);
+    bool vector = a->rows == '1' || strchr("mCYGB", a->role);
     view v = {NULL, type, {1, rows, columns}, columns + (vector ? 0 : at->gap)};
     v.data = mem_new(rows * v.ld + 1, dtype_size(type));
     return v;
@@ -121,6 +122,8 @@ static int32_t integer(char role, int64_t i)
                                           : at->v + 6;
     if (role == 'm')
         return (int32_t)(i * 5 % 4);
+    if (strchr("bB", role))
+        return i / (at->k + (role == 'b' ? at->gap : 0)) % 3 == 1 ? -1 : (int32_t)(i * 7 % at->x);
     if (role == 'z')
         return (int32_t)(i * 7 % at->seq);
     if (role == 'l') /* documents of 5 tokens, and a window of 4 */
@@ -213,7 +216,7 @@ OP(swiglu_fwd, v[0], v[1], v[2])
 OP(swiglu_bwd, v[0], v[1], v[2], v[3], v[4], v[5])
 OP(router_logits, v[0], v[1], v[2])
 OP(router_choose, ROUTE, v[0], v[1], v[2], v[3], v[4], v[5])
-OP(router_losses, ((struct router_losses){at->k, 8, 0.5, true}), v[0], v[1], v[2], v[3], v[4], view_none())
+OP(router_losses, ((struct router_losses){at->k, 0.5, true}), v[0], v[1], v[2], v[3], v[4], view_none())
 OP(router_bwd, ROUTE_ALL, v[0], v[1], v[2], v[3], v[4], v[5], 0.3f, 0.2f)
 OP(jitter, true, v[0], v[1], 0.25f, 7, 1000)
 OP(sigmoid_fwd, v[0], v[1])
@@ -229,6 +232,13 @@ OP(ce_merge, v[0], v[1], view_reshape(v[2], 2, 3, at->t), v[3])
 OP(ce_grad, v[0], v[1], v[2], 3, 0.5f)
 OP(clip, v[0], v[1], v[2], ((struct clip){.limit = 1.5, .norm = 1e9, .loss = 1e9}))
 OP(adamw, ADAM, v[0], v[1], v[2], v[3], view_none(), v[4])
+
+static void run_choose_padded(const view *v)
+{
+    struct route route = ROUTE;
+    route.padding = v[6];
+    dev_router_choose(dev, route, v[0], v[1], v[2], v[3], v[4], v[5]);
+}
 
 static void run_softmax_first(const view *v)
 {
@@ -406,6 +416,16 @@ static const struct row {
      run_router_choose,
      'X',
      {{'c', 'T', 'K'}, {'e', 'T', 'K'}, {'c', '1', 'X'}, {'e', '1', 'B'}, {'g', 'T', 'X'}, {'f', '1', 'X'}}},
+    {"router_choose with padding",
+     run_choose_padded,
+     'X',
+     {{'c', 'T', 'K'},
+      {'e', 'T', 'K'},
+      {'c', '1', 'X'},
+      {'e', '1', 'B'},
+      {'g', 'T', 'X'},
+      {'f', '1', 'X'},
+      {'n', '1', 'T'}}},
     {"router_choose, softmax first",
      run_softmax_first,
      'X',
@@ -419,6 +439,10 @@ static const struct row {
      run_router_bwd,
      'X',
      {{'e', 'T', 'X'}, {'f', 'T', 'X'}, {'x', 'T', 'K'}, {'f', 'T', 'K'}, {'f', 'T', 'K'}, {'f', '1', 'X'}}},
+    {"router_bwd with padding",
+     run_router_bwd,
+     'X',
+     {{'e', 'T', 'X'}, {'f', 'T', 'X'}, {'b', 'T', 'K'}, {'f', 'T', 'K'}, {'f', 'T', 'K'}, {'f', '1', 'X'}}},
     {"jitter", run_jitter, '1', {{'a', 'T', 'H'}, {'i', 'T', 'H'}}},
     {"sigmoid_fwd", run_sigmoid_fwd, '1', {{'e', 'T', 'K'}, {'f', 'T', 'K'}}},
     {"sigmoid_bwd", run_sigmoid_bwd, '1', {{'e', 'T', 'K'}, {'f', 'T', 'K'}, {'f', 'T', 'K'}}},
@@ -426,6 +450,10 @@ static const struct row {
      run_by_gate,
      '1',
      {{'C', 'T', 'K'}, {'d', '1', '1'}, {'d', '1', '1'}, {'Y', 'T', 'K'}, {'G', 'T', 'K'}}},
+    {"capacity by gate with padding",
+     run_by_gate,
+     '1',
+     {{'C', 'T', 'K'}, {'d', '1', '1'}, {'d', '1', '1'}, {'B', 'T', 'K'}, {'G', 'T', 'K'}}},
     {"capacity by position",
      run_by_position,
      '1',

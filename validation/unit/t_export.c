@@ -325,7 +325,7 @@ static void test_config(void)
              "{\"shared_expert_intermediate_size\": 10, \"norm_topk_prob\": false}"),
        "two shared experts are one of twice the width; softmax-topk is norm_topk_prob false");
     c = config_of(&families[3]);
-    c.carried.window = 100;
+    c.window = 100;
     strcpy(c.carried.keys, "{\"bos_token_id\": 7, \"eos_token_id\": [8, 9], \"pad_token_id\": null}");
     ok(holds(exported_config(&c, NULL),
              "{\"model_type\": \"mixtral\", \"sliding_window\": 100, \"bos_token_id\": 7,"
@@ -336,7 +336,7 @@ static void test_config(void)
              "[\"sliding_attention\", \"sliding_attention\", \"sliding_attention\"]}"),
        "a sliding window in Qwen2-MoE is one in every layer");
     c = config_of(&families[0]);
-    c.carried.window = 100;
+    c.window = 100;
     ok(holds(exported_config(&c, NULL), "{\"model_type\": \"mistral\", \"sliding_window\": 100}"),
        "a dense model with a window is a Mistral");
 }
@@ -384,7 +384,7 @@ static void test_forms(void)
     c = config_of(&families[0]);
     ok(form_is(&c, NULL, "llama") && form_is(&c, "qwen2", "qwen2") && refuses(&c, "mixtral", "dense"), "%s",
        status_text());
-    c.carried.window = 64;
+    c.window = 64;
     ok(form_is(&c, NULL, "mistral") && refuses(&c, "llama", "window"), "%s", status_text());
     ok(export_form(&form, &c, "gpt2") == E_DECK && strstr(status_text(), "qwen2_moe"), "%s", status_text());
 }

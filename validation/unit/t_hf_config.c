@@ -112,7 +112,6 @@ static void test_defaults(void)
                c.experts == cases[i].experts && c.top_k == cases[i].top_k && !c.tied &&
                c.n_moe_layers == -1 && c.rope.scaling == ROPE_DEFAULT,
            "transformers' defaults: %s", cases[i].with);
-        ok(c.n_notes == (cases[i].window > 0), "a sliding window has a line");
         free(with);
         hf_config_free(&c);
     }
@@ -216,7 +215,20 @@ static const struct change {
     {NULL, "{\"layer_types\":[\"full_attention\"]}", "a list of 4 types"},
     {NULL,
      "{\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\",\"sliding_attention\"]}",
-     "layer 3: only full_attention"},
+     "the file gives no window"},
+    {NULL,
+     "{\"layer_types\":[\"full_attention\",\"chunked_attention\",\"full_attention\",\"full_attention\"]}",
+     "layer 1: only full_attention and sliding_attention"},
+    {NULL,
+     "{\"model_type\":\"qwen3\",\"sliding_window\":8,\"layer_types\":[\"full_attention\","
+     "\"sliding_attention\",\"full_attention\",\"full_attention\"]}",
+     "use_sliding_window"},
+    {NULL,
+     "{\"model_type\":\"mistral\",\"sliding_window\":8,\"layer_types\":[\"full_attention\","
+     "\"sliding_attention\",\"full_attention\",\"full_attention\"]}",
+     "of mistral models in all layers"},
+    {NULL, "{\"model_type\":\"qwen2\",\"use_sliding_window\":1}", "must be true or false"},
+    {NULL, "{\"model_type\":\"qwen2\",\"max_window_layers\":-1}", "must be an integer from 0"},
     {NULL, "{\"layer_types\":[0,0,0,0]}", "layer 0"},
     {NULL, "{\"logit_scale\":0.5}", "model.ignore: [logit_scale]"},
     {NULL, "{\"_token_id\":0}", "key \"_token_id\": unknown"},
@@ -300,6 +312,46 @@ static void test_changes(void)
             hf_config_free(&c);
         else if (!t->message)
             printf("# %s\n", status_text());
+    }
+}
+
+/* Which layers have the window, as transformers decides it: a letter each, w or -. */
+static void test_windows(void)
+{
+    static const struct {
+        const char *with, *layers;
+    } cases[] = {
+        {"{\"model_type\":\"mistral\",\"sliding_window\":8}", "wwww"},
+        {"{\"model_type\":\"mistral\",\"sliding_window\":null}", "----"},
+        {"{\"model_type\":\"mixtral\",\"sliding_window\":8}", "wwww"},
+        {"{\"model_type\":\"llama\",\"sliding_window\":8}", "----"},
+        {"{\"model_type\":\"qwen2\",\"sliding_window\":8,\"max_window_layers\":0}", "----"},
+        {"{\"model_type\":\"qwen2\",\"sliding_window\":8,\"use_sliding_window\":true,\"max_window_layers\":"
+         "3}",
+         "---w"},
+        {"{\"model_type\":\"qwen2\",\"sliding_window\":8,\"use_sliding_window\":true}", "----"},
+        {"{\"model_type\":\"qwen3\",\"sliding_window\":8,\"use_sliding_window\":true,\"max_window_layers\":1,"
+         "\"layer_types\":[\"sliding_attention\",\"full_attention\",\"sliding_attention\",\"full_attention\"]"
+         "}",
+         "w-w-"},
+        {"{\"model_type\":\"smollm3\",\"sliding_window\":8,\"use_sliding_window\":true,"
+         "\"no_rope_layers\":[1,0,1,0]}",
+         "-w-w"},
+        {"{\"model_type\":\"smollm3\",\"sliding_window\":8}", "----"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct hf_config c;
+        char layers[] = "----";
+        bool good = read_changed(&c, NULL, cases[i].with) == OK;
+        for (int l = 0, n = 0; good && c.sliding_window > 0 && l < 4; l++) {
+            bool whole = n < c.n_whole_layers && c.whole_layers[n] == l;
+            n += whole;
+            layers[l] = whole ? '-' : 'w';
+        }
+        ok(good && !strcmp(layers, cases[i].layers) && (c.sliding_window == 8 || !strchr(layers, 'w')),
+           "windows %s: %s", cases[i].with, good ? layers : status_text());
+        if (good)
+            hf_config_free(&c);
     }
 }
 
@@ -424,8 +476,11 @@ static bool same(const struct hf_config *a, const struct hf_config *b)
            a->qk_norm == b->qk_norm && a->embedding_multiplier == b->embedding_multiplier &&
            a->attention_multiplier == b->attention_multiplier &&
            a->residual_multiplier == b->residual_multiplier && a->logits_scaling == b->logits_scaling &&
-           a->sliding_window == b->sliding_window && a->experts == b->experts && a->top_k == b->top_k &&
-           !a->carried == !b->carried && (!a->carried || strcmp(a->carried, b->carried) == 0) &&
+           a->sliding_window == b->sliding_window && a->n_whole_layers == b->n_whole_layers &&
+           (a->n_whole_layers == 0 ||
+            memcmp(a->whole_layers, b->whole_layers, (size_t)a->n_whole_layers * sizeof(int)) == 0) &&
+           a->experts == b->experts && a->top_k == b->top_k && !a->carried == !b->carried &&
+           (!a->carried || strcmp(a->carried, b->carried) == 0) &&
            same_list(a->n_moe_layers, a->moe_layers, b->n_moe_layers, b->moe_layers) &&
            same_list(a->n_bare_layers, a->bare_layers, b->n_bare_layers, b->bare_layers);
 }
@@ -496,6 +551,10 @@ static void test_write(void)
     c = example("mistral");
     c.sliding_window = 256;
     round_trip(c, "a sliding window");
+    static int whole[] = {0, 2};
+    c = example("qwen3");
+    c.sliding_window = 16, c.n_whole_layers = 2, c.whole_layers = whole;
+    round_trip(c, "a sliding window in some layers");
     c = example("mixtral");
     c.n_moe_layers = 2, c.moe_layers = layers;
     ok(hf_config_write(&c, scratch(""), "float32") == E_DATA && says("every layer"),
@@ -515,6 +574,7 @@ int main(void)
     test_new_form();
     test_defaults();
     test_changes();
+    test_windows();
     test_ignore();
     test_lengths();
     test_not_a_config();

@@ -60,6 +60,8 @@ static const struct {
     {&op_router, {17, 8, 3, 1, 1}},
     {&op_router, {3, 64, 64, 0, 0}},
     {&op_router, {101, 33, 5, 1, 0}},
+    {&op_router, {17, 8, 2, 0, 0, 1}},
+    {&op_router, {101, 33, 5, 1, 0, 1}},
     {&op_jitter, {0, 5}},
     {&op_jitter, {3, 17}},
     {&op_jitter, {65, 64}},
@@ -180,7 +182,7 @@ static void test_losses(bool told, bool loaded)
         memcpy(at(stats, i, 0), stat[i], sizeof stat[i]);
     }
     memcpy(load.data, before, sizeof before);
-    dev_router_losses(dev, (struct router_losses){K, N, coeff, told}, seeds, view_of(total, F64, 1, 1, 3),
+    dev_router_losses(dev, (struct router_losses){K, coeff, told}, seeds, view_of(total, F64, 1, 1, 3),
                       view_of(loads, F64, 1, 1, X), counts, stats, loaded ? load : view_none());
     for (int i = 0; i < D; i++)
         for (int e = 0; e < X; e++) {
@@ -564,7 +566,7 @@ static int bench_all(void)
     bench(&op_rope, (int64_t[]){T, HEADS, HD, S, 0}, 4 * f * T * H, 4 * f * T * H, "GB/s, with a copy");
     bench(&op_swiglu, (int64_t[]){2 * T, F}, 3 * f * 2 * T * F, 10 * f * 2 * T * F,
           "GB/s, backward with a copy");
-    bench(&op_router, (int64_t[]){T, X, K, 0, 0}, f * T * (X + 2 * K), f * T * (2 * X + 3 * K), "GB/s");
+    bench(&op_router, (int64_t[]){T, X, K, 0, 0, 0}, f * T * (X + 2 * K), f * T * (2 * X + 3 * K), "GB/s");
     bench(&op_gather, (int64_t[]){T, K, H, X}, 2 * f * T * K * H, f * T * (K + 1) * H, "GB/s");
     bench(&op_embed, (int64_t[]){T, H, V, 0}, 2 * f * T * H, f * V * H, "GB/s");
     bench(&op_cross_entropy, (int64_t[]){CE_T, V, V / 2}, f * CE_T * V, 4 * f * CE_T * V,

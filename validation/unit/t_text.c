@@ -8,19 +8,19 @@
 
 static struct config example(void)
 {
-    struct config c = {
-        .hidden = 64,
-        .ffn = 96,
-        .layers = 4,
-        .heads = 4,
-        .kv_heads = 2,
-        .head_dim = 16,
-        .vocab = 100,
-        .norm_eps = 1e-5,
-        .rope = {.theta = 5e5, .factor = 0.1},
-        .max_positions = 512,
-        .moe = {.experts = 8, .top_k = 2, .granularity = 2, .aux_coeff = 1.0 / 3},
-        .carried = {.window = 128, .keys = "{\"bos_token_id\":1}", .folder = "/models/\"x\" \\ y"}};
+    struct config c = {.hidden = 64,
+                       .ffn = 96,
+                       .layers = 4,
+                       .heads = 4,
+                       .kv_heads = 2,
+                       .head_dim = 16,
+                       .vocab = 100,
+                       .norm_eps = 1e-5,
+                       .rope = {.theta = 5e5, .factor = 0.1},
+                       .max_positions = 512,
+                       .moe = {.experts = 8, .top_k = 2, .granularity = 2, .aux_coeff = 1.0 / 3},
+                       .window = 128,
+                       .carried = {.keys = "{\"bos_token_id\":1}", .folder = "/models/\"x\" \\ y"}};
     c.moe.layer[1] = c.moe.layer[3] = true;
     return c;
 }
@@ -59,8 +59,7 @@ int main(void)
     free(again);
     ok(strstr(text, "\"norm_eps\": 1e-05,") && strstr(text, "\"rope.theta\": 500000.0,"), "reals are short");
     free(text);
-    ok(read_with(&back, "carried.window", NULL) == OK && back.carried.window == 0 &&
-           back.moe.aux_coeff == 1.0 / 3,
+    ok(read_with(&back, "carried.window", NULL) == OK && back.window == 0 && back.moe.aux_coeff == 1.0 / 3,
        "a checkpoint from before windows were carried %s", status_text());
     ok(read_with(&back, "carried.keys", NULL) == OK && !*back.carried.keys,
        "from before token ids were carried");

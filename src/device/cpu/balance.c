@@ -19,19 +19,20 @@ static int by_weight(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* list [n]: the candidates, expert by expert, in the order of tokens. end [X]: where each expert's candidates
- * end. */
+/* list: the candidates, at most n, expert by expert, in the order of tokens. end [X]: where each expert's
+ * candidates end. */
 static void list_candidates(struct candidate *list, int64_t *end, const int32_t *idx, const float *gate,
                             int64_t n, int64_t experts)
 {
     memset(end, 0, (size_t)experts * sizeof *end);
     for (int64_t a = 0; a < n; a++)
-        if (idx[a] + 1 < experts)
+        if (idx[a] >= 0 && idx[a] + 1 < experts)
             end[idx[a] + 1]++;
     for (int64_t e = 1; e < experts; e++)
         end[e] += end[e - 1]; /* where e begins; the next loop moves it to where e ends */
     for (int64_t a = 0; a < n; a++)
-        list[end[idx[a]]++] = (struct candidate){gate[a], a};
+        if (idx[a] >= 0)
+            list[end[idx[a]]++] = (struct candidate){gate[a], a};
 }
 
 /* Keep the first `most` candidates of one expert. kept holds choices [first, first + n) of the micro-batch.

@@ -115,6 +115,14 @@ static void add_stats(double *sums, const int32_t *idx, int64_t k, const float *
         sums[experts + 2 + idx[j]]++;
 }
 
+static void route_padding(int64_t k, int32_t *idx, float *gate)
+{
+    for (int64_t j = 0; j < k; j++) {
+        idx[j] = -1;
+        gate[j] = 0;
+    }
+}
+
 KERNEL static void route_row(struct route r, int32_t *idx, float *gate, double *sums, const float *l,
                              const float *bias, int64_t experts)
 {
@@ -129,11 +137,15 @@ void cpu_router_choose(struct dev *dev, struct route r, view idx, view gate, vie
 {
     int64_t experts = logits.n[2], n = 2 * experts + 2, threads = omp_get_max_threads();
     double *partial = cpu_scratch(dev, threads * n * (int64_t)sizeof(double));
+    const int32_t *padding = r.padding.data;
     memset(partial, 0, (size_t)(threads * n) * sizeof *partial);
 #pragma omp parallel for schedule(static)
     for (int64_t t = 0; t < logits.n[1]; t++)
-        route_row(r, i32_row(idx, t), f32_row(gate, t), partial + omp_get_thread_num() * n,
-                  f32_row(logits, t), bias.data, experts);
+        if (padding && padding[t] < 0)
+            route_padding(r.top_k, i32_row(idx, t), f32_row(gate, t));
+        else
+            route_row(r, i32_row(idx, t), f32_row(gate, t), partial + omp_get_thread_num() * n,
+                      f32_row(logits, t), bias.data, experts);
     for (int64_t i = 0; i < n; i++) {
         double sum = 0;
         for (int64_t p = 0; p < threads; p++)
@@ -147,16 +159,25 @@ void cpu_router_choose(struct dev *dev, struct route r, view idx, view gate, vie
 
 /* ---- losses ---- */
 
+/* The tokens of a domain, by their assignments; 1 if there are none, whose sums are 0 then. */
+static double tokens_of(const int32_t *counts, int64_t top_k, int64_t experts)
+{
+    int64_t sum = 0;
+    for (int64_t e = 0; e < experts; e++)
+        sum += counts[e];
+    return sum > 0 ? (double)sum / (double)top_k : 1;
+}
+
 /* The aux loss A of a domain from its statistics, and its gradient by every token's softmax. */
 static double aux_loss(const struct router_losses *l, float *seed, const int32_t *counts, const float *stats,
                        const float *load, int64_t domains, int64_t experts)
 {
-    double aux = 0;
+    double aux = 0, n = tokens_of(counts, l->top_k, experts);
     for (int64_t e = 0; e < experts; e++) {
-        double own = (double)experts * (double)counts[e] / (l->n * (double)l->top_k);
+        double own = (double)experts * (double)counts[e] / (n * (double)l->top_k);
         double relative = load ? (double)load[e] : own; /* X*f_e */
-        aux += relative * (double)stats[e] / l->n;
-        seed[e] = (float)(l->coeff / (double)domains * relative / l->n);
+        aux += relative * (double)stats[e] / n;
+        seed[e] = (float)(l->coeff / (double)domains * relative / n);
     }
     return aux;
 }
@@ -165,8 +186,10 @@ void cpu_router_losses(struct dev *dev, struct router_losses l, view seeds, view
                        view counts, view stats, view load)
 {
     int64_t domains = seeds.n[1], experts = seeds.n[2];
-    double *sum = total.data, *each = loads.data, tokens = l.n * (double)domains;
+    double *sum = total.data, *each = loads.data, tokens = 0;
     (void)dev;
+    for (int64_t i = 0; i < domains; i++)
+        tokens += tokens_of(i32_row(counts, i), l.top_k, experts);
     for (int64_t i = 0; i < domains; i++) {
         const int32_t *count = i32_row(counts, i);
         const float *stat = f32_row(stats, i);
@@ -241,6 +264,10 @@ static void gate_bwd(struct route r, float *d, const float *l, const int32_t *id
 KERNEL static void bwd_row(struct route r, float *d, const float *l, const int32_t *idx, const float *gate,
                            const float *d_gate, const float *aux, float z, float max_z, int64_t experts)
 {
+    if (idx[0] < 0) {
+        memset(d, 0, (size_t)experts * sizeof *d);
+        return;
+    }
     softmax_bwd(d, l, aux, z, experts);
     gate_bwd(r, d, l, idx, gate, d_gate, experts);
     int64_t top = largest(l, experts);

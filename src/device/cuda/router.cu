@@ -129,13 +129,23 @@ static __device__ void write_gates(struct route r, float *gate, const int32_t *i
 /* seen [T, 2]: lse and largest logit of each token. */
 static __global__ void __launch_bounds__(BLOCK)
     router_choose(struct route r, int32_t *idx, int64_t ld_idx, float *gate, int64_t ld_gate, float2 *seen,
-                  const float *logits, int64_t ld, const float *bias, int64_t tokens, int64_t experts)
+                  const float *logits, int64_t ld, const float *bias, const int32_t *padding, int64_t tokens,
+                  int64_t experts)
 {
     int64_t t = token_id();
     if (t >= tokens)
         return; /* a whole warp; no barrier follows */
     const float *l = logits + t * ld;
     int32_t *chosen = idx + t * ld_idx;
+    if (padding && padding[t] < 0) {
+        for (int64_t j = lane_id(); j < r.top_k; j += WARP) {
+            chosen[j] = -1;
+            gate[t * ld_gate + j] = 0;
+        }
+        if (lane_id() == 0)
+            seen[t] = make_float2(0.f, 0.f);
+        return;
+    }
     float max = row_max(l, experts), lse = row_lse(l, experts, max);
     order_key last = ~0ull;
     for (int64_t j = 0; j < r.top_k; j++) {
@@ -153,11 +163,14 @@ static __global__ void __launch_bounds__(BLOCK)
 
 static const int CHUNK = 64;
 
-/* Columns: softmax of each expert, lse^2, the largest logit squared, assignments to each expert. */
+/* Columns: softmax of each expert, lse^2, the largest logit squared, assignments to each expert. Padding has
+ * no part in them. */
 static __device__ double statistic(int64_t c, const float *l, const int32_t *idx, int64_t k, float2 seen,
                                    int64_t experts)
 {
     double n = 0;
+    if (idx[0] < 0)
+        return 0;
     if (c < experts)
         return (double)expf(l[c] - seen.x);
     if (c == experts)
@@ -219,7 +232,7 @@ void cuda_router_choose(struct dev *dev, struct route r, view idx, view gate, vi
     if (tokens > 0) {
         LAUNCH(router_choose, (unsigned)divide_up(tokens, TOKENS), BLOCK, 0, stream, r, (int32_t *)idx.data,
                idx.ld, (float *)gate.data, gate.ld, seen, (const float *)logits.data, logits.ld,
-               (const float *)bias.data, tokens, experts);
+               (const float *)bias.data, (const int32_t *)r.padding.data, tokens, experts);
         LAUNCH(add_statistics, dim3((unsigned)chunks, (unsigned)divide_up(columns, width)), BLOCK, 0, stream,
                part, (const float *)logits.data, logits.ld, (const int32_t *)idx.data, idx.ld, r.top_k,
                (const float2 *)seen, tokens, experts, width);
@@ -238,18 +251,30 @@ struct loss_views {
     int64_t ld_seeds, ld_counts, ld_stats, domains, experts;
 };
 
+/* The tokens of a domain, by their assignments; 1 if there are none, whose sums are 0 then. */
+static __device__ double tokens_of(const loss_views &v, int64_t domain, int64_t top_k)
+{
+    double sum = 0;
+    for (int64_t e = threadIdx.x; e < v.experts; e += BLOCK)
+        sum += (double)v.counts[domain * v.ld_counts + e]; /* integers: exact */
+    sum = block_sum(sum);
+    return sum > 0 ? sum / (double)top_k : 1.;
+}
+
 static __global__ void __launch_bounds__(BLOCK) add_losses(struct router_losses l, loss_views v)
 {
-    double tokens = l.n * (double)v.domains;
+    double tokens = 0;
+    for (int64_t d = 0; d < v.domains; d++)
+        tokens += tokens_of(v, d, l.top_k);
     for (int64_t d = 0; d < v.domains; d++) {
         const int32_t *count = v.counts + d * v.ld_counts;
         const float *stat = v.stats + d * v.ld_stats;
-        double aux = 0;
+        double aux = 0, n = tokens_of(v, d, l.top_k);
         for (int64_t e = threadIdx.x; e < v.experts; e += BLOCK) {
-            double own = (double)v.experts * (double)count[e] / (l.n * (double)l.top_k);
+            double own = (double)v.experts * (double)count[e] / (n * (double)l.top_k);
             double relative = v.load ? (double)v.load[e] : own; /* X*f_e */
-            aux += relative * (double)stat[e] / l.n;
-            v.seeds[d * v.ld_seeds + e] = (float)(l.coeff / (double)v.domains * relative / l.n);
+            aux += relative * (double)stat[e] / n;
+            v.seeds[d * v.ld_seeds + e] = (float)(l.coeff / (double)v.domains * relative / n);
             if (l.told)
                 v.loads[e] += (double)count[e];
         }
@@ -344,6 +369,11 @@ static __global__ void __launch_bounds__(BLOCK) router_bwd(struct route r, bwd_v
     const float *l = v.logits + t * v.ld_logits, *gate = v.gate + t * v.ld_gate;
     const float *d_gate = v.d_gate + t * v.ld_d_gate;
     const int32_t *idx = v.idx + t * v.ld_idx;
+    if (idx[0] < 0) {
+        for (int64_t e = lane_id(); e < v.experts; e += WARP)
+            v.d[t * v.ld_d + e] = 0;
+        return;
+    }
     float max = row_max(l, v.experts), lse = row_lse(l, v.experts, max), dot = 0, gates = 0;
     bool over_all = r.softmax_first && !r.renormalise;
     int top = expert_of(next_choice(l, NULL, v.experts, ~0ull));

@@ -12,11 +12,12 @@ static struct attn_shape shape_of(const struct net *net)
                                .head_dim = c->head_dim};
 }
 
-/* The same for the sequences of a pass. */
-static struct attn_shape shape_of_pass(const struct net *net, const struct pass *p)
+/* The same for the sequences of a pass, and the keys that a layer's rows see. */
+static struct attn_shape shape_of_pass(const struct net *net, const struct pass *p, int layer)
 {
     struct attn_shape a = shape_of(net);
     a.seq = p->sequence;
+    a.first = p->first[config_window(net->config, layer - 1) > 0];
     return a;
 }
 
@@ -162,7 +163,7 @@ static void output_fwd(struct net *net, struct pass *p, int layer, view x_out, v
 
 void attention_fwd(struct net *net, struct pass *p, int layer, struct saved *s, view x_out)
 {
-    struct attn_shape a = shape_of_pass(net, p);
+    struct attn_shape a = shape_of_pass(net, p, layer);
     int64_t width = (a.heads + 2 * a.kv_heads) * a.head_dim;
     s->qkv = keep(net, net->shape.activation, 1, p->tokens, width);
     s->o = keep(net, net->shape.activation, 1, p->tokens, a.heads * a.head_dim);
@@ -194,7 +195,7 @@ void attention_bwd(struct net *net, struct pass *p, int layer, struct saved *s, 
     dev_gemm(net->dev, true, false, d_y, s->o, p->acc, gradient(net, layer, T_O));
     view norm_rstd[2];
     struct columns c = attention_inputs(net, p, layer, s->qkv, false, norm_rstd), d = columns_of(net, d_qkv);
-    dev_attn_bwd(net->dev, shape_of_pass(net, p), d.q, d.k, d.v, d_o, s->o, s->lse, c.q, c.k, c.v);
+    dev_attn_bwd(net->dev, shape_of_pass(net, p, layer), d.q, d.k, d.v, d_o, s->o, s->lse, c.q, c.k, c.v);
     rotate(net, p, layer, d, -1);
     if (net->config->qk_norm)
         head_norms_bwd(net, p, layer, d, columns_of(net, s->qkv), norm_rstd);

@@ -1,7 +1,7 @@
 /* The cache of keys and values, by which new tokens see those before them (net_shape.cached). Each layer has
  * a block of keys and one of values [cached * room, kv hd] in the type of activations, where token i of
- * sequence s has row s * room + i. A pass that uses it brings three numbers for each of its rows: position,
- * first and last row of the cache that it sees; the last one is its own. */
+ * sequence s has row s * room + i. A pass that uses it brings four numbers for each of its rows: position,
+ * first row of the cache that it sees, without and with a window, and the last one, which is its own. */
 #include <stdlib.h>
 #include "base/mem.h"
 #include "model/layers/layers.h"
@@ -49,7 +49,7 @@ view cache_view(const struct net *net, int layer, enum cache_part part)
     return view_of(at, net->shape.activation, 1, rows, width);
 }
 
-/* place [3, N]: position, first, last. Padding sees nothing and is kept nowhere. */
+/* place [4, N]: position, first, first in a window, last. Padding sees nothing and is kept nowhere. */
 static void place_rows(const struct net *net, const struct pass *p, int32_t *place)
 {
     const struct cached *c = p->batch->cached;
@@ -60,8 +60,10 @@ static void place_rows(const struct net *net, const struct pass *p, int32_t *pla
             bug("net: token %lld of place %d is beyond the cache", (long long)position, c->slot[s]);
         int64_t first = c->slot[s] * net->shape.room;
         place[i] = padding ? 0 : (int32_t)position;
+        int64_t window = net->config->window, before = position + 1 - window;
         place[p->tokens + i] = (int32_t)first;
-        place[2 * p->tokens + i] = padding ? -1 : (int32_t)(first + position);
+        place[2 * p->tokens + i] = (int32_t)(window > 0 && before > 0 ? first + before : first);
+        place[3 * p->tokens + i] = padding ? -1 : (int32_t)(first + position);
     }
 }
 
@@ -89,11 +91,12 @@ static bool all_fresh(const struct pass *p)
 
 void cache_begin(struct net *net, struct pass *p)
 {
-    view place = arena_save(&net->arena, I32, 1, 3, p->tokens); /* [3, N] */
+    view place = arena_save(&net->arena, I32, 1, 4, p->tokens); /* [4, N] */
     p->ends = arena_save(&net->arena, I32, 1, 1, p->tokens / p->sequence);
     p->positions = view_reshape(view_rows(place, 0, 1), 1, 1, p->tokens);
-    p->first = view_reshape(view_rows(place, 1, 1), 1, 1, p->tokens);
-    p->last = view_reshape(view_rows(place, 2, 1), 1, 1, p->tokens);
+    for (int i = 0; i < 2; i++)
+        p->from[i] = view_reshape(view_rows(place, 1 + i, 1), 1, 1, p->tokens);
+    p->last = view_reshape(view_rows(place, 3, 1), 1, 1, p->tokens);
     if (!dev_is_dry(net->dev)) {
         upload_places(net, p, place);
         p->fresh = all_fresh(p);
@@ -109,7 +112,8 @@ void cache_attend(struct net *net, const struct pass *p, int layer, struct attn_
     if (p->fresh)
         dev_attn_fwd(net->dev, a, s->o, s->lse, q, k, v);
     else
-        dev_attn_cached(net->dev, a, s->o, q, keys, values, p->first, p->last);
+        dev_attn_cached(net->dev, a, s->o, q, keys, values,
+                        p->from[config_window(net->config, layer - 1) > 0], p->last);
 }
 
 void net_cache_copy(struct net *net, int to, int from, int64_t tokens)

@@ -21,7 +21,7 @@ void capacity_keep(struct net *net, struct pass *p, view kept, view idx, view ga
     view all_idx = live(p, gather_choice(net, p, idx));   /* I32 [N, k] */
     view all_gate = live(p, gather_choice(net, p, gate)); /* [N, k] */
     struct capacity capacity = {.experts = c->moe.experts,
-                                .most = config_capacity(c, p->tokens),
+                                .most = config_capacity(c, p->real),
                                 .first = p->own > 0 ? p->rows * net->at.t : 0,
                                 .by_gate = c->moe.capacity_policy == BY_PROBABILITY};
     dev_capacity(net->dev, capacity, kept, tally(net, TALLY_DROPPED, 1), tally(net, TALLY_MARGIN, 1), all_idx,

@@ -69,8 +69,8 @@ struct net {
     view cos_sin;         /* [1 or 2, S, hd]: of keys, and of queries if the model scales its scores */
     int32_t *host_counts; /* [X + ETP * X]: see exchange_counts */
     view tally;           /* F64 [TALLY_LOADS + MoE layers * X]: the report on the device */
-    int32_t *host_ids;    /* pinned [2 N]: ids and targets while they are uploaded */
-    ticket sent;          /* of the upload of host_ids */
+    int32_t *host_rows;   /* pinned [rows_most, N]: ids, targets and masks while they are uploaded */
+    ticket sent;          /* of the upload of host_rows */
     double *host_tally;   /* pinned: TELLS reports, each as long as tally */
     ticket told[TELLS];   /* of the downloads of host_tally */
     int64_t tells, reads; /* so many reports set out, and were read */
@@ -101,12 +101,22 @@ struct pass {
     bool acc;          /* weight gradients are added to what is there */
     const struct micro_batch *batch;
     view ids, targets;  /* I32 [N] on the device */
-    view first, last;   /* I32 [N] with a cache: the rows of it that each row sees */
-    view positions;     /* I32 [N] with a cache; none: that of a row in its sequence */
+    view positions;     /* I32 [N] of rotary embedding; none: the row's number in its sequence */
+    view first[2];      /* I32 [N] first key that a row sees, in layers without and with a window; none: 0 */
+    view padding;       /* I32 [N] negative where a row is padding; none: there is none */
+    int64_t real;       /* tokens that are no padding */
+    view from[2], last; /* I32 [N] with a cache: the rows of it that a row sees, without and with a window */
     view ends;          /* I32 [sequences] with a cache: the last row of each that is no padding */
     bool cached, fresh; /* with a cache; and no sequence needs what was in it */
     int moe;            /* MoE layers passed so far */
 };
+
+/* ---- rows.c ---- */
+/** Uploads ids and targets of the pass and, where it has them, positions, first keys and padding. Sets these
+ * members. */
+void rows_begin(struct net *, struct pass *);
+/** How many numbers a row may have there. */
+int64_t rows_most(const struct net *);
 
 /* ---- linear.c: COLLECTIVE over TP ---- */
 /** The local rows x [c, n] of all TP ranks: scratch [TP*c, n], or x itself if TP = 1. */

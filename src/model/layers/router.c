@@ -5,10 +5,15 @@
 #include "base/rng.h"
 #include "model/layers/layers.h"
 
-static struct route route_of(const struct net *net)
+/* Of this rank's tokens [r.lo, r.lo + r.n). */
+static struct route route_of(const struct net *net, const struct pass *p, struct range r)
 {
     const struct moe *m = &net->config->moe;
-    return (struct route){m->top_k, m->order == SOFTMAX_TOPK, m->renormalise};
+    struct route route = {
+        .top_k = m->top_k, .softmax_first = m->order == SOFTMAX_TOPK, .renormalise = m->renormalise};
+    if (!view_is_none(p->padding))
+        route.padding = view_cols(p->padding, r.n > 0 ? p->rows * net->at.t + r.lo : 0, r.n);
+    return route;
 }
 
 /* ---- domains ---- */
@@ -38,7 +43,6 @@ static void losses(struct net *net, struct pass *p, struct saved *s, int layer, 
 {
     const struct moe *m = &net->config->moe;
     struct router_losses l = {.top_k = m->top_k,
-                              .n = p->tokens > 0 ? (double)p->tokens / (double)domains(net, p) : 1,
                               .coeff = m->aux_coeff / (double)p->batch->micros,
                               .told = net->at.t == 0 && p->tokens > 0};
     view load = m->aux_domain == AUX_GLOBAL ? weight(net, layer, T_ROUTER_LOAD) : view_none(); /* [X] */
@@ -90,7 +94,7 @@ static void choose(struct net *net, struct pass *p, int layer, struct saved *s)
     view stats = arena_scratch(&net->arena, F32, 1, parts, x + 2); /* [domains, X + 2] */
     for (int64_t i = 0; i < parts; i++) {
         struct range r = domain_rows(net, p, i);
-        dev_router_choose(net->dev, route_of(net), view_rows(s->idx, r.lo, r.n),
+        dev_router_choose(net->dev, route_of(net, p, r), view_rows(s->idx, r.lo, r.n),
                           view_rows(s->gate, r.lo, r.n), view_rows(counts, i, 1), view_rows(stats, i, 1),
                           view_rows(s->logits, r.lo, r.n), weight(net, layer, T_ROUTER_BIAS));
     }
@@ -123,10 +127,10 @@ view router_fwd(struct net *net, struct pass *p, int layer, struct saved *s, vie
 static void logits_bwd(struct net *net, struct pass *p, struct saved *s, view d_logits, view d_gate)
 {
     const struct moe *m = &net->config->moe;
-    double two = p->tokens > 0 ? 2 / ((double)p->batch->micros * (double)p->tokens) : 0;
+    double two = p->real > 0 ? 2 / ((double)p->batch->micros * (double)p->real) : 0;
     for (int64_t i = 0; i < s->aux.n[1]; i++) {
         struct range r = domain_rows(net, p, i);
-        dev_router_bwd(net->dev, route_of(net), view_rows(d_logits, r.lo, r.n),
+        dev_router_bwd(net->dev, route_of(net, p, r), view_rows(d_logits, r.lo, r.n),
                        view_rows(s->logits, r.lo, r.n), view_rows(s->idx, r.lo, r.n),
                        view_rows(s->gate, r.lo, r.n), view_rows(d_gate, r.lo, r.n), view_rows(s->aux, i, 1),
                        (float)(m->z_coeff * two), (float)(m->max_z_coeff * two));
