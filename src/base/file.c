@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/near.h"
+#include "base/once.h"
 
 /* Does the name end in the suffix? *length: characters before it. False also if these are too many. */
 static bool has_suffix(const char *name, const char *suffix, int *length)
@@ -131,7 +132,7 @@ status file_read(int fd, const char *path, int64_t at, int64_t n, void *out)
     return fail(E_DATA, "%s: ends at byte %lld, in the middle of its data", path, (long long)(at + got));
 }
 
-status file_load(const char *path, int64_t limit, char **bytes, int64_t *size)
+static status load(const char *path, int64_t limit, char **bytes, int64_t *size)
 {
     int fd;
     TRY(file_open(&fd, size, path));
@@ -146,6 +147,15 @@ status file_load(const char *path, int64_t limit, char **bytes, int64_t *size)
     }
     io_close(fd);
     return s;
+}
+
+status file_load(const char *path, int64_t limit, char **bytes, int64_t *size)
+{
+    if (once_get(path, limit, bytes, size))
+        return OK;
+    TRY(load(path, limit, bytes, size));
+    once_put(path, *bytes, *size);
+    return OK;
 }
 
 status file_sample(int fd, const char *path, int64_t size, uint64_t *digest)

@@ -20,8 +20,8 @@ char *file_near(const char *path, const char *suffix);
 char *file_meant(const char *path);
 /** Read exactly n bytes at offset `at`. `path` is for the message. E_DATA if the file is shorter, E_IO. */
 status file_read(int fd, const char *path, int64_t at, int64_t n, void *out) MUST_USE;
-/** Read a regular file of at most `limit` bytes; a NUL stands behind them. Caller frees *bytes. E_DATA, E_IO.
- */
+/** Read a regular file of at most `limit` bytes; a NUL stands behind them. What base/once.h knows of it is
+ * not read again. Caller frees *bytes. E_DATA, E_IO. */
 status file_load(const char *path, int64_t limit, char **bytes, int64_t *size) MUST_USE;
 
 /** A digest of up to 64 blocks of 4 KiB, spread evenly from the first to the last. It tells files apart

@@ -5,15 +5,23 @@
 #include "base/host.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "ckpt/text.h"
+#include "base/once.h"
 #include "start/tokenizers.h"
 
 /* ---- deck, shapes, layout ---- */
 
-/* Read the deck. Rank 0 also checks all that the deck names; the other ranks only read it. */
-static status read_deck(struct session *s, bool trains)
+struct deck_ask {
+    struct session *s;
+    bool trains;
+};
+
+/* For comm_once. Read the deck. Rank 0 also checks all that the deck names; the other ranks only read it. */
+static status read_deck(void *with)
 {
+    const struct deck_ask *for_whom = with;
+    struct session *s = for_whom->s;
     const struct options *o = &s->options;
+    bool trains = for_whom->trains;
     if (o->n_files == 0)
         return fail(E_DECK, "no deck given: coppice train DECK.yaml (coppice deck new writes one)");
     deck_init(&s->deck);
@@ -46,7 +54,7 @@ static status make_layout(struct session *s)
 }
 
 /* E_DECK with the first line that differs between two ranks. */
-static status differs(const struct session *s, const char *what, const char *mine, const char *first)
+static status differs(const struct session *s, const char *mine, const char *first)
 {
     size_t n = strcspn(mine, "\n"), m = strcspn(first, "\n");
     while (n == m && !strncmp(mine, first, n) && mine[n] && first[m]) {
@@ -55,25 +63,26 @@ static status differs(const struct session *s, const char *what, const char *min
         n = strcspn(mine, "\n");
         m = strcspn(first, "\n");
     }
-    return fail(E_DECK, "rank %d reads %s than rank 0: \"%.*s\" where rank 0 has \"%.*s\"", s->rank, what,
+    return fail(E_DECK, "rank %d reads another deck than rank 0: \"%.*s\" where rank 0 has \"%.*s\"", s->rank,
                 (int)n, mine, (int)m, first);
 }
 
-/* Check that all ranks have the same text. Takes ownership of `mine`. COLLECTIVE. */
-static status same_text(const struct session *s, const char *what, char *mine)
+/* Check that all ranks have the same deck. COLLECTIVE. */
+static status same_deck(const struct session *s)
 {
+    char *mine = deck_resolved(&s->deck);
     int64_t bytes = (int64_t)strlen(mine) + 1;
     comm_bcast(s->comm, &bytes, sizeof bytes, 0);
     char *first = s->rank == 0 ? mem_text(mine) : mem_new(bytes, 1);
     comm_bcast(s->comm, first, bytes, 0);
-    status code = strcmp(mine, first) != 0 ? differs(s, what, mine, first) : OK;
+    status code = strcmp(mine, first) != 0 ? differs(s, mine, first) : OK;
     free(first);
     free(mine);
     return comm_agree(s->comm, code);
 }
 
-/* The deck is compared between ranks, because nodes may see different files under one name, and a launcher
- * may pass different arguments. */
+/* The deck is compared between ranks, because a launcher may pass different arguments. What it names is read
+ * once, so that nodes cannot see different files under one name. */
 status session_open_deck(struct session *s, int argc, char **argv, bool trains)
 {
     *s = (struct session){0};
@@ -82,23 +91,28 @@ status session_open_deck(struct session *s, int argc, char **argv, bool trains)
     log_open(s->rank == 0, false);
     TRY(comm_agree(s->comm, options_parse(&s->options, argc, argv)));
     log_open(s->rank == 0, s->options.quiet);
-    TRY(comm_agree(s->comm, read_deck(s, trains)));
-    return same_text(s, "another deck", deck_resolved(&s->deck));
+    struct deck_ask ask = {s, trains};
+    TRY(comm_once(s->comm, read_deck, &ask));
+    return same_deck(s);
 }
 
-status session_open_shapes(struct session *s, status shaped)
+status session_open_shapes(struct session *s, status (*shape)(void *with), void *with)
 {
-    TRY(comm_agree(s->comm, shaped));
-    struct config model = s->shapes.target;
-    model.carried.folder[0] = '\0'; /* each node may have another path for it */
-    TRY(same_text(s, "another model", config_to_json(&model)));
+    TRY(comm_once(s->comm, shape, with));
     return comm_agree(s->comm, make_layout(s));
+}
+
+/* For comm_once. */
+static status read_shapes(void *with)
+{
+    struct session *s = with;
+    return shapes_read(&s->shapes, &s->deck);
 }
 
 status session_open(struct session *s, int argc, char **argv)
 {
     TRY(session_open_deck(s, argc, argv, false));
-    return session_open_shapes(s, shapes_read(&s->shapes, &s->deck));
+    return session_open_shapes(s, read_shapes, s);
 }
 
 /* ---- device and groups ---- */
@@ -130,24 +144,20 @@ status session_device(struct dev **dev, struct comm *comm, const struct device_s
     return code;
 }
 
-/* The sizes of the data, which ranks compare. Caller frees. */
-static char *data_sizes(const struct data *d)
+/* For comm_once. */
+static status open_data(void *with)
 {
-    char *text = NULL;
-    mem_append(&text, "%lld tokens to train on", (long long)data_train_tokens(d));
-    for (int i = 0; i < data_valid_sets(d); i++)
-        mem_append(&text, "\n%lld windows of %s", (long long)data_valid_windows(d, i, INT64_MAX),
-                   data_valid_name(d, i));
-    return text;
+    struct session *s = with;
+    return deck_place(&s->deck,
+                      data_open(&s->data, &s->deck.data, (uint64_t)s->deck.run.seed, s->shapes.target.vocab),
+                      NULL);
 }
 
-/* Open the data. Each rank looks at its share of the ids. */
-static status open_data(struct session *s)
+/* Each rank looks at its share of the ids. */
+static status look_at_data(struct session *s)
 {
-    status code = data_open(&s->data, &s->deck.data, (uint64_t)s->deck.run.seed, s->shapes.target.vocab);
-    if (code == OK)
-        code = data_check(s->data, s->rank, comm_size(s->comm), START_LOOK, &s->looked);
-    return deck_place(&s->deck, code, NULL);
+    return deck_place(&s->deck, data_check(s->data, s->rank, comm_size(s->comm), START_LOOK, &s->looked),
+                      NULL);
 }
 
 /* Compare the cores of all ranks: before the device opens, for its threads; and after that, for a warning. */
@@ -181,11 +191,11 @@ static status open_groups(struct session *s)
 
 status session_open_device(struct session *s)
 {
-    TRY(comm_agree(s->comm, open_data(s)));
+    TRY(comm_once(s->comm, open_data, s));
+    TRY(comm_agree(s->comm, look_at_data(s)));
     comm_sum_i64(s->comm, &s->looked, 1);
     if (s->rank == 0)
         start_compare_tokenizers(&s->deck, &s->shapes.target);
-    TRY(same_text(s, "other data", data_sizes(s->data)));
     return open_groups(s);
 }
 
@@ -214,11 +224,18 @@ status session_open_store(struct session *s, bool training)
     return comm_agree(s->comm, store_open(&s->store, &s->model, &s->layout, s->rank, s->dev, training));
 }
 
+/* For comm_once. */
+static status make_plan(void *with)
+{
+    struct session *s = with;
+    return shapes_plan(&s->shapes, &s->deck, &s->model, &s->plan);
+}
+
 status session_fill(struct session *s, int64_t *bytes)
 {
     int64_t read = 0;
     s->opened_plan = true;
-    TRY(comm_agree(s->comm, shapes_plan(&s->shapes, &s->deck, &s->model, &s->plan)));
+    TRY(comm_once(s->comm, make_plan, s));
     TRY(deck_place(&s->deck, weights_fill(&s->store, s->comm, &s->plan, &read), NULL));
     if (bytes)
         *bytes = read;
@@ -238,13 +255,16 @@ status session_open_net(struct session *s, bool training)
                               .recompute = s->deck.device.recompute,
                               .overlap_gradients = s->deck.parallel.overlap_gradients,
                               .overlap_weights = s->deck.parallel.overlap_weights};
+    once_forget();
     return comm_agree(s->comm, net_open(&s->net, &s->store, s->group, &shape));
 }
 
 /* ---- a model by itself ---- */
 
-static status read_model(struct session *s)
+/* For comm_once. */
+static status read_model(void *with)
 {
+    struct session *s = with;
     const struct options *o = &s->options;
     deck_init(&s->deck);
     s->opened_deck = true;
@@ -262,7 +282,7 @@ status session_open_model(struct session *s, int argc, char **argv)
     log_open(s->rank == 0, false);
     TRY(comm_agree(s->comm, options_parse(&s->options, argc, argv)));
     log_open(s->rank == 0, s->options.quiet);
-    TRY(session_open_shapes(s, read_model(s)));
+    TRY(session_open_shapes(s, read_model, s));
     TRY(open_groups(s));
     TRY(session_open_store(s, false));
     return session_fill(s, NULL);
@@ -281,6 +301,7 @@ int session_close(struct session *s, status code)
 {
     if (code != OK && s->rank == 0 && *status_text())
         log_error(status_text());
+    once_forget();
     net_close(s->net);
     if (s->opened_store)
         store_close(&s->store);

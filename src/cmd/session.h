@@ -37,8 +37,8 @@ struct session {
 /** Open comm, options and deck. Rank 0 finds everything that would be refused later (start_check), also in
  * the run folder if the command trains. */
 status session_open_deck(struct session *, int argc, char **argv, bool trains) MUST_USE;
-/** Open the layout, after this rank has set s->shapes, with the outcome `shaped`. */
-status session_open_shapes(struct session *, status shaped) MUST_USE;
+/** Set s->shapes by shape(with), local work that may read files (comm_once), and open the layout. */
+status session_open_shapes(struct session *, status (*shape)(void *with), void *with) MUST_USE;
 /** Open comm, options, deck, shapes as the deck says, and layout. */
 status session_open(struct session *, int argc, char **argv) MUST_USE;
 /** Open comm, options, and the model that the only argument names, as it stands, on the layout and device

@@ -72,10 +72,11 @@ static void tell_precision(const struct job *j, const struct deck *then)
             is == BF16 ? "rounded from them" : "the masters themselves");
 }
 
-/* Set the shape that trains. With a checkpoint it is that of the checkpoint with the deck's keys on top, so
- * that neither model.like nor start.from need exist. */
-static status take_shape(struct job *j)
+/* For comm_once. Set the shape that trains. With a checkpoint it is that of the checkpoint with the deck's
+ * keys on top, so that neither model.like nor start.from need exist. */
+static status take_shape(void *with)
 {
+    struct job *j = with;
     struct session *s = &j->s;
     return j->checkpoint ? start_continue(&s->shapes, &s->deck, &j->index, j->checkpoint)
                          : shapes_read(&s->shapes, &s->deck);
@@ -290,7 +291,7 @@ static status prepare(struct job *j, int argc, char **argv)
     TRY(comm_agree(s->comm, take_branch(j)));
     if (!s->options.fresh) /* only for the shape; it is looked for again under the lock */
         TRY(find_checkpoint(j));
-    TRY(session_open_shapes(s, take_shape(j)));
+    TRY(session_open_shapes(s, take_shape, j));
     j->folder = folder_at(s->deck.run.dir);
     j->opened_folder = true;
     TRY(comm_agree(s->comm, open_folder(j)));

@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/once.h"
 #include "base/progress.h"
 #include "comm/launch.h"
 #include "comm/ops.h"
@@ -305,6 +306,39 @@ status comm_agree(struct comm *comm, status mine)
     status_set_text(text);
     free(text);
     return (status)(worst / INT_MAX);
+}
+
+/* What rank 0 read since the last time. COLLECTIVE. */
+static void share_read(struct comm *comm)
+{
+    int64_t n = 0;
+    char *block = comm_rank(comm) == 0 ? once_pack(&n) : NULL;
+
+    comm_bcast(comm, &n, sizeof n, 0);
+    if (!block)
+        block = mem_new(n, 1);
+    comm_bcast(comm, block, n, 0);
+    if (comm_rank(comm) != 0)
+        once_unpack(block, n);
+    free(block);
+}
+
+/* `work` with the memory of base/once.h. */
+static status read_once(status (*work)(void *with), void *with)
+{
+    once_on();
+    status code = work(with);
+    once_off();
+    return code;
+}
+
+status comm_once(struct comm *comm, status (*work)(void *with), void *with)
+{
+    bool first = comm_rank(comm) == 0;
+
+    TRY(comm_agree(comm, first ? read_once(work, with) : OK));
+    share_read(comm);
+    return comm_agree(comm, first ? OK : read_once(work, with));
 }
 
 void comm_abort(struct comm *comm, int code)

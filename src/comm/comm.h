@@ -34,6 +34,10 @@ int comm_node_size(const struct comm *);
 /** Each rank passes its own outcome. All return the worst code, and hold the message of the lowest rank with
  * that code in their record. It costs one small reduction if all outcomes are OK. */
 status comm_agree(struct comm *, status mine) MUST_USE;
+/** Local work that reads the same small files on all ranks, such as decks and headers: rank 0 does it first,
+ * the others do it with what rank 0 read (base/once.h), so that nobody opens these files again; all agree. If
+ * it fails on rank 0, the others do not begin. once_forget() ends the memory. */
+status comm_once(struct comm *, status (*work)(void *with), void *with) MUST_USE;
 void comm_barrier(struct comm *);
 void comm_bcast(struct comm *, void *data, int64_t bytes, int root);
 /** out [size, bytes] on every rank. */

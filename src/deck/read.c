@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/once.h"
 #include "base/printable.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -116,11 +117,29 @@ void deck_parse_saved(struct deck *d, const char *name, const char *text)
     (void)gone;
 }
 
+/* Up to DECK_BYTES + 1 bytes, to see that there are too many; -1 with errno. A deck may be a pipe. Caller
+ * frees. */
+static int64_t read_text(const char *file, char **text)
+{
+    int64_t size;
+    if (once_get(file, DECK_BYTES, text, &size))
+        return size;
+    int fd = io_open(file, O_RDONLY, 0), error;
+    *text = mem_new(DECK_BYTES + 1, 1);
+    size = fd >= 0 ? io_read_all(fd, *text, DECK_BYTES + 1, -1) : -1;
+    error = errno;
+    if (fd >= 0)
+        io_close(fd);
+    if (size >= 0)
+        once_put(file, *text, size);
+    errno = error;
+    return size;
+}
+
 static void read_file(struct deck *d, const char *file, struct errors *errors)
 {
-    int fd = io_open(file, O_RDONLY, 0); /* a deck may be a pipe */
-    char *text = mem_new(DECK_BYTES + 1, 1);
-    int64_t size = fd >= 0 ? io_read_all(fd, text, DECK_BYTES + 1, -1) : -1;
+    char *text;
+    int64_t size = read_text(file, &text);
     if (size < 0) {
         int error = errno;
         char *hint = io_absent(error) ? file_meant(file) : mem_text("");
@@ -134,8 +153,6 @@ static void read_file(struct deck *d, const char *file, struct errors *errors)
         parse_text(d, file, text, size, folder, errors);
         free(folder);
     }
-    if (fd >= 0)
-        io_close(fd);
     free(text);
 }
 

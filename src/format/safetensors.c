@@ -6,6 +6,7 @@
 #include "base/half.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/once.h"
 #include "base/file.h"
 #include "format/file_kind.h"
 #include "base/io.h"
@@ -189,7 +190,7 @@ static status check_tiling(struct st_file *f, int64_t data_at)
     return OK;
 }
 
-static status read_header(struct st_file *f)
+static status read_text(const struct st_file *f, char **text, int64_t *n)
 {
     uint64_t length = 0;
     if (f->size < LENGTH_BYTES)
@@ -198,14 +199,35 @@ static status read_header(struct st_file *f)
     if (length > HEADER_LIMIT)
         return fail(E_DATA, "%s: not a safetensors file (a header of %llu bytes; the limit is %d)", f->path,
                     (unsigned long long)length, HEADER_LIMIT);
-    int64_t n = (int64_t)length;
-    if (n > f->size - LENGTH_BYTES)
-        return fail(E_DATA, "%s: ends inside its header (of %lld bytes)", f->path, (long long)n);
-    char *text = mem_new(n, 1);
+    *n = (int64_t)length;
+    if (*n > f->size - LENGTH_BYTES)
+        return fail(E_DATA, "%s: ends inside its header (of %lld bytes)", f->path, (long long)*n);
+    *text = mem_new(*n, 1);
+    status s = file_read(f->fd, f->path, LENGTH_BYTES, *n, *text);
+    if (s != OK)
+        free(*text);
+    return s;
+}
+
+/* The text of the header. What base/once.h knows of it is not read again. */
+static status header_text(const struct st_file *f, char **text, int64_t *n)
+{
+    char *name = mem_format("%s: header", f->path);
+    bool known = once_get(name, HEADER_LIMIT, text, n);
+    status s = known ? OK : read_text(f, text, n);
+    if (s == OK && !known)
+        once_put(name, *text, *n);
+    free(name);
+    return s;
+}
+
+static status read_header(struct st_file *f)
+{
+    char *text;
+    int64_t n;
     json_t *header = NULL;
-    status s = file_read(f->fd, f->path, LENGTH_BYTES, n, text);
-    if (s == OK)
-        s = json_parse(&header, f->path, text, n);
+    TRY(header_text(f, &text, &n));
+    status s = json_parse(&header, f->path, text, n);
     if (s == OK)
         s = parse_header(f, header);
     json_decref(header);

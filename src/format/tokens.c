@@ -89,12 +89,13 @@ static status check_documents(const struct tokens *t, const char *idx)
     return OK;
 }
 
-static status read_index(struct tokens *t, const char *idx, int fd, int64_t size, int64_t bin_bytes)
+static status take_index(struct tokens *t, const char *idx, const char *bytes, int64_t size,
+                         int64_t bin_bytes)
 {
     struct idx_header h;
     if (size < (int64_t)sizeof h)
         return fail(E_DATA, "%s: %lld bytes are too few for an index", idx, (long long)size);
-    TRY(file_read(fd, idx, 0, sizeof h, &h));
+    memcpy(&h, bytes, sizeof h);
     TRY(check_header(idx, &h, size));
     t->type = h.type;
     t->sequences = (int64_t)h.sequences;
@@ -102,13 +103,13 @@ static status read_index(struct tokens *t, const char *idx, int fd, int64_t size
     t->start = mem_new(t->sequences + 1, sizeof *t->start);
     t->pointer = mem_new(t->sequences, sizeof *t->pointer);
     t->document = mem_new(t->documents + 1, sizeof *t->document);
-    int64_t at = sizeof h, lengths = 4 * t->sequences, pointers = 8 * t->sequences;
-    TRY(file_read(fd, idx, at + lengths, pointers, t->pointer));
-    TRY(file_read(fd, idx, at + lengths + pointers, 8 * (t->documents + 1), t->document));
+    const char *lengths = bytes + sizeof h, *pointers = lengths + 4 * t->sequences,
+               *documents = pointers + 8 * t->sequences;
+    memcpy(t->pointer, pointers, (size_t)(documents - pointers));
+    memcpy(t->document, documents, 8 * (size_t)(t->documents + 1));
     int32_t *length = mem_new(t->sequences, sizeof *length);
-    status s = file_read(fd, idx, at, lengths, length);
-    if (s == OK)
-        s = check_sequences(t, idx, length, bin_bytes);
+    memcpy(length, lengths, (size_t)(pointers - lengths));
+    status s = check_sequences(t, idx, length, bin_bytes);
     free(length);
     TRY(s);
     return check_documents(t, idx);
@@ -151,11 +152,11 @@ static status explain_missing(const char *given, const char *prefix)
 static status open_files(struct tokens *t, const char *bin, const char *idx)
 {
     int64_t bin_bytes = 0, size = 0;
-    int fd = -1;
+    char *bytes;
     TRY(file_open(&t->fd, &bin_bytes, bin));
-    TRY(file_open(&fd, &size, idx));
-    status s = read_index(t, idx, fd, size, bin_bytes);
-    io_close(fd);
+    TRY(file_load(idx, INT64_MAX, &bytes, &size));
+    status s = take_index(t, idx, bytes, size, bin_bytes);
+    free(bytes);
     return s;
 }
 

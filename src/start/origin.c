@@ -28,11 +28,18 @@ static void guest_close(struct guest *g)
     groups_close(g->group);
 }
 
-static status guest_plan(struct guest *g, const struct opened *s)
+struct planning {
+    struct guest *g;
+    const struct opened *s;
+};
+
+/* For comm_once. */
+static status guest_plan(void *with)
 {
+    const struct planning *p = with;
     struct source *source = NULL;
-    TRY(shapes_source(s->shapes, s->deck, &source));
-    return plan_same(&g->plan, &g->model, source);
+    TRY(shapes_source(p->s->shapes, p->s->deck, &source));
+    return plan_same(&p->g->plan, &p->g->model, source);
 }
 
 static status guest_open(struct guest *g, const struct opened *s)
@@ -42,7 +49,8 @@ static status guest_open(struct guest *g, const struct opened *s)
     TRY(groups_open(g->group, s->comm, s->dev, &g->layout));
     model_open_stored(&g->model, &s->shapes->source, &g->layout, s->deck->device.precision);
     TRY(comm_agree(s->comm, store_open(&g->store, &g->model, &g->layout, s->rank, s->dev, false)));
-    TRY(comm_agree(s->comm, guest_plan(g, s)));
+    struct planning planning = {g, s};
+    TRY(comm_once(s->comm, guest_plan, &planning));
     return deck_place(s->deck, weights_fill(&g->store, s->comm, &g->plan, &g->bytes), NULL);
 }
 

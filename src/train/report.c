@@ -68,7 +68,7 @@ static double mean_step(const struct report *r)
 /* If the job ends before the run, say near which step. */
 static void show_job_end(const struct report *r, const struct trainer *t)
 {
-    double reached = (double)r->at.step + r->job_seconds / mean_step(r);
+    double reached = (double)r->at.step + fmax(r->job_seconds, 0) / mean_step(r);
     char step[32];
     if (reached < (double)t->steps)
         log_say("          this job ends near step %s of %lld", text_grouped(step, (int64_t)reached),

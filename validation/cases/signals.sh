@@ -212,15 +212,12 @@ table() {
 }
 
 flooded() {
-    for compiler in ${CC:-} cc gcc mpicc; do
-        ${compiler} -shared -fPIC -O1 -o "$work/flood.so" "$src/validation/cases/flood.c" 2> /dev/null && break
-    done
-    if [ ! -e "$work/flood.so" ] || ! LD_PRELOAD="$work/flood.so" "$COPPICE" --version > /dev/null 2>&1; then
+    if ! shim validation/cases/flood.c; then
         verdict 0 "a timer signal through a whole run # SKIP cannot be preloaded here"
         return
     fi
     rm -rf "$work/run"
-    ends 0 env LD_PRELOAD="$work/flood.so" "$COPPICE" train "$work/$1.yaml" --set "run.dir=$work/run" --set run.steps="$2"
+    ends 0 env LD_PRELOAD="$shim" "$COPPICE" train "$work/$1.yaml" --set "run.dir=$work/run" --set run.steps="$2"
     verdict $? "$1: handlers of two timers, 1000 a second, through a whole run"
 }
 

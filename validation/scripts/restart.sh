@@ -113,7 +113,7 @@ limited() {
     # shellcheck disable=SC2086
     ends 75 train dense limited 1 $never --set run.time_limit=10s --set run.steps=1000000000 &&
         said 'stopped at step [0-9]* of 1000000000 by the time limit' &&
-        said 'this job ends near step [-0-9,]* of 1000000000'
+        said 'this job ends near step [0-9][0-9,]* of 1000000000'
     verdict $? "the job's end is near: saved, exit code 75; before, the console says how far the job will come"
     before=$STEPS STEPS=$(($(curve limited | wc -l) + 2))
     # shellcheck disable=SC2086

@@ -61,6 +61,15 @@ narrow() {
                     END { exit wide }' "$1" > "$work/wide" || { cat "$work/wide" >> "$work/said"; return 1; }
 }
 
+# shim FILE.c: a library to preload, $shim; false if nothing can be preloaded here
+shim() {
+    shim=$work/$(basename "$1" .c).so
+    for compiler in ${CC:-} cc gcc mpicc; do
+        ${compiler} -shared -fPIC -O1 -o "$shim" "$src/$1" 2> /dev/null && break
+    done
+    [ -e "$shim" ] && LD_PRELOAD="$shim" "$COPPICE" --version > /dev/null 2>&1
+}
+
 # tokens PREFIX: 4096 lower-case letters as one document of bytes
 tokens() {
     awk 'BEGIN { for (i = x = 1; i <= 4096; i++) { x = x * 75 % 65537; printf "%c", 97 + x % 26 } }' \
