@@ -13,6 +13,11 @@ leg=${COPPICE_LEG:-$((${SLURM_RESTART_COUNT:-0} + 1))}
 
 say() { echo "coppice: job ${SLURM_JOB_ID:-none}, leg $leg: $*"; }
 
+command -v coppice > /dev/null || { # no leg could begin, on any node
+    say "no program coppice is in PATH: name it behind SITE in $here/site.sh, or modules in the site file; no more legs"
+    exit 64
+}
+
 # run_folder ARGUMENT...: of coppice train with these arguments; nothing if it cannot be known
 run_folder() {
     local decks=()

@@ -7,13 +7,15 @@
 # The program beside installed job scripts, if no other is loaded.
 command -v coppice > /dev/null || [ ! -x "$here/../../../bin/coppice" ] || PATH=$here/../../../bin:$PATH
 
-# Modules first, with a plain sed: without them the program may not start.
+# Modules first, with a plain sed, which sees a list in one line: without them the program may not start.
 site=${COPPICE_SITE:-$here/../../../etc/coppice/site.yaml}
 [ -r "$site" ] || site=/etc/coppice/site.yaml
 modules=$(sed -n 's/^modules: *\([^#]*\).*/\1/p' "$site" 2> /dev/null | tr -d '[]"' | tr , ' ')
 # shellcheck disable=SC2086
 [ -z "$modules" ] || module load $modules
-eval "$(coppice site show --shell)"
+command -v coppice > /dev/null && eval "$(coppice site show --shell)"
+# shellcheck disable=SC2086
+[ -n "$modules" ] || [ -z "${COPPICE_MODULES:-}" ] || module load $COPPICE_MODULES
 
 # SITE: modules, and where coppice is, if there is no site file
 # module load openmpi hdf5 libyaml jansson onednn

@@ -7,7 +7,7 @@ run=$work/run
 mkdir "$work/bin"
 standin() { { echo '#!/bin/sh'; cat; } > "$work/bin/$1"; chmod +x "$work/bin/$1"; }
 standin coppice <<'END'
-[ "$1" != site ] || exit 0
+[ "$1" != site ] || { echo "$SITE"; exit 0; }
 [ "$1" != deck ] || { printf 'run:\n  steps: 5  # x\n  dir: "%s"  # --set\nmodel:\n  dir: no  # x\n' "$RUN"; exit; }
 mkdir -p "$RUN/ckpt/step_00000$SAVES" && echo '{"state": "running"}' > "$RUN/status.json"
 echo "$@" > "$RUN/arguments"
@@ -26,6 +26,9 @@ END
 standin sbatch <<'END'
 echo "next $*" >> "$NOTES"; [ -z "$REFUSED" ] && echo 78
 END
+standin module <<'END'
+echo "module $*" >> "$NOTES"
+END
 standin scancel <<'END'
 echo "cancel $*" >> "$NOTES"
 END
@@ -42,6 +45,12 @@ job() {
     [ "$noted" = "$asked" ] || { echo "asked: $noted" >> "$work/said"; return 1; }
 }
 fresh() { rm -rf "$run"; }
+
+job 0 "module load gcc/13 openmpi;" node.sbatch SITE="export COPPICE_MODULES='gcc/13 openmpi'"
+verdict $? "modules of a site file are loaded"
+ends 64 env PATH=/usr/bin:/bin SLURM_JOB_ID=77 bash "$top/jobscripts/node.sbatch" deck.yaml && said 'no program coppice is in PATH'
+verdict $? "without the program no leg begins, and the reason is said"
+fresh
 
 for script in node.sbatch nodes.sbatch gpus.sbatch preemptible.sbatch mpirun.sbatch; do
     fresh
