@@ -22,7 +22,7 @@ enum extent_column {
     EXTENT_COLUMNS,
     OLD_EXTENT_COLUMNS = X_TYPE
 };
-_Static_assert(EXTENT_COLUMNS <= COLUMNS_MOST, "struct table has room for all columns");
+_Static_assert((int)EXTENT_COLUMNS <= (int)COLUMNS_MOST, "struct table has room for all columns");
 static const char *const extent_column[] = {"tensor",
                                             "kind",
                                             "box_first_expert",

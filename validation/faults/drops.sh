@@ -18,6 +18,7 @@ leg() {
 }
 # replayed RUN [--no-syncs]: the last line of replay
 replayed() {
+    # shellcheck disable=SC2086
     "$builddir/validation/faults/replay" "$work/$1.trace" "$work/$1" "$work/scratch" ${2:-} > "$work/said" 2>&1
     code=$?
     outcome=$(tail -n 1 "$work/said")
