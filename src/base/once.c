@@ -48,7 +48,7 @@ static const struct left *find(const char *name)
 static char *copy_of(const char *bytes, int64_t n)
 {
     char *copy = mem_new(n + 1, 1);
-    memcpy(copy, bytes, (size_t)n);
+    memcpy(copy, n > 0 ? bytes : "", (size_t)n);
     return copy;
 }
 

@@ -80,7 +80,7 @@ status book_get_lines(struct book *b, const char *name, char ***lines, int64_t *
 /* Names of columns, with blanks between them. */
 status book_put_columns(struct book *b, const char *name, const char *const *column, int n)
 {
-    char *text = NULL;
+    char *text = mem_text("");
     for (int i = 0; i < n; i++)
         mem_append(&text, "%s%s", i ? " " : "", column[i]);
     status s = book_put_text(b, name, text);
