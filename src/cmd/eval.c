@@ -31,10 +31,8 @@ struct eval {
 
 /* ---- what is asked ---- */
 
-/* For comm_once. */
-static status read_tasks(void *with)
+static status read_tasks(struct eval *e)
 {
-    struct eval *e = with;
     const struct options *o = &e->s.options;
     struct exam_ask ask = {.path = o->task,
                            .n = o->n_task,
@@ -163,7 +161,7 @@ static status run(struct eval *e, int argc, char **argv)
     struct session *s = &e->s;
     char shape[96], parameters[32];
     TRY(session_open_model(s, argc, argv));
-    TRY(comm_once(s->comm, read_tasks, e));
+    TRY(comm_agree(s->comm, read_tasks(e)));
     TRY(comm_agree(s->comm, open_out(e)));
     TRY(open_net(e));
     e->results = json_array();

@@ -146,10 +146,8 @@ static status encode_prompt(struct generation *x, int64_t i, int64_t most)
                       (long long)i + 1, (long long)t->prompt, (long long)most);
 }
 
-/* For comm_once. */
-static status read_all(void *with)
+static status read_all(struct generation *x)
 {
-    struct generation *x = with;
     const struct options *o = &x->s.options;
     int64_t most = x->s.shapes.target.max_positions;
     TRY(check_options(o));
@@ -304,7 +302,7 @@ static status run(struct generation *x, int argc, char **argv)
     struct session *s = &x->s;
     const struct options *o = &s->options;
     TRY(session_open_model(s, argc, argv));
-    TRY(comm_once(s->comm, read_all, x));
+    TRY(comm_agree(s->comm, read_all(x)));
     TRY(comm_agree(s->comm, open_out(x)));
     TRY(open_net(x));
     x->prints = s->rank == 0 && !o->quiet && !o->json;

@@ -322,10 +322,8 @@ static status given_up(const struct job *j)
     return comm_agree(j->s.comm, signals_check());
 }
 
-/* For comm_once. */
-static status open_exam(void *with)
+static status open_exam(struct job *j)
 {
-    struct job *j = with;
     const struct session *s = &j->s;
     status code = start_exam(&j->exam, &s->deck, &s->shapes.target);
     j->trainer.exam = &j->exam;
@@ -361,7 +359,7 @@ static status run_job(struct job *j, int argc, char **argv)
     TRY(j->checkpoint ? continue_run(j) : begin_run(j));
     TRY(session_open_net(s, true));
     j->trainer.net = s->net;
-    TRY(comm_once(s->comm, open_exam, j));
+    TRY(comm_agree(s->comm, open_exam(j)));
     TRY(start_loss(j));
     TRY(given_up(j));
     status code = loop_run(&j->trainer);

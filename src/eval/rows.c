@@ -4,13 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
-#include "base/once.h"
 #include "text/buffer.h"
 #include "text/stream.h"
 
 enum { MOST_BYTES = 1 << 30, READ = 1 << 16, MOST_COLUMNS = 256 };
 
-static status read_all(struct bytes *text, const char *path)
+static status load(struct bytes *text, const char *path)
 {
     struct stream *s;
     int64_t got = 1;
@@ -25,21 +24,6 @@ static status read_all(struct bytes *text, const char *path)
     }
     stream_close(s);
     return code;
-}
-
-/* What base/once.h knows of the file is not read again. */
-static status load(struct bytes *text, const char *path)
-{
-    char *known;
-    int64_t n;
-    if (!once_get(path, MOST_BYTES, &known, &n)) {
-        TRY(read_all(text, path));
-        once_put(path, text->at, text->n);
-        return OK;
-    }
-    bytes_add(text, known, n);
-    free(known);
-    return OK;
 }
 
 static void add(struct rows *r, json_t *row, int64_t line)
