@@ -124,7 +124,7 @@ static status get_hashes(struct book *b, struct ckpt_index *x)
 
 static status get_all(struct book *b, struct ckpt_index *x)
 {
-    int64_t saved;
+    int64_t saved = 0;
     TRY(get_numbers(b, "version", &b->version, 1));
     if (b->version < 1 || b->version > VERSION)
         return fail(E_DATA, "has version %lld; this program reads 1 to %d", (long long)b->version, VERSION);
