@@ -140,7 +140,8 @@ status planner_search(struct planner *p)
     for (int64_t i = 0; i < all.n && p->options->json; i++)
         json_array_append_new(list, choice_json(&all.at[i], p->machine.capacity, tokens));
     if (p->options->json)
-        json_print(json_pack("{sisO}", "ranks", p->ranks, "choices", list));
+        json_print(json_pack("{sisIsO}", "ranks", p->ranks, "rehearsals", (json_int_t)all.rehearsals,
+                             "choices", list));
     else
         show_choices(p, &all, tokens);
     json_decref(list);

@@ -181,12 +181,12 @@ static status listed_choices(struct question *q, const struct rows *rows, int64_
     return q->n >= 2 ? OK : rows_bad(rows, row, "\"%s\" must be a list of two texts or more", r->choices);
 }
 
-static int number_of(const char *text, const struct question *q, const char *delimiter)
+static int64_t number_of(const char *text, const struct question *q, const char *delimiter)
 {
     char *end;
-    long n = strtol(text, &end, 10);
+    int64_t n = strtoll(text, &end, 10);
     if (*text && !*end)
-        return (int)n;
+        return n;
     for (int i = 0; i < q->n; i++)
         if (!strcmp(text, q->choice[i] + strlen(delimiter)))
             return i;
@@ -196,13 +196,14 @@ static int number_of(const char *text, const struct question *q, const char *del
 static status find_gold(struct question *q, const struct rows *rows, int64_t row, const struct recipe *r)
 {
     const json_t *gold = json_object_get(rows->row[row], r->gold);
-    q->gold = json_is_integer(gold)   ? (int)json_integer_value(gold)
-              : json_is_boolean(gold) ? json_is_true(gold)
-              : json_is_string(gold)  ? number_of(json_string_value(gold), q, r->delimiter)
-                                      : -1;
-    return q->gold >= 0 && q->gold < q->n
-               ? OK
-               : rows_bad(rows, row, "\"%s\" names none of the %d choices", r->gold, q->n);
+    int64_t n = json_is_integer(gold)   ? json_integer_value(gold)
+                : json_is_boolean(gold) ? json_is_true(gold)
+                : json_is_string(gold)  ? number_of(json_string_value(gold), q, r->delimiter)
+                                        : -1;
+    if (n < 0 || n >= q->n)
+        return rows_bad(rows, row, "\"%s\" names none of the %d choices", r->gold, q->n);
+    q->gold = (int)n;
+    return OK;
 }
 
 static status read_target(struct question *q, const struct rows *rows, int64_t row, const struct recipe *r)

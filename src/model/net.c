@@ -367,6 +367,39 @@ static void drop_logits(void *with, int64_t row, int64_t rows, const float *logi
     (void)with, (void)row, (void)rows, (void)logits;
 }
 
+/* Bytes of all regions: planned, or more where they grew; those of them that are taken. */
+struct regions {
+    int64_t planned, taken;
+};
+
+static void add_region(const struct region *r, struct regions *sum)
+{
+    sum->planned += r->bytes;
+    sum->taken += r->data ? r->bytes : 0;
+}
+
+static void add_rows(const struct expert_rows *r, struct regions *sum)
+{
+    add_region(&r->xe, sum);
+    add_region(&r->we, sum);
+    add_region(&r->gue, sum);
+}
+
+static struct regions sum_regions(const struct net *net)
+{
+    struct regions sum = {0};
+    add_rows(&net->rows, &sum);
+    for (int l = 0; l < net->model->n_layers; l++) {
+        const struct saved *s = &net->saved[l];
+        add_rows(&s->own, &sum);
+        add_region(&s->exchange.order, &sum);
+        add_region(&s->exchange.back, &sum);
+    }
+    for (int i = 0; i < TEMPORARIES; i++)
+        add_region(&net->tmp[i], &sum);
+    return sum;
+}
+
 /* A dry pass through every path finds out how large the arena must be and what groups and regions need. */
 static status measure_and_open(struct net *net)
 {
@@ -388,6 +421,7 @@ static status measure_and_open(struct net *net)
     dev_set_dry(net->dev, false);
     int64_t peak = net->arena.peak;
     net->kept = net->arena.peak_saved;
+    net->routed = sum_regions(net).planned;
     TRY(arena_open(&net->arena, net->dev, peak));
     if (net->again.peak > 0)
         TRY(arena_open(&net->again, net->dev, net->again.peak));
@@ -445,34 +479,6 @@ void net_close(struct net *net)
     free(net);
 }
 
-/* Adds the bytes that a region is planned to take, and those of them that it has not taken yet. */
-static void add_region(const struct region *r, int64_t *pending, int64_t *planned)
-{
-    *planned += r->bytes;
-    *pending += r->data ? 0 : r->bytes;
-}
-
-static void add_rows(const struct expert_rows *r, int64_t *pending, int64_t *planned)
-{
-    add_region(&r->xe, pending, planned);
-    add_region(&r->we, pending, planned);
-    add_region(&r->gue, pending, planned);
-}
-
-static void sum_regions(const struct net *net, int64_t *pending, int64_t *planned)
-{
-    *pending = *planned = 0;
-    add_rows(&net->rows, pending, planned);
-    for (int l = 0; l < net->model->n_layers; l++) {
-        const struct saved *s = &net->saved[l];
-        add_rows(&s->own, pending, planned);
-        add_region(&s->exchange.order, pending, planned);
-        add_region(&s->exchange.back, pending, planned);
-    }
-    for (int i = 0; i < TEMPORARIES; i++)
-        add_region(&net->tmp[i], pending, planned);
-}
-
 static int64_t beyond_plan(const struct net *net, int64_t planned)
 {
     return net->layout.ep > 1 ? planned / 2 : 0;
@@ -480,16 +486,20 @@ static int64_t beyond_plan(const struct net *net, int64_t planned)
 
 int64_t net_pending(const struct net *net)
 {
-    int64_t pending, planned;
-    sum_regions(net, &pending, &planned);
-    return pending + beyond_plan(net, planned);
+    struct regions sum = sum_regions(net);
+    return sum.planned - sum.taken + beyond_plan(net, sum.planned);
+}
+
+double net_load(const struct net *net)
+{
+    double balanced = (double)net->routed / (net->layout.ep > 1 ? net->shape.imbalance : 1);
+    return balanced > 0 ? (double)sum_regions(net).taken / balanced : 1;
 }
 
 struct net_memory net_memory(const struct net *net)
 {
-    int64_t pending, tokens = net->shape.micro * net->shape.sequence;
-    struct net_memory m = {.saved = net->kept + net->again.size};
-    sum_regions(net, &pending, &m.routed);
+    int64_t tokens = net->shape.micro * net->shape.sequence;
+    struct net_memory m = {.saved = net->kept + net->again.size, .routed = sum_regions(net).planned};
     m.beyond = beyond_plan(net, m.routed);
     m.scratch = net->arena.size - net->kept;
     m.cache = cache_bytes(net);

@@ -80,6 +80,9 @@ void net_close(struct net *);
 /** Bytes that steps will still allocate: rows at the experts as planned, and half as many again with EP > 1,
  *  where a routing may send a rank more than was planned. */
 int64_t net_pending(const struct net *);
+/** The memory that rows at the experts took so far, as a multiple of that of the balanced number of rows: the
+ * planned multiple, or more where a layer's rows did not fit. 1 without experts. */
+double net_load(const struct net *);
 /** Bytes that it holds or, of rows at the experts, plans to: of the arena what is saved for backward at its
  * peak, and the rest; routed rows, and as many more as a routing may need over the plan; tables and reports;
  * keys and values. */

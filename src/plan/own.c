@@ -137,23 +137,34 @@ static void add_time(struct own_plan *o, const struct machine *c, const struct r
 
 /* ---- memory ---- */
 
-/* Where device memory is the host's, the heap's holes, kernels' scratch and page tables take their part, too.
- */
-static void set_memory(double memory[MEMORY_KINDS], const struct machine *c, const struct rehearsal *r,
-                       double imbalance, bool on_host, bool bf16)
+static bool on_host(const struct deck *d)
 {
-    double heap = bf16 ? 0.035 : 0.015; /* bf16: fp32 copies of operands, and the library's kernels */
-    double balanced = (double)r->routed / imbalance;
+    return d->device.type == DEVICE_CPU;
+}
+
+/* context: what the program, libraries and drivers take. */
+static void set_memory(double memory[MEMORY_KINDS], const struct deck *d, const struct layout *l,
+                       const struct rehearsal *r, double context)
+{
+    double balanced = (double)r->routed / (l->ep > 1 ? d->model.moe.imbalance : 1);
     memory[MEMORY_WEIGHTS] = (double)r->store[WEIGHT];
     memory[MEMORY_GRADIENTS] = (double)r->store[GRAD];
     memory[MEMORY_OPTIMIZER] = (double)(r->store[MASTER] + r->store[MOMENT1] + r->store[MOMENT2]);
     memory[MEMORY_SAVED] = (double)r->saved + balanced;
     memory[MEMORY_SCRATCH] = (double)(r->scratch + r->small);
     memory[MEMORY_COMMUNICATION] = (double)r->exchange;
-    memory[MEMORY_SNAPSHOT] = on_host ? (double)r->snapshot : 0; /* else it is in the host's memory */
+    memory[MEMORY_SNAPSHOT] = on_host(d) ? (double)r->snapshot : 0; /* else it is in the host's memory */
     memory[MEMORY_IMBALANCE] = (double)r->routed - balanced;
     memory[MEMORY_BEYOND] = (double)r->beyond;
-    memory[MEMORY_CONTEXT] = c->context + (on_host ? heap * (double)rehearsal_bytes(r) : 0);
+    memory[MEMORY_CONTEXT] = context;
+}
+
+/* Where device memory is the host's, the heap's holes, kernels' scratch and page tables take their part, too.
+ * With bf16 they are fp32 copies of operands, and the library's kernels. */
+static double context_of(const struct machine *c, const struct deck *d, const struct rehearsal *r)
+{
+    double heap = d->device.precision == BF16 ? 0.025 : 0.015;
+    return c->context + (on_host(d) ? heap * (double)rehearsal_bytes(r) : 0);
 }
 
 static int64_t gcd(int64_t a, int64_t b)
@@ -249,13 +260,12 @@ static status count_rank(struct rehearsal *r, const struct deck *d, const struct
 static status plan_classes(struct own_plan *o, const struct machine *c, const struct deck *d,
                            const struct config *config, const struct layout *l, enum own_way way)
 {
-    double imbalance = l->ep > 1 ? d->model.moe.imbalance : 1;
     for (int i = 0; i < o->classes; i++) {
         struct rehearsal r;
         status code = count_rank(&r, d, config, l, o->by_class[i].first, way);
+        o->rehearsals++;
         if (code == OK)
-            set_memory(o->by_class[i].memory, c, &r, imbalance, d->device.type == DEVICE_CPU,
-                       d->device.precision == BF16);
+            set_memory(o->by_class[i].memory, d, l, &r, context_of(c, d, &r));
         drop_copies(&o->by_class[i], c, d);
         if (code == OK && o->by_class[i].first == 0) /* it has as many tokens as any */
             add_time(o, c, &r, d, config, l);
@@ -276,6 +286,27 @@ status plan_own(struct own_plan *o, const struct machine *c, const struct deck *
     o->checkpoint = (double)ckpt_bytes(&m);
     model_close(&m);
     return plan_classes(o, c, d, config, l, way);
+}
+
+/* What is in place before the first step: all but rows at the experts and the copies for checkpoints. The
+ * rest of what is resident is the program's own. */
+static double context_there(const struct rehearsal *r, double resident)
+{
+    return resident - (double)(rehearsal_bytes(r) - r->routed - r->beyond - r->snapshot);
+}
+
+status plan_peak(double *bytes, const struct deck *d, const struct config *c, const struct layout *l,
+                 int rank, double resident)
+{
+    struct rehearsal r;
+    double memory[MEMORY_KINDS];
+    status code = rehearse_memory(&r, d, c, l, rank);
+    if (code == OK)
+        set_memory(memory, d, l, &r, context_there(&r, resident));
+    if (code == OK) /* the memory of another device is not the host's */
+        *bytes = on_host(d) ? sum_of(memory) : resident + (double)r.snapshot;
+    rehearsal_free(&r);
+    return code;
 }
 
 /* ---- what training compares itself with ---- */
@@ -322,7 +353,7 @@ status plan_forecast(struct forecast *f, const struct deck *d, const struct conf
 {
     struct machine m;
     struct own_plan o;
-    *f = (struct forecast){0};
+    *f = (struct forecast){.peak = f->peak};
     bool own;
     TRY(forecast_machine(&m, d, &own));
     if (!own && d->device.type == DEVICE_CPU)
@@ -331,7 +362,6 @@ status plan_forecast(struct forecast *f, const struct deck *d, const struct conf
     f->step = o.plan.step;
     f->band = m.band;
     f->memory = plan_memory(&o.plan);
-    f->beyond = o.plan.memory[MEMORY_BEYOND];
     memcpy(f->phase, o.phase, sizeof f->phase);
     snprintf(f->machine, sizeof f->machine, "%.79s", m.name);
     return OK;

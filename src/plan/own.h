@@ -21,6 +21,7 @@ struct own_plan {
     int classes; /* number of classes; the fullest is the first, and the last has all further ranks */
     struct rank_class by_class[OWN_CLASSES];
     double checkpoint; /* bytes, all files together */
+    int rehearsals; /* ranks that were rehearsed for it: what planning takes does not grow with the ranks */
 };
 
 /* How a rank's ops and messages are counted: by the step itself, or, faster, by the closed form
@@ -32,6 +33,11 @@ enum own_way { OWN_STEP, OWN_CLOSED };
  * E_RESOURCE. */
 status plan_forecast(struct forecast *, const struct deck *, const struct config *, const struct layout *,
                      double ceiling) MUST_USE;
+/** The peak of a rank that stands before its first step, by the same kinds of memory as plan_own's. What the
+ * program, libraries and drivers take is not a machine file's, but follows from the bytes that are resident
+ * now. Bytes of the host's memory. E_RESOURCE. */
+status plan_peak(double *bytes, const struct deck *, const struct config *, const struct layout *, int rank,
+                 double resident) MUST_USE;
 /** Read the machine file `file`; NULL: that of run.machine, else of the site file, else the shipped one of
  * the device; *own says whether it is one of the first three. E_DECK: the file has mistakes. */
 status plan_machine(struct machine *, const char *file, const struct deck *, const struct site *,

@@ -41,6 +41,7 @@ static status try_own(struct own_choices *all, const struct machine *c, struct d
         struct own_plan o;
         d->batch.micro = micro;
         TRY(plan_own(&o, c, d, config, l, OWN_CLOSED));
+        all->rehearsals += o.rehearsals;
         all->at = mem_grow(all->at, all->n + 1, sizeof *all->at);
         all->at[all->n++] = (struct own_choice){*l, micro, plan_memory(&o.plan), o.plan.step};
     }

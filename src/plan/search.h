@@ -10,7 +10,7 @@ struct own_choice {
     double memory, step; /* bytes of the fullest rank; seconds */
 };
 struct own_choices {
-    int64_t n;
+    int64_t n, rehearsals; /* rehearsals: ranks that were rehearsed for all of them */
     struct own_choice *at; /* first those that fit, by time; then the others, by memory */
 };
 /** Plan every size of tensor, expert, expert_tensor and micro-batch that the shape allows on these ranks

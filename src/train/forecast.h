@@ -8,9 +8,9 @@ struct forecast {
     char machine[80];     /* "" = nothing was predicted */
     double step;          /* seconds */
     double phase[PHASES]; /* of a step */
-    double memory,
-        beyond;  /* bytes of the fullest rank with all allowances; those beyond the planned imbalance */
-    double band; /* relative error to expect of the step */
+    double memory;        /* bytes of the fullest rank with all allowances, by the machine file */
+    double peak;          /* bytes of this rank, by what was resident before the first step */
+    double band;          /* relative error to expect of the step */
 };
 
 struct report;

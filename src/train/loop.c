@@ -275,17 +275,6 @@ static status tell_failure(struct trainer *t, struct report *r, status code)
     return code;
 }
 
-/* Peak memory of this rank, said before the first step: what it has now (program, libraries and their
- * kernels, store, net, scratch, copies for checkpoints, heap), rows at the experts to come, and what HDF5
- * takes when it is first used: up to 3.3 MB (measured), but little where a checkpoint was read. */
-static int64_t predicted_peak(const struct trainer *t)
-{
-    const int64_t hdf5 = t->state.leg > 1 ? 2 << 20 : 4 << 20;
-    int64_t now = mem_rss(), before = mem_peak_rss();
-    int64_t peak = now + net_pending(t->net) + hdf5;
-    return peak > before ? peak : before;
-}
-
 status loop_run(struct trainer *t)
 {
     struct report r = {.at = t->state, .started = clock_seconds(), .first_step = t->state.step};
@@ -298,7 +287,6 @@ status loop_run(struct trainer *t)
     batch_open(&t->fetched, &t->store->layout, t->store->rank, t->batch->sequences, t->batch->micro,
                t->sequence);
     batch_mask(&t->fetched, t->data);
-    r.predicted = predicted_peak(t);
     if (code == OK)
         code = run_steps(t, &r);
     saving_close(t, &r);

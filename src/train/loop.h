@@ -33,7 +33,7 @@ struct trainer {
     bool watched;             /* not --quiet: progress in place if stdout is a terminal */
     double ceiling;           /* GFLOP/s of all ranks' GEMMs together; it only rises */
     struct limit limit;       /* when the job ends, on rank 0 */
-    struct forecast forecast; /* of this leg, on rank 0 */
+    struct forecast forecast; /* of this leg; on rank 0, but for this rank's peak */
     double start_valid;       /* validation loss before the first step of the first leg; NAN if unknown */
     /* state */
     struct ckpt_state state;

@@ -23,7 +23,6 @@ struct report {
     double job_seconds;           /* from the last step to the job's end; infinite if unknown */
     bool terminal;                /* show progress in place between rows */
     struct profile profile;
-    int64_t predicted; /* peak memory of this rank, from before the first step */
 };
 
 /** Before the first step of a leg: write the event, and find out whether stdout is a terminal. Local on rank

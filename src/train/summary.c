@@ -40,15 +40,16 @@ static void show_phases(const struct report *r, double all)
 }
 
 /* The peak memory of each rank, and what was predicted. COLLECTIVE. */
-static double show_memory(const struct report *r, const struct trainer *t)
+static double show_memory(const struct trainer *t)
 {
     enum { SHOWN = 8 };
     int n = comm_size(t->comm);
     struct memory {
         int64_t peak, predicted;
-    } mine = {mem_peak_rss(), r->predicted}, *all = mem_new(n, sizeof *all);
+        double load; /* of experts, that took memory */
+    } mine = {mem_peak_rss(), (int64_t)t->forecast.peak, net_load(t->net)}, *all = mem_new(n, sizeof *all);
     comm_all_gather(t->comm, all, &mine, sizeof mine);
-    json_t *peaks = json_array(), *predictions = json_array();
+    json_t *peaks = json_array(), *predictions = json_array(), *loads = json_array();
     char text[32], *line = NULL;
     int64_t most = 0, peak = 0;
     for (int i = 0; i < n; i++) {
@@ -56,14 +57,15 @@ static double show_memory(const struct report *r, const struct trainer *t)
             mem_append(&line, " %s", text_bytes(text, (double)all[i].peak));
         json_array_append_new(peaks, json_integer(all[i].peak));
         json_array_append_new(predictions, json_integer(all[i].predicted));
+        json_array_append_new(loads, json_real(all[i].load));
         most = all[i].predicted > most ? all[i].predicted : most;
         peak = all[i].peak > peak ? all[i].peak : peak;
     }
     log_say("memory    peak of each rank:%s%s | predicted at most %s", line, n > SHOWN ? " ..." : "",
             text_bytes(text, (double)most));
     report_event(t, "memory",
-                 json_pack("{sososI}", "peak_rss_bytes", peaks, "predicted_rss_bytes", predictions,
-                           "predicted_bytes", (json_int_t)most));
+                 json_pack("{sosososI}", "peak_rss_bytes", peaks, "predicted_rss_bytes", predictions,
+                           "load_of_experts", loads, "predicted_bytes", (json_int_t)most));
     free(line);
     free(all);
     return (double)peak;
@@ -205,7 +207,7 @@ void summary_show(const struct report *r, const struct trainer *t, const char *w
     }
     if (isfinite(t->valid) && isfinite(t->start_valid))
         log_say("valid     loss %.4f -> %.4f nats/token", t->start_valid, t->valid);
-    forecast_show(&t->forecast, r, t, show_memory(r, t));
+    forecast_show(&t->forecast, r, t, show_memory(t));
     if (log_warnings() > 0)
         log_say("warnings  %d", log_warnings());
     for (int i = 0; i < log_warnings(); i++)

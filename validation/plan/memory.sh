@@ -27,16 +27,6 @@ bytes() { grep -o "\"$1\": *[0-9.]*" "$2" | head -n 1 | sed 's/.*: *//; s/\..*//
 # most NAME FILE: the largest number in this list of the last line of events that has it
 most() { grep "\"$1\"" "$2" | tail -n 1 | grep -o "\"$1\": *\[[^]]*\]" | tr -d ' []' | sed 's/.*://' | tr , '\n' | sort -n | tail -n 1; }
 
-# load EXPERT_RANKS FILE: rows of the fullest expert rank over the mean, as a mean over the layers of the last line
-load() {
-    tail -n 1 "$2" | grep -o '"counts":.*' | tr -d ' "a-z:}' | sed 's/\],\[/\n/g; s/[][]//g' | awk -F, -v n="$1" '{
-        sum = most = 0
-        for (i = 1; i <= NF; i++) { part[int((i - 1) * n / NF)] += $i; sum += $i }
-        for (p in part) { most = part[p] > most ? part[p] : most; part[p] = 0 }
-        all += most * n / sum; layers++ }
-        END { printf "%.3f", (layers > 0 ? all / layers : 1) }'
-}
-
 # predict MACHINE ARGUMENT...: bytes of the fullest rank, and those beyond the imbalance
 predict() {
     machine=$1
@@ -45,13 +35,13 @@ predict() {
     predicted=$(bytes bytes "$work/plan.json") beyond=$(bytes 'beyond that allowance' "$work/plan.json")
 }
 
-# compare NAME RANKS EXPERT_RANKS MODEL SETTING...: a first leg, then another step. Predicted: with all allowances it is at least the peak; at the load
-# that the experts had, and without what lies beyond, it is at least the peak and within the band.
+# compare NAME RANKS MODEL SETTING...: a first leg, then another step. Predicted: with all allowances it is at least the peak; at the load that
+# took memory (the planned one, or more where a layer's rows did not fit), and without what lies beyond, it is at least the peak and within the band.
 compare() {
-    name=$1 ranks=$2 experts=$3
+    name=$1 ranks=$2
     case $name in *"${ONLY:-}"*) ;; *) return ;; esac
-    deck "$4" > "$work/deck.yaml"
-    shift 4
+    deck "$3" > "$work/deck.yaml"
+    shift 3
     set -- "$work/deck.yaml" --set "run.dir=$work/run" "$@"
     file=$work/machine.$ranks.$(echo "$*" | grep -c bf16).yaml
     [ -e "$file" ] || launch "$ranks" "$COPPICE" plan --measure "$@" --out "$file" > "$work/said" 2>&1
@@ -60,8 +50,7 @@ compare() {
         [ "$leg" = first ] || steps=2
         launch "$ranks" "$COPPICE" train "$@" --set run.steps=$steps > "$work/said" 2>&1
         peak=$(most peak_rss_bytes "$work/run/events.jsonl")
-        load=1
-        [ "$experts" -eq 1 ] || load=$(load "$experts" "$work/run/experts.jsonl")
+        load=$(most load_of_experts "$work/run/events.jsonl")
         predict "$file" "$@" --ranks "$ranks"
         all=$predicted
         predict "$file" "$@" --ranks "$ranks" --set "model.moe.imbalance=$load"
@@ -76,20 +65,20 @@ compare() {
 }
 
 moe='ffn: 704, layers: 8, moe: {experts: 8, top_k: 2'
-compare "dropless, fp32" 1 1 "$moe}"
+compare "dropless, fp32" 1 "$moe}"
 [ "$CHECK_LEVEL" = long ] || finish
-compare "dropless, bf16" 1 1 "$moe}" --set device.precision=bf16
-compare "dense" 1 1 "ffn: 2816, layers: 12"
-compare "capacity 1.25" 1 1 "$moe, capacity: 1.25}"
-compare "shared experts, losses by sequence" 1 1 "$moe, shared: 1, shared_gate: true, aux_loss_domain: sequence}"
+compare "dropless, bf16" 1 "$moe}" --set device.precision=bf16
+compare "dense" 1 "ffn: 2816, layers: 12"
+compare "capacity 1.25" 1 "$moe, capacity: 1.25}"
+compare "shared experts, losses by sequence" 1 "$moe, shared: 1, shared_gate: true, aux_loss_domain: sequence}"
 for ranks in 2 4; do
-    compare "dropless, expert $ranks" $ranks $ranks "$moe}" --set parallel.expert=$ranks
-    compare "dropless, bf16, tensor 2, expert $ranks" $ranks $ranks "$moe}" --set device.precision=bf16 --set parallel.tensor=2 --set parallel.expert=$ranks
-    compare "capacity 1.0, tensor 2, expert 2" $ranks 2 "$moe, capacity: 1.0}" --set parallel.tensor=2 --set parallel.expert=2
+    compare "dropless, expert $ranks" $ranks "$moe}" --set parallel.expert=$ranks
+    compare "dropless, bf16, tensor 2, expert $ranks" $ranks "$moe}" --set device.precision=bf16 --set parallel.tensor=2 --set parallel.expert=$ranks
+    compare "capacity 1.0, tensor 2, expert 2" $ranks "$moe, capacity: 1.0}" --set parallel.tensor=2 --set parallel.expert=2
 done
-compare "dense, tensor 4" 4 1 "ffn: 2816, layers: 12" --set parallel.tensor=4
-compare "expert 2, expert_tensor 2, tensor 4" 4 2 "$moe}" --set parallel.expert=2 --set parallel.expert_tensor=2 --set parallel.tensor=4
-compare "granularity 4" 4 4 "ffn: 704, layers: 8, moe: {experts: 32, top_k: 8, granularity: 4}" --set parallel.expert=4
-compare "dropless, expert 8" 8 8 "$moe}" --set parallel.expert=8
-compare "bf16, tensor 2, expert 4, expert_tensor 2" 8 4 "$moe}" --set device.precision=bf16 --set parallel.tensor=2 --set parallel.expert=4 --set parallel.expert_tensor=2
+compare "dense, tensor 4" 4 "ffn: 2816, layers: 12" --set parallel.tensor=4
+compare "expert 2, expert_tensor 2, tensor 4" 4 "$moe}" --set parallel.expert=2 --set parallel.expert_tensor=2 --set parallel.tensor=4
+compare "granularity 4" 4 "ffn: 704, layers: 8, moe: {experts: 32, top_k: 8, granularity: 4}" --set parallel.expert=4
+compare "dropless, expert 8" 8 "$moe}" --set parallel.expert=8
+compare "bf16, tensor 2, expert 4, expert_tensor 2" 8 "$moe}" --set device.precision=bf16 --set parallel.tensor=2 --set parallel.expert=4 --set parallel.expert_tensor=2
 finish

@@ -60,6 +60,7 @@ struct net {
     struct net_shape shape;
     struct arena arena;
     int64_t kept;        /* bytes of the arena that are saved for backward when it is fullest */
+    int64_t routed;      /* bytes of all regions, as planned */
     struct saved *saved; /* [layers of the table]; without a backward all blocks use saved[1] */
     struct region tmp[TEMPORARIES];
     struct arena again;      /* recompute full: what a block keeps, until the next block */
