@@ -3,12 +3,12 @@
 
     validation/generate.py [DENSE] [--program build/coppice] [--tokens 200] [--only NAME]
 
-Tiny random models of each family, which transformers writes, on one rank and on four (TP 2 x EP 2). With DENSE, a Hugging
-Face directory with a tokenizer: this model, and what it becomes with 4 experts (top 2) and a few steps of training on War
-and Peace, as Mixtral, on one rank and on four (EP 4, or TP 2 x EP 2 if the heads allow it). transformers computes in fp32
-with its own cache, a prompt at a time; the program has all prompts at work beside each other. Where tokens differ, both
-must have all but equal logits there: closer than 1e-4 of the largest, a tie within the rounding of two programs; the text is
-compared up to it. Needs torch, transformers, tokenizers; no test and no build needs it. The record:
+Tiny random models of each family, which transformers writes, on one rank and on four (TP 2 x EP 2); the one with dynamic
+scaling goes beyond its positions. With DENSE, a Hugging Face directory with a tokenizer: this model, and what it becomes
+with 4 experts (top 2) and a few steps of training on War and Peace, as Mixtral, on one rank and on four (EP 4, or TP 2 x
+EP 2 if the heads allow it). transformers computes in fp32 with its own cache, a prompt at a time; the program has all
+prompts at work beside each other. Where tokens differ, both must have all but equal logits there: closer than 1e-4 of the
+largest, a tie within the rounding of two programs; the text is compared up to it. Needs torch, transformers, tokenizers; no test and no build needs it. The record:
 validation/results/generate.txt.
 """
 import argparse
@@ -43,7 +43,7 @@ FAMILIES = [
     ("llama", "Llama", dict()),
     ("llama-tied", "Llama", dict(tie_word_embeddings=True)),
     ("llama-linear", "Llama", rope("linear", factor=4.0)),
-    ("llama-dynamic", "Llama", rope("dynamic", factor=2.0)),
+    ("llama-dynamic", "Llama", dict(max_position_embeddings=64, **rope("dynamic", factor=2.0))),
     ("llama-yarn", "Llama", rope("yarn", factor=4.0, original_max_position_embeddings=128)),
     ("llama-llama3", "Llama", rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
                                    original_max_position_embeddings=64)),

@@ -290,6 +290,25 @@ status file_append(const char *path, const char *line, const char *first)
     return good ? OK : fail(E_SPACE, "%s: cannot be written: %s", path, strerror(error));
 }
 
+status file_make_folders(const char *path)
+{
+    char *copy = mem_text(path);
+    status code = OK;
+    for (char *at = copy + 1; code == OK; at++) {
+        if (*at != '/' && *at != '\0')
+            continue;
+        char end = *at;
+        *at = '\0';
+        if (io_mkdir(copy, 0777) != 0 && errno != EEXIST)
+            code = fail(E_SPACE, "%s: cannot make this folder: %s", copy, strerror(errno));
+        *at = end;
+        if (!end)
+            break;
+    }
+    free(copy);
+    return code;
+}
+
 bool file_name_ok(const char *name, int64_t limit)
 {
     int64_t n = 0;

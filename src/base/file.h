@@ -50,6 +50,9 @@ status file_append(const char *path, const char *line, const char *first) MUST_U
 /** The same for a text file that is open for reading and appending. False with errno if it fails. */
 bool file_add_line(int fd, const char *line);
 
+/** Make a folder and those above it, where they do not exist. E_SPACE. */
+status file_make_folders(const char *path) MUST_USE;
+
 /** May a name from a file stand in messages and tables? It must have 1 to `limit` bytes and no control bytes.
  */
 bool file_name_ok(const char *name, int64_t limit);

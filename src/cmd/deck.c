@@ -16,27 +16,34 @@ static const char new_deck[] =
     "# coppice train THIS.yaml         (coppice deck keys lists every key)\n"
     "run: {steps: 100}                 # or tokens: 50e9\n"
     "model:\n"
-    "  # FILL IN: a Hugging Face directory. It gives the shape, and the weights to start from.\n"
+    "  # %sa Hugging Face directory. It gives the shape, and the weights to start from.\n"
     "  like: %s\n"
     "  moe: {experts: 8, top_k: 2}     # without this line the dense model itself is trained\n"
     "data:\n"
     "  sequence: 256                   # tokens\n"
-    "  # FILL IN: a token set (its .bin and .idx), or several: [{path: a, weight: 7}, {path: b, weight: 3}]\n"
+    "  # %sa token set (its .bin and .idx), or several: [{path: a, weight: 7}, {path: b, weight: 3}]\n"
     "  train: %s\n"
     "  split: [0.9, 0.1]               # nine tenths train, the rest is for validation\n"
     "batch: {sequences: 16, micro: 4}  # sequences of a step, and of a micro-batch\n"
     "optimizer: {lr: 1.0e-4, warmup: 10}\n"
     "checkpoint: {every: 50, keep: 2}\n";
 
-/* What a new deck has where the user must fill something in. */
-static const char model_here[] = "path/to/model", data_here[] = "path/to/tokens";
+/* The deck to begin with; NULL: to be filled in. Caller frees. */
+static char *small_deck(const char *model, const char *data)
+{
+    static const char fill[] = "FILL IN: ";
+    return mem_format(new_deck, model ? "" : fill, model ? model : "path/to/model", data ? "" : fill,
+                      data ? data : "path/to/tokens");
+}
 
 static status print_new(const struct options *o)
 {
     if (o->n_files > 2)
         return fail(E_DECK, "coppice deck new: a model and a data set at most, but %s was given",
                     o->files[2]);
-    printf(new_deck, o->n_files > 0 ? o->files[0] : model_here, o->n_files > 1 ? o->files[1] : data_here);
+    char *deck = small_deck(o->n_files > 0 ? o->files[0] : NULL, o->n_files > 1 ? o->files[1] : NULL);
+    printf("%s", deck);
+    free(deck);
     return OK;
 }
 
@@ -107,7 +114,7 @@ static void print_markdown_row(const struct key *key)
 
 char *deck_preface(void)
 {
-    char *deck = mem_format(new_deck, model_here, data_here), *text = mem_format(preface, deck);
+    char *deck = small_deck(NULL, NULL), *text = mem_format(preface, deck);
     free(deck);
     return text;
 }

@@ -122,6 +122,12 @@ static status read_ends(struct generation *x)
     return OK;
 }
 
+/* The most tokens of a text: rotary positions whose base grows with the text have no end. */
+static int64_t most_tokens(const struct config *c)
+{
+    return c->rope.scaling == ROPE_DYNAMIC ? INT32_MAX : c->max_positions;
+}
+
 /* A text begins with what the tokenizer puts before it, an empty one at least with a token. */
 static status encode_prompt(struct generation *x, int64_t i, int64_t most)
 {
@@ -185,7 +191,7 @@ static status open_net(struct generation *x)
     const struct config *c = &s->shapes.target;
     x->g.shape =
         (struct net_shape){.imbalance = s->deck.model.moe.imbalance, .activation = session_precision(s)};
-    generate_shape(&x->g, s->layout.dp, c->max_positions,
+    generate_shape(&x->g, s->layout.dp, most_tokens(c),
                    net_token_bytes(c, &s->layout, x->g.shape.activation));
     return comm_agree(s->comm, net_open(&s->net, &s->store, s->group, &x->g.shape));
 }
@@ -281,7 +287,7 @@ static void say_end(const struct generation *x)
                 text_bytes(cache, (double)net_memory(x->s.net).cache));
     if (full)
         log_warn("%s ended at the model's %lld positions", text_n(texts, full, "text"),
-                 (long long)x->s.shapes.target.max_positions);
+                 (long long)most_tokens(&x->s.shapes.target));
 }
 
 static status finish(struct generation *x)

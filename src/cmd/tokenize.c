@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/io.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -173,6 +174,16 @@ static status prepare(const struct options *o, const struct tokenizer *t, const 
     return s;
 }
 
+/* The folder of the files to write. */
+static status make_folder(const char *prefix)
+{
+    const char *slash = strrchr(prefix, '/');
+    char *folder = mem_format("%.*s", slash ? (int)(slash - prefix) : 0, prefix);
+    status s = *folder ? file_make_folders(folder) : OK;
+    free(folder);
+    return s;
+}
+
 static status run(const struct options *o)
 {
     struct tokenizer *t = NULL;
@@ -181,6 +192,8 @@ static status run(const struct options *o)
     status s = check_out(prefix);
     if (s == OK)
         s = tokenizer_open(&t, o->tokenizer);
+    if (s == OK)
+        s = make_folder(prefix);
     if (s == OK)
         s = prepare(o, t, prefix);
     tokenizer_close(t);

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 /* LLAMA3: three bands of frequencies. LINEAR: all divided by the factor. DYNAMIC: a larger base beyond
- * max_position_embeddings, which sequences here never pass. YARN: a ramp between kept and divided
+ * max_position_embeddings, where only generation goes. YARN: a ramp between kept and divided
  * frequencies (arXiv:2309.00071). */
 enum rope_scaling { ROPE_DEFAULT, ROPE_LLAMA3, ROPE_LINEAR, ROPE_DYNAMIC, ROPE_YARN };
 

@@ -59,9 +59,19 @@ static double table_scale(const struct rope *r)
     return yarn_mscale(r->factor, 1);
 }
 
-static double frequency(const struct rope *r, int64_t i, double head_dim)
+/* The base at a position. DYNAMIC: from max_positions on, that of a sequence which ends there. So a text that
+ * is generated has the tables of transformers, where a key keeps the base of its time. */
+static double theta_at(const struct config *c, int64_t position)
 {
-    double f = pow(r->theta, -2.0 * (double)i / head_dim);
+    const struct rope *r = &c->rope;
+    double hd = (double)c->head_dim, share = (double)(position + 1) / (double)c->max_positions;
+    bool beyond = r->scaling == ROPE_DYNAMIC && share > 1 && hd > 2;
+    return beyond ? r->theta * pow(r->factor * share - (r->factor - 1), hd / (hd - 2)) : r->theta;
+}
+
+static double frequency(const struct rope *r, double theta, int64_t i, double head_dim)
+{
+    double f = pow(theta, -2.0 * (double)i / head_dim);
     switch (r->scaling) {
     case ROPE_LLAMA3: return llama3_frequency(r, f);
     case ROPE_LINEAR: return f / r->factor;
@@ -77,8 +87,10 @@ void config_rope_table(const struct config *c, int64_t sequence, float *cos_sin)
     int64_t half = c->head_dim / 2;
     double scale = table_scale(&c->rope);
     for (int64_t i = 0; i < half; i++) {
-        double f = frequency(&c->rope, i, (double)c->head_dim);
+        double usual = frequency(&c->rope, c->rope.theta, i, (double)c->head_dim);
         for (int64_t s = 0; s < sequence; s++) {
+            double theta = theta_at(c, s);
+            double f = theta == c->rope.theta ? usual : frequency(&c->rope, theta, i, (double)c->head_dim);
             cos_sin[s * c->head_dim + i] = (float)(scale * cos((double)s * f));
             cos_sin[s * c->head_dim + half + i] = (float)(scale * sin((double)s * f));
         }

@@ -23,25 +23,6 @@ static char *inside(const char *dir, const char *name)
 
 /* ---- making ---- */
 
-static status make_dirs(const char *path)
-{
-    char *copy = mem_text(path);
-    status code = OK;
-    for (char *at = copy + 1; code == OK; at++) {
-        if (*at != '/' && *at != '\0')
-            continue;
-        char end = *at;
-        *at = '\0';
-        if (io_mkdir(copy, 0777) != 0 && errno != EEXIST)
-            code = fail(E_SPACE, "%s: cannot make this folder: %s", copy, strerror(errno));
-        *at = end;
-        if (!end)
-            break;
-    }
-    free(copy);
-    return code;
-}
-
 /* Make a new folder beside `dir`, on the same file system: if `dir` is a link, beside its target. Caller
  * frees. */
 static status make_aside(const char *dir, char **aside)
@@ -99,7 +80,7 @@ static status begin_log(const struct folder *f)
 {
     char *ckpt = inside(f->dir, "ckpt"), *log = inside(f->dir, "run.log");
     const char *gone = lock_taken_from(f->lock);
-    status code = make_dirs(ckpt);
+    status code = file_make_folders(ckpt);
     if (code == OK)
         code = log_file(log);
     if (code == OK && gone)
@@ -111,7 +92,7 @@ static status begin_log(const struct folder *f)
 
 status folder_open(struct folder *f, bool fresh)
 {
-    TRY(make_dirs(f->dir));
+    TRY(file_make_folders(f->dir));
     TRY(lock_take(&f->lock, f->dir, signals_seen));
     if (fresh)
         TRY(move_contents(f->dir));

@@ -106,10 +106,13 @@ printf '{"text": "a"}\n{"text": "b"\n' > "$work/bad.jsonl"
     refused 65 'nowhere.txt: cannot be opened' $t --no-eod "$work/nowhere.txt"
     refused 65 'it is a folder; name its files' $t --no-eod "$work"
     refused 65 'nowhere: cannot be opened' --tokenizer "$work/nowhere" --out "$work/x" --no-eod "$work/a.txt"
-    refused 73 'cannot be created' --tokenizer "$tokenizer" --out "$work/no/x" --no-eod "$work/a.txt"
+    refused 73 'cannot be created' --tokenizer "$tokenizer" --out "$work/a.txt/x" --no-eod "$work/a.txt"
 }
 COPPICE_FAIL=pwrite:0:1:ENOSPC ends 73 "$program" tokenize $t --no-eod "$work/a.txt" && [ ! -e "$work/x.bin.tmp" ]
 verdict $? "a full disk: 73, and nothing is left"
+
+(cd "$work" && ends 0 "$program" tokenize --tokenizer "$tokenizer" --out new/folder/x --no-eod a.txt && [ -e new/folder/x.idx ])
+verdict $? "folders of --out are made"
 
 # Training on them; the model's folder has the same tokenizer, or another one.
 "$builddir/validation/cases/hf_model" "$work/like" --set vocab_size=275 > "$work/said" 2>&1
