@@ -79,6 +79,7 @@ def make(number, kind, settings, folder):
             p.copy_(1 + 0.2 * torch.randn_like(p) if "norm" in key else torch.randn_like(p) * 1.5 / p.shape[-1] ** 0.5)
     model.save_pretrained(folder)
     write_tokenizer(folder)
+    return folder
 
 
 def run(words, **more):
@@ -95,7 +96,7 @@ def upcycled(a, work):
     run([a.program, "tokenize", "--tokenizer", a.dense, "--out", work + "/text", work + "/text.txt"])
     with open(work + "/deck.yaml", "w") as deck:
         deck.write("model: {like: %s, moe: {experts: 4, top_k: 2}}\nrun: {steps: 6, dir: %s/run}\n"
-                   "start: {noise: 0.01}\n"
+                   "start: {upcycle: {noise: 0.01}}\n"
                    "data: {sequence: 64, train: [%s/text]}\nbatch: {sequences: 4, micro: 2}\n"
                    "optimizer: {lr: 2.0e-4, schedule: constant}\n" % (os.path.abspath(a.dense), work, work))
     run([a.program, "train", work + "/deck.yaml"])
@@ -170,13 +171,13 @@ def main():
         cases = []
         for i, (name, kind, settings) in enumerate(FAMILIES):
             if a.only in name:
-                make(i, kind, settings, os.path.join(work, name))
-                cases.append((name, os.path.join(work, name)))
+                cases.append((name, lambda i=i, kind=kind, settings=settings, name=name: make(i, kind, settings, os.path.join(work, name))))
         if a.dense and a.only in "dense":
-            cases.append(("dense", a.dense))
+            cases.append(("dense", lambda: a.dense))
         if a.dense and a.only in "upcycled":
-            cases.append(("upcycled", upcycled(a, work)))
-        for name, folder in cases:
+            cases.append(("upcycled", lambda: upcycled(a, work)))
+        for name, written in cases:
+            folder = written()
             config = json.load(open(os.path.join(folder, "config.json")))
             moe = "num_local_experts" in config
             model, their = theirs(a, folder)
