@@ -1,8 +1,10 @@
-/* Single-bit flips over all files of a checkpoint: after each, the index and every extent are read as a
- * restart reads them, in a process of its own. flips CHECKPOINT COUNT [SEED]     half of them walk evenly
- * over the bits of index.h5, the others are drawn from those of the other files. Detected: reading fails, as
- * damage. Harmless: all that a restart takes is as before. Prints a line for each file and "N flips: N
- * detected, N harmless, N silent, N crashed"; exit code 1 if any are silent or crash. */
+/* Single-bit flips over all files of a checkpoint. After each, the index and every extent are read as a
+ * restart reads them, in a process of its own.
+ *   flips CHECKPOINT COUNT [SEED]
+ * Half of the flips walk evenly over the bits of index.h5, the others are drawn from those of the other
+ * files. Detected: reading fails, as damage. Harmless: all that a restart takes is as before. Prints a line
+ * for each file and "N flips: N detected, N harmless, N silent, N crashed"; exit code 1 if any are silent or
+ * crash. */
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -143,6 +145,13 @@ static void batch(struct flipping *f, const int64_t *bit, int n, const char *byt
         }
 }
 
+/* Number i of `count` bits that are spread evenly; another seed, bits beside them. */
+static int64_t even_bit(int64_t bits, int64_t i, int64_t count, uint64_t seed)
+{
+    int64_t beside = (int64_t)(rng_mix(seed) % (uint64_t)(bits / count + 1));
+    return ((int64_t)((double)bits * (double)i / (double)count) + beside) % bits;
+}
+
 /* `count` flips, evenly spread or drawn. */
 static void flip_file(struct flipping *f, const char *name, int64_t count, bool even, uint64_t seed)
 {
@@ -159,7 +168,7 @@ static void flip_file(struct flipping *f, const char *name, int64_t count, bool 
     for (int64_t done = 0; done < count; done += BATCH) {
         int n = count - done < BATCH ? (int)(count - done) : BATCH;
         for (int i = 0; i < n; i++)
-            bit[i] = even ? (int64_t)((double)f->bits * (double)(done + i) / (double)count)
+            bit[i] = even ? even_bit(f->bits, done + i, count, seed)
                           : (int64_t)(rng_mix(seed ^ rng_mix((uint64_t)(done + i))) % (uint64_t)f->bits);
         batch(f, bit, n, bytes);
     }

@@ -83,6 +83,7 @@ if test_ranks 4 1; then
         [ "$from" != "$one" ] || continue
         done=$((done + 1))
         pair "$from" "$one" || { verdict 1 "$from -> $one"; break; }
+        echo "# $from -> $one: $(tail -n 1 "$work/off")"
     done
     [ "$(wc -l < "$work/off")" -eq "$PAIRS" ] && [ $bad -eq 0 ]
     verdict $? "$PAIRS pairs of 12 layouts: hashes equal, the next loss and norm differ by at most $(sort -g "$work/off" | tail -n 1)"

@@ -1,10 +1,13 @@
 /* What a crash of the machine leaves: replays the trace of shim.c (with FILES_DATA=1) and looks at the run
- * folder after each call that changes what a crash would leave, in two ways. In both, a file has what it had
- * when it was last synced. early: names are as they are now, as if each rename, creation and removal reached
- * the disk at once; late:  a folder has the names that it had when it was last synced. Whatever is left, the
- * newest checkpoint must be whole, and not older than the newest whose name was synced. replay TRACE RUN
- * SCRATCH [--no-syncs]     RUN: its path then; SCRATCH: a folder to build in; --no-syncs: files are never
- *   synced, which must be noticed. Prints "N states, N bad"; exit code 1 if there are bad ones. */
+ * folder after each call that changes what a crash would leave. A file then has what it had when it was last
+ * synced. Names are looked at in two ways.
+ *   early: they are as they are now, as if each rename, creation and removal reached the disk at once;
+ *   late:  a folder has the names that it had when it was last synced.
+ * Whatever is left, the newest checkpoint must be whole, and not older than the newest whose name was synced.
+ *   replay TRACE RUN SCRATCH [--no-syncs]
+ * RUN is its path at that time, SCRATCH a folder to build in. With --no-syncs files are taken as never
+ * synced, which must be noticed. Prints "N states, N bad; newest step N"; exit code 1 if there are bad ones.
+ */
 #define _GNU_SOURCE
 #include <ftw.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* LD_PRELOAD: writes down what a program does to files, and can spoil one write. Everything under FILES_UNDER
- * (a folder's path) is written to FILES_TRACE, all ranks into one file, in the order in which it took effect:
+/* LD_PRELOAD: writes down what a program does to files, and can spoil one write. Everything under
+ * FILES_UNDER (a folder's path) is written to FILES_TRACE, all ranks into one file, in the order in which it
+ * took effect:
  *   O inode new path      opened; new: 1 if that made the file, 2 if it emptied it
  *   R inode offset bytes  read at an offset
  *   W inode offset bytes  written; with FILES_DATA=1 the bytes follow the line
