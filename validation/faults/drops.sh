@@ -1,10 +1,10 @@
 #!/bin/sh
 # A machine that crashes at any moment of a run that saves and deletes checkpoints, when all that was not synced is lost: the
 # newest checkpoint that was committed is there and whole. Two legs are written down call by call (shim.c) and replayed
-# (replay.c).   STEPS=6 RANKS="1 2" validation/faults/drops.sh
+# (replay.c).   STEPS=8 RANKS="1 2 4" validation/faults/drops.sh
 . "${srcdir:-.}/validation/scripts/tap.sh"
 export OMP_NUM_THREADS=1
-STEPS=${STEPS:-6} RANKS=${RANKS:-1 2}
+STEPS=${STEPS:-4} RANKS=${RANKS:-1}
 shim validation/faults/shim.c || { echo "1..0 # SKIP nothing can be preloaded here"; exit 0; }
 tokens "$work/t"
 { tiny "experts: 4, top_k: 2" "$work/t"; echo "checkpoint: {every: 1, keep: 2}"; } > "$work/deck.yaml"

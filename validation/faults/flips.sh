@@ -5,7 +5,7 @@
 #   FLIPS=30000 RUNS=50 SEED=1 validation/faults/flips.sh
 . "${srcdir:-.}/validation/scripts/tap.sh"
 export OMP_NUM_THREADS=1
-FLIPS=${FLIPS:-30000} RUNS=${RUNS:-50} SEED=${SEED:-1}
+FLIPS=${FLIPS:-400} RUNS=${RUNS:-2} SEED=${SEED:-1}
 tokens "$work/t"
 { tiny "experts: 4, top_k: 2" "$work/t"; echo "checkpoint: {every: 1, keep: 2}"; } |
     sed 's/^eval: .*/eval: {every: never, tokens: 64}/' > "$work/deck.yaml"
