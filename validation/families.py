@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Families of dense models against Hugging Face transformers: logits, gradients, upcycling, growth, export.
+"""Families of models against Hugging Face transformers: logits, gradients, upcycling, growth, export.
 
     validation/families.py [--program build/coppice] [--keep DIR] [--only NAME]
 
 transformers writes a tiny random model of each family. Logits and every gradient, in double precision there, are
 compared by `validation/golden` on one rank, TP 2 and TP 4. Then the program upcycles each model (4 experts, top 2) and
 widens it (FPI), writes Hugging Face directories, and transformers must compute the dense model's logits with them:
-max|difference| <= 1e-5 max|logit|. Where no form can say the model, the program must say so. Needs torch,
+max|difference| <= 1e-5 max|logit|. Where no form can say the model, the program must say so. Directories of models with
+experts are compared alike, and exported again. Needs torch,
 transformers and safetensors; no test and no build needs it. The record: validation/results/families.txt.
 """
 import argparse
@@ -58,12 +59,38 @@ FAMILIES = [
                                    original_max_position_embeddings=16), "mixtral"),
 ]
 
+QWEN_MOE = dict(num_experts=6, num_experts_per_tok=2, moe_intermediate_size=24, intermediate_size=48)
+# name, class, settings, the form of its export
+EXPERTS = [
+    ("qwen2-moe", "Qwen2Moe", dict(head_dim=4, shared_expert_intermediate_size=72, **QWEN_MOE), "qwen2_moe"),
+    ("qwen2-moe-mixed", "Qwen2Moe", dict(head_dim=4, shared_expert_intermediate_size=24, norm_topk_prob=True,
+                                         mlp_only_layers=[0], **QWEN_MOE), "qwen2_moe"),
+    ("qwen2-moe-no-bias", "Qwen2Moe", dict(head_dim=4, shared_expert_intermediate_size=48, qkv_bias=False,
+                                           decoder_sparse_step=2, **QWEN_MOE), "qwen2_moe"),
+    ("qwen3-moe", "Qwen3Moe", dict(norm_topk_prob=True, **QWEN_MOE), "qwen3_moe"),
+    ("qwen3-moe-mixed", "Qwen3Moe", dict(tie_word_embeddings=True, mlp_only_layers=[1], **QWEN_MOE), "qwen3_moe"),
+    ("granite-moe", "GraniteMoe", dict(num_local_experts=6, num_experts_per_tok=2, embedding_multiplier=6.0, head_dim=4,
+                                       attention_multiplier=0.3, residual_multiplier=0.4, logits_scaling=4.0),
+     "granitemoe"),
+    ("mixtral", "Mixtral", dict(num_local_experts=6, num_experts_per_tok=2, sliding_window=None), "mixtral"),
+]
+# Arrays that transformers holds in memory by other names than in files.
+IN_FILES = [("block_sparse_moe.experts.gate_up_proj", "block_sparse_moe.input_linear.weight"),
+            ("block_sparse_moe.experts.down_proj", "block_sparse_moe.output_linear.weight"),
+            ("block_sparse_moe.router.weight", "block_sparse_moe.router.layer.weight")]
+
+
+def in_files(name):
+    for ours, theirs in IN_FILES:
+        name = name.replace(ours, theirs)
+    return name
+
 
 def make(name, kind, settings, folder):
     """A random model and what it computes, as a reference case."""
     settings = {**SHAPE, **settings}
-    if kind in ("Qwen2", "Granite"):
-        settings.pop("head_dim")
+    if settings["head_dim"] == settings["hidden_size"] // settings["num_attention_heads"]:
+        settings.pop("head_dim")  # some families have no such key
     config = getattr(transformers, kind + "Config")(**settings)
     torch.manual_seed(hash_of(name))
     model = getattr(transformers, kind + "ForCausalLM")._from_config(config, attn_implementation="eager", dtype=torch.float32)
@@ -75,15 +102,18 @@ def make(name, kind, settings, folder):
     targets = torch.randint(0, 96, (2, 29))
     targets[torch.rand(2, 29) < 0.1] = -100
     model = model.double().eval()
+    if hasattr(config, "num_experts_per_tok"):
+        model.set_experts_implementation("eager")
     logits = model(tokens).logits
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
     loss.backward()
     expect = {"tokens": tokens, "targets": targets, "logits": logits.detach().float(),
               "loss": loss.detach().float().reshape(1), "cross_entropy": loss.detach().float().reshape(1)}
-    expect.update({"grad." + k: p.grad.float().contiguous() for k, p in model.named_parameters()})
+    expect.update({"grad." + in_files(k): p.grad.float().contiguous() for k, p in model.named_parameters()})
     save_file(expect, os.path.join(folder, "expect.safetensors"))
     with open(os.path.join(folder, "case.json"), "w") as file:
-        json.dump({"about": "%s of Hugging Face transformers %s" % (kind, transformers.__version__)}, file, indent=1)
+        about = {"about": "%s of Hugging Face transformers %s" % (kind, transformers.__version__)}
+        json.dump(dict(about, aux_coeff=0.0) if hasattr(config, "num_experts_per_tok") else about, file, indent=1)
     return tokens, logits.detach().float()
 
 
@@ -96,10 +126,10 @@ def run(words):
     return done.returncode, done.stderr + done.stdout
 
 
-def golden(folder, program):
+def golden(folder, program, layouts=([], ["--ranks", "2", "--tensor", "2"], ["--ranks", "4", "--tensor", "4"],
+                                     ["--ranks", "8", "--tensor", "8"])):
     """The largest share of a bar that a row of the table takes is golden's to judge; here: did all pass?"""
-    for layout in ([], ["--ranks", "2", "--tensor", "2"], ["--ranks", "4", "--tensor", "4"],
-                   ["--ranks", "8", "--tensor", "8"]):
+    for layout in layouts:
         code, text = run(["env", "COPPICE=" + program, os.path.join(TOP, "validation", "golden"), folder, *layout])
         if code or "0 failed" not in text.splitlines()[-1] or text.splitlines()[-1].startswith("0 passed"):
             return "FAILED %s\n%s" % (layout, text)
@@ -149,6 +179,15 @@ def check(name, kind, settings, form, work, program):
     return golden(folder, program), upcycled, grown
 
 
+def check_experts(name, kind, settings, form, work, program):
+    folder = os.path.join(work, name)
+    tokens, logits = make(name, kind, settings, folder)
+    out, why = written("model: {like: %s}\ndata: {sequence: 32}\n" % folder, work, name + "-again", program, form)
+    return golden(folder, program, ([], ["--ranks", "2", "--expert", "2"],
+                                    ["--ranks", "4", "--tensor", "2", "--expert", "2", "--expert-tensor", "2"])), \
+        why or compare(out, tokens, logits, form)
+
+
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--program", default=os.path.join(TOP, "build", "coppice"))
@@ -162,11 +201,12 @@ def main():
         os.makedirs(work, exist_ok=True)
         print("transformers %s, torch %s\n%-18s %-12s %-10s %-10s %s" %
               (transformers.__version__, torch.__version__, "family", "form", "golden", "upcycled", "widened"))
-        rows = [r for r in FAMILIES if not a.only or r[0] == a.only]
-        for name, kind, settings, form in rows:
-            result = check(name, kind, settings, form, work, os.path.abspath(a.program))
+        tables = [(FAMILIES, check), (EXPERTS, check_experts)]
+        rows = [(how, r) for table, how in tables for r in table if not a.only or r[0].startswith(a.only)]
+        for how, (name, kind, settings, form) in rows:
+            result = how(name, kind, settings, form, work, os.path.abspath(a.program))
             bad += any("FAILED" in r for r in result)
-            print("%-18s %-12s %-10s %-10s %s" % (name, form or "none", *result), flush=True)
+            print("%-18s %-12s %-10s %-10s %s" % (name, form or "none", *result, *[""] * (3 - len(result))), flush=True)
         print("%d families, %d failed" % (len(rows), bad))
     return 1 if bad else 0
 

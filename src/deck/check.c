@@ -148,7 +148,8 @@ static void check_moe(struct check *c)
     if (moe->renormalise == 1 && moe->router == TOPK_SOFTMAX)
         complain(c, "model.moe.renormalise", NULL,
                  "has no effect with router: topk-softmax, whose weights add up to 1; use softmax-topk");
-    if (moe->shared_gate && moe->shared == 0)
+    if (moe->shared_gate == 1 &&
+        (moe->shared == 0 || (moe->shared < 0 && !c->d->model.like && !c->d->start.from)))
         complain(c, "model.moe.shared_gate", NULL,
                  "there are no shared experts to gate; give model.moe.shared");
     if (moe->aux_loss_domain != AUX_MICRO_BATCH && moe->aux_loss_coeff == 0)

@@ -54,7 +54,7 @@ struct moe_section {        /* unset is -1 or NULL; keys without a remark have d
     enum aux_domain aux_loss_domain;
     double jitter, bias_update_rate;
     int64_t shared;
-    bool shared_gate;
+    int shared_gate;  /* -1: not given */
     double imbalance; /* planned rows at an expert's rank, as a multiple of the balanced number */
 };
 struct model_section { /* unset is -1 or NULL; keys that are given override `like` */

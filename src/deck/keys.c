@@ -94,9 +94,9 @@ static const struct key table[] = {
      NULL, RESTART_NO},
     {"model.moe.top_k", K_INT, AT(model.moe.top_k), 1, 4096, NULL, NULL,
      "Experts that each token goes to. Not given: as `like`, else 2.", NULL, RESTART_NO},
-    {"model.moe.granularity", K_INT, AT(model.moe.granularity), 1, 256, NULL, "1",
+    {"model.moe.granularity", K_INT, AT(model.moe.granularity), 1, 256, NULL, NULL,
      "Parts that the dense FFN is cut into to make one expert: 8 experts of granularity 4 are 2 copies "
-     "in quarters.", NULL, RESTART_NO},
+     "in quarters. Not given: as `like`, else 1.", NULL, RESTART_NO},
     {"model.moe.router", K_CHOICE, AT(model.moe.router), 0, 0, NULL, NULL,
      "topk-softmax: softmax over the chosen k (Mixtral); upcycling then changes nothing at granularity "
      "1. softmax-topk: softmax over all experts, then choose. Not given: topk-softmax.",
@@ -138,12 +138,13 @@ static const struct key table[] = {
     {"model.moe.jitter", K_REAL, AT(model.moe.jitter), 0, 0.9, NULL, "0",
      "In training the router's input is multiplied by random numbers from 1 - this to 1 + this. 1e-2 is "
      "usual; 0 = none.", NULL, RESTART_NO},
-    {"model.moe.shared", K_INT, AT(model.moe.shared), 0, 4096, NULL, "0",
+    {"model.moe.shared", K_INT, AT(model.moe.shared), 0, 4096, NULL, NULL,
      "Shared experts, to which every token goes beside its top_k; each is as wide as a routed one. Upcycling "
      "starts shared expert j as shard j mod granularity of the dense FFN, unscaled, so the model does not "
-     "start equal to the dense one.", NULL, RESTART_NO},
-    {"model.moe.shared_gate", K_BOOL, AT(model.moe.shared_gate), 0, 0, NULL, "false",
-     "The shared experts' output is multiplied by sigmoid(w x), with a vector w that learns (Qwen2-MoE).",
+     "start equal to the dense one. Not given: as `like`, else none.", NULL, RESTART_NO},
+    {"model.moe.shared_gate", K_MAYBE, AT(model.moe.shared_gate), 0, 0, NULL, NULL,
+     "The shared experts' output is multiplied by sigmoid(w x), with a vector w that learns (Qwen2-MoE). Not "
+     "given: as `like`, else false.",
      NULL, RESTART_NO},
     {"model.moe.imbalance", K_REAL, AT(model.moe.imbalance), 1, 4096, NULL, "2",
      "Rows that are planned for at an expert's rank, as a multiple of the balanced number. If more arrive, "

@@ -49,6 +49,35 @@ static const struct family {
     {"mixtral",
      MIXTRAL,
      {.kv_heads = 8, .max_positions = 131072, .experts = 8, .top_k = 2, .norm_eps = 1e-5, .rope.theta = 1e6}},
+    {"qwen2_moe",
+     QWEN2_MOE,
+     {.kv_heads = 16,
+      .max_positions = 32768,
+      .experts = 60,
+      .top_k = 4,
+      .expert_width = 1408,
+      .shared_width = 5632,
+      .norm_eps = 1e-6,
+      .rope.theta = 1e4,
+      .qkv_bias = true}},
+    {"qwen3_moe",
+     QWEN3_MOE,
+     {.kv_heads = 4,
+      .max_positions = 32768,
+      .experts = 128,
+      .top_k = 8,
+      .expert_width = 768,
+      .norm_eps = 1e-6,
+      .rope.theta = 1e4,
+      .qk_norm = true}},
+    {"granitemoe",
+     GRANITE_MOE,
+     {.max_positions = 2048,
+      .experts = 8,
+      .top_k = 2,
+      .norm_eps = 1e-6,
+      .rope.theta = 1e4,
+      .attention_multiplier = 1}},
 };
 
 static const struct family *find_family(const char *name)
@@ -62,9 +91,6 @@ static const struct family *find_family(const char *name)
 /* ---- tables of keys, which are read in this order ---- */
 
 static use_key use_rope, use_rope_type, use_truncate;
-
-/* Families whose window counts only with use_sliding_window. */
-enum { SWITCHED = QWEN2 | QWEN3 | SMOLLM3 };
 
 #define AT(name) offsetof(struct hf_config, name)
 
@@ -81,14 +107,21 @@ static const struct key keys[] = {
     {"max_sequence_length", ALL, use_length, AT(max_positions), 1LL << 31, NULL},
     {"rms_norm_eps", ALL, use_number, AT(norm_eps), 0, NULL},
     {"tie_word_embeddings", ALL, use_flag, AT(tied), 0, NULL},
-    {"num_local_experts", MIXTRAL, use_count, AT(experts), 1 << 12, NULL},
-    {"num_experts", MIXTRAL, use_count, AT(experts), 1 << 12, NULL},
-    {"num_experts_per_tok", MIXTRAL, use_count, AT(top_k), 1 << 12, NULL},
+    {"num_local_experts", MOE, use_count, AT(experts), 1 << 12, NULL},
+    {"num_experts", MOE & ~GRANITE_MOE, use_count, AT(experts), 1 << 12, NULL},
+    {"num_experts_per_tok", MOE, use_count, AT(top_k), 1 << 12, NULL},
+    {"moe_intermediate_size", QWEN_MOE, use_count, AT(expert_width), 1 << 20, NULL},
+    {"shared_expert_intermediate_size", QWEN2_MOE, use_count, AT(shared_width), 1 << 20, NULL},
+    {"coppice_no_shared_expert", QWEN2_MOE, use_flag, AT(no_shared), 0, NULL},
+    {"norm_topk_prob", QWEN_MOE, use_flag, AT(renormalise), 0, NULL},
     {"coppice_moe_layers", MIXTRAL, use_moe_layers, 0, 0, NULL},
-    {"embedding_multiplier", GRANITE, use_number, AT(embedding_multiplier), 0, NULL},
-    {"attention_multiplier", GRANITE, use_number, AT(attention_multiplier), 0, NULL},
-    {"residual_multiplier", GRANITE, use_number, AT(residual_multiplier), 0, NULL},
-    {"logits_scaling", GRANITE, use_number, AT(logits_scaling), 0, NULL},
+    {"mlp_only_layers", QWEN_MOE, use_dense_layers, 0, 0, NULL},
+    {"decoder_sparse_step", QWEN_MOE, use_sparse_step, 0, 1 << 10, NULL},
+    {"qkv_bias", QWEN2_MOE, use_flag, AT(qkv_bias), 0, NULL},
+    {"embedding_multiplier", GRANITE | GRANITE_MOE, use_number, AT(embedding_multiplier), 0, NULL},
+    {"attention_multiplier", GRANITE | GRANITE_MOE, use_number, AT(attention_multiplier), 0, NULL},
+    {"residual_multiplier", GRANITE | GRANITE_MOE, use_number, AT(residual_multiplier), 0, NULL},
+    {"logits_scaling", GRANITE | GRANITE_MOE, use_number, AT(logits_scaling), 0, NULL},
     {"attention_bias", SEED_OSS, use_flag, AT(qkv_bias), 0, NULL},
     {"no_rope_layer_interval", SMOLLM3, use_no_rope_interval, 0, 1 << 10, NULL},
     {"no_rope_layers", SMOLLM3, use_no_rope_layers, 0, 0, NULL},
@@ -97,8 +130,8 @@ static const struct key keys[] = {
     {"rope_parameters", ALL, use_rope, 0, 0, NULL},
     {"sliding_window", ALL, use_window, AT(sliding_window), 1LL << 31, NULL},
     {"use_sliding_window", SWITCHED, use_window_flag, 0, 0, NULL},
-    {"max_window_layers", QWEN2 | QWEN3, use_window_from, 0, 0, NULL},
-    {"max_window_layers", ALL & ~(QWEN2 | QWEN3), use_nothing, 0, 0, NULL},
+    {"max_window_layers", QWEN2 | QWEN3 | QWEN2_MOE, use_window_from, 0, 0, NULL},
+    {"max_window_layers", ALL & ~(QWEN2 | QWEN3 | QWEN2_MOE), use_nothing, 0, 0, NULL},
     {"layer_types", ALL, use_layer_types, 0, 0, NULL},
 
     {"hidden_act", ALL, only_text, 0, 0, "silu|swish"},
@@ -115,7 +148,7 @@ static const struct key keys[] = {
     {"mlp_bias", ALL, only_off, 0, 0, "biases in the feed-forward layers are not supported"},
     {"bias", ALL, only_off, 0, 0, "biases beyond those of the model type are not supported"},
     {"use_bias", ALL, only_off, 0, 0, "biases beyond those of the model type are not supported"},
-    {"qkv_bias", ALL & ~QWEN2, only_off, 0, 0, "this family has no such biases"},
+    {"qkv_bias", ALL & ~(QWEN2 | QWEN2_MOE), only_off, 0, 0, "this family has no such biases"},
     {"qk_norm", ALL, only_off, 0, 0, "normalised queries and keys are not supported"},
     {"use_qk_norm", ALL, only_off, 0, 0, "normalised queries and keys are not supported"},
     {"use_sliding_window", ALL & ~SWITCHED, only_off, 0, 0,
@@ -134,7 +167,7 @@ static const struct key keys[] = {
     {"quantization_config", ALL, only_off, 0, 0, "quantised weights are not supported"},
     {"auto_map", ALL, only_off, 0, 0, "models that bring their own code are not supported"},
 
-    {"router_aux_loss_coef", MIXTRAL, ignored, 0, 0, "the deck's model.moe.aux_loss_coeff counts"},
+    {"router_aux_loss_coef", MOE, ignored, 0, 0, "the deck's model.moe.aux_loss_coeff counts"},
     {"router_jitter_noise", MIXTRAL, ignored, 0, 0, "routers have no jitter here"},
     {NULL, 0, NULL, 0, 0, NULL},
 };
@@ -343,55 +376,6 @@ static status check_present(const struct reader *r)
     return OK;
 }
 
-/* SmolLM3: where no list stands, every so many layers are without rotary positions. */
-static void list_bare_layers(const struct reader *r)
-{
-    struct hf_config *c = r->config;
-    if (r->family != SMOLLM3 || r->bare_given)
-        return;
-    c->bare_layers = mem_new(c->layers, sizeof *c->bare_layers);
-    for (int l = 0; l < c->layers; l++)
-        if ((l + 1) % r->no_rope == 0)
-            c->bare_layers[c->n_bare_layers++] = l;
-}
-
-/* Where layer_types does not say which layers have no window: none, or in Qwen those before
- * max_window_layers, in SmolLM3 those with rotary positions. */
-static void list_whole_layers(const struct reader *r)
-{
-    struct hf_config *c = r->config;
-    c->whole_layers = mem_new(c->layers, sizeof *c->whole_layers);
-    for (int l = 0, i = 0; l < c->layers; l++) {
-        bool bare = i < c->n_bare_layers && c->bare_layers[i] == l;
-        bool windowed = r->family == SMOLLM3 ? bare : l >= r->max_window_layers;
-        i += bare;
-        if (!windowed && r->family & SWITCHED)
-            c->whole_layers[c->n_whole_layers++] = l;
-    }
-}
-
-static status complete_window(const struct reader *r)
-{
-    struct hf_config *c = r->config;
-    if (r->family & SWITCHED && !r->use_window)
-        c->sliding_window = 0;
-    if (r->types_given && c->sliding_window == 0 && c->n_whole_layers < c->layers)
-        return refuse(r, "layer_types", "a layer has sliding_attention, but the file gives no window%s",
-                      r->family & SWITCHED ? " (sliding_window and use_sliding_window)" : "");
-    if (r->types_given && c->sliding_window > 0 && c->n_whole_layers > 0 && !(r->family & SWITCHED))
-        return refuse(r, "layer_types",
-                      "a layer has full_attention, but transformers uses the window of %s "
-                      "models in all layers",
-                      c->model_type);
-    if (!r->types_given && c->sliding_window > 0)
-        list_whole_layers(r);
-    if (c->n_whole_layers == c->layers)
-        c->sliding_window = 0;
-    if (c->sliding_window == 0)
-        c->n_whole_layers = 0;
-    return OK;
-}
-
 /* A multiplier of 1 is none. */
 static void drop_ones(struct hf_config *c)
 {
@@ -405,9 +389,8 @@ static void drop_ones(struct hf_config *c)
 static status complete(const struct reader *r)
 {
     struct hf_config *c = r->config;
-    list_bare_layers(r);
+    TRY(complete_layers(r));
     drop_ones(c);
-    TRY(complete_window(r));
     if (c->kv_heads == 0)
         c->kv_heads = c->heads;
     if (c->heads % c->kv_heads)
@@ -432,11 +415,11 @@ static status read_config(struct reader *r, char *const *ignore, int n)
     if (!json_is_object(r->root))
         return fail(E_DATA, "%s: not a JSON object", r->path);
     if (!f)
-        return refuse(
-            r, "model_type",
-            "only llama, mistral, qwen2, qwen3, seed_oss, smollm3, granite and mixtral are supported, "
-            "not %.40s",
-            type && file_name_ok(type, KEY_LIMIT) ? type : "this");
+        return refuse(r, "model_type",
+                      "only llama, mistral, qwen2, qwen3, seed_oss, smollm3, granite, mixtral, qwen2_moe, "
+                      "qwen3_moe and "
+                      "granitemoe are supported, not %.40s",
+                      type && file_name_ok(type, KEY_LIMIT) ? type : "this");
     *r->config = f->silent;
     r->config->n_moe_layers = -1;
     strcpy(r->config->model_type, f->name);
@@ -452,7 +435,8 @@ static status read_config(struct reader *r, char *const *ignore, int n)
 status hf_config_read(struct hf_config *c, const char *dir, char *const *ignore, int n)
 {
     char *path = mem_format("%s/config.json", dir);
-    struct reader r = {.path = path, .inside = "", .config = c, .no_rope = 4, .max_window_layers = 28};
+    struct reader r = {
+        .path = path, .inside = "", .config = c, .no_rope = 4, .max_window_layers = 28, .sparse_step = 1};
     *c = (struct hf_config){.n_moe_layers = -1};
     status s = file_explain(json_read_file(&r.root, path, FILE_LIMIT), path);
     if (s == OK)

@@ -15,9 +15,10 @@ struct hf_config {
     bool tied, qkv_bias, qk_norm;
     double embedding_multiplier, attention_multiplier, residual_multiplier, logits_scaling; /* 0: none */
     long long sliding_window;             /* keys that a token sees; 0 = all before it */
-    long long experts, top_k;             /* mixtral and qwen2_moe; 0 otherwise */
-    long long expert_width, shared_width; /* qwen2_moe */
-    bool renormalise;                     /* qwen2_moe: norm_topk_prob */
+    long long experts, top_k;             /* 0: dense */
+    long long expert_width, shared_width; /* of all shared experts; 0: the family has no such key */
+    bool no_shared;                       /* the shared expert is zeros, because this form must have one */
+    bool renormalise;                     /* norm_topk_prob */
     int n_moe_layers;                     /* mlp_only_layers, coppice_moe_layers; -1 = all or none */
     int *moe_layers;                      /* ascending; owned */
     int n_bare_layers;                    /* layers without rotary positions: no_rope_layers */

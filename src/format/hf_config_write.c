@@ -125,6 +125,8 @@ static void add_qwen2_moe(json_t *root, const struct hf_config *c)
     put(root, "num_experts_per_tok", json_integer(c->top_k));
     put(root, "moe_intermediate_size", json_integer(c->expert_width));
     put(root, "shared_expert_intermediate_size", json_integer(c->shared_width));
+    if (c->no_shared)
+        put(root, "coppice_no_shared_expert", json_true());
     put(root, "norm_topk_prob", json_boolean(c->renormalise));
     put(root, "decoder_sparse_step", json_integer(1));
     put(root, "mlp_only_layers", dense_layers_json(c));

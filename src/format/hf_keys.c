@@ -137,8 +137,11 @@ status use_length(struct reader *r, const struct key *k, json_t *value)
 status use_window(struct reader *r, const struct key *k, json_t *value)
 {
     struct hf_config *c = r->config;
+    bool none = r->family & SWITCHED && json_is_integer(value) && json_integer_value(value) == 0;
+    if (none) /* so transformers writes it where the switch is off */
+        return OK;
     TRY(use_count_or_null(r, k, value));
-    if (!(r->family & (LLAMA | SEED_OSS | GRANITE)) || c->sliding_window == 0)
+    if (!(r->family & (LLAMA | SEED_OSS | GRANITE | GRANITE_MOE)) || c->sliding_window == 0)
         return OK;
     c->sliding_window = 0;
     note(c, mem_format("%s: key \"%s\" is ignored: transformers knows no window in %s models", r->path,

@@ -205,7 +205,8 @@ char *config_text(const struct config *c, char out[96])
     if (c->moe.shared > 0)
         n += snprintf(out + n, 96 - (size_t)n, " + %lld shared", (long long)c->moe.shared);
     if (config_moe_layers(c) < c->layers)
-        snprintf(out + n, 96 - (size_t)n, " in %lld layers", (long long)config_moe_layers(c));
+        snprintf(out + n, 96 - (size_t)n, " in %lld layer%s", (long long)config_moe_layers(c),
+                 config_moe_layers(c) == 1 ? "" : "s");
     return out;
 }
 

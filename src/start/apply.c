@@ -63,8 +63,12 @@ static status apply_moe(struct config *c, const struct deck *deck)
     m->aux_domain = d->aux_loss_domain;
     m->jitter = d->jitter;
     m->bias_rate = d->bias_update_rate;
-    m->shared = d->shared;
-    m->shared_gate = d->shared_gate;
+    set_int(&m->shared, d->shared);
+    if (d->shared_gate >= 0 || m->shared == 0)
+        m->shared_gate = d->shared_gate == 1;
+    if (m->shared_gate && m->shared == 0)
+        return fail(E_DECK,
+                    "model.moe.shared_gate: there are no shared experts to gate; give model.moe.shared");
     if (!was_moe || d->layers)
         TRY(moe_layers(c, d->layers ? d->layers : "all"));
     return OK;

@@ -170,8 +170,10 @@ static void complete_source(struct shapes *s)
         return;
     s->source.moe.order = s->target.moe.order;
     s->source.moe.renormalise = s->target.moe.renormalise;
-    s->source.moe.shared = s->target.moe.shared;
-    s->source.moe.shared_gate = s->target.moe.shared_gate;
+    if (s->source.moe.shared == 0) { /* Mixtral's form has no word for them */
+        s->source.moe.shared = s->target.moe.shared;
+        s->source.moe.shared_gate = s->target.moe.shared_gate;
+    }
     s->source.moe.capacity_ppm = s->target.moe.capacity_ppm;
     s->source.moe.capacity_rule = s->target.moe.capacity_rule;
     s->source.moe.capacity_policy = s->target.moe.capacity_policy;

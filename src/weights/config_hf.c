@@ -10,6 +10,7 @@ static status moe_from_hf(struct moe *moe, const struct hf_config *h)
     moe->experts = h->experts;
     moe->top_k = h->top_k;
     moe->granularity = 1;
+    moe->order = h->expert_width == 0 || h->renormalise ? TOPK_SOFTMAX : SOFTMAX_TOPK;
     if (h->n_moe_layers < 0)
         for (long long l = 0; l < h->layers; l++)
             moe->layer[l] = true;
@@ -19,6 +20,33 @@ static status moe_from_hf(struct moe *moe, const struct hf_config *h)
                         h->moe_layers[i], h->layers);
         moe->layer[h->moe_layers[i]] = true;
     }
+    return OK;
+}
+
+/* Experts with a width of their own. Ours are a whole part of the dense width, and shared experts are as wide
+ * as others. */
+static status widths_from_hf(struct config *c, const struct hf_config *h)
+{
+    long long width = h->expert_width;
+    if (width == 0)
+        return OK;
+    if (h->n_moe_layers < 0)
+        c->ffn = width;
+    if (c->ffn % width)
+        return fail(E_DATA,
+                    "config.json: intermediate_size %lld of its dense layers is not a multiple of "
+                    "moe_intermediate_size %lld, which is not supported",
+                    (long long)c->ffn, width);
+    c->moe.granularity = c->ffn / width;
+    if (h->shared_width == 0 || h->no_shared)
+        return OK;
+    if (h->shared_width % width)
+        return fail(E_DATA,
+                    "config.json: shared_expert_intermediate_size %lld is not a multiple of "
+                    "moe_intermediate_size %lld, which is not supported",
+                    h->shared_width, width);
+    c->moe.shared = h->shared_width / width;
+    c->moe.shared_gate = true;
     return OK;
 }
 
@@ -61,7 +89,10 @@ status config_from_hf(struct config *c, const struct hf_config *h)
     for (int i = 0; i < h->n_bare_layers; i++)
         c->bare[h->bare_layers[i]] = true;
     TRY(carried_from_hf(&c->carried, h));
-    return h->experts > 0 ? moe_from_hf(&c->moe, h) : OK;
+    if (h->experts == 0)
+        return OK;
+    TRY(moe_from_hf(&c->moe, h));
+    return widths_from_hf(c, h);
 }
 
 static void moe_to_hf(struct hf_config *h, const struct config *c, const struct form *form)
@@ -69,6 +100,7 @@ static void moe_to_hf(struct hf_config *h, const struct config *c, const struct 
     h->experts = c->moe.experts;
     h->top_k = c->moe.top_k;
     h->expert_width = config_expert_ffn(c);
+    h->no_shared = form->naming == HF_QWEN2_MOE && c->moe.shared == 0;
     h->shared_width = c->moe.shared > 0 ? c->moe.shared * h->expert_width : NO_SHARED_WIDTH;
     h->renormalise = c->moe.order == TOPK_SOFTMAX || c->moe.renormalise;
     if (form->one_width)

@@ -56,6 +56,21 @@ status foreign_check_head(struct source *s, int head, int part, int parts, int64
     return code;
 }
 
+/* ---- experts that are not there ---- */
+
+bool foreign_zeros(struct source *s, int array)
+{
+    const int64_t *dim = s->array[array].dim;
+    slab all = {{0, 0, 0}, {dim[0], dim[1], dim[2]}};
+    int64_t n = slab_size(&all), bytes = 0;
+    float *x = mem_new(n, sizeof *x);
+    bool zeros = source_read(s, array, all, x, &bytes) == OK;
+    for (int64_t i = 0; i < n && zeros; i++)
+        zeros = x[i] == 0;
+    free(x);
+    return zeros;
+}
+
 /* ---- names ---- */
 
 /* What it means if a name has such a part. */
@@ -70,7 +85,8 @@ static const struct {
     {".weight.absmax", "quantised weights (bitsandbytes) are not supported: use the original weights"},
     {".SCB", "quantised weights (bitsandbytes) are not supported: use the original weights"},
     {"attention.wq.weight", "Meta's own names: convert with transformers' convert_llama_weights_to_hf.py"},
-    {"self_attn.q_norm.weight", "models that normalise queries and keys (Qwen3, OLMo 2) are not supported"},
+    {"self_attn.q_norm.weight",
+     "only models of type qwen3 and qwen3_moe normalise queries and keys here; OLMo 2 is not supported"},
     {"self_attn.qkv_proj.weight", "fused Q, K and V (Phi-3's names) are not supported"},
     {"transformer.h.0.", "names of GPT-2's family, not of Llama's"},
     {"score.weight", "a classifier's or reward model's head; only language models are supported"},

@@ -12,6 +12,8 @@ int foreign_tied_head(const struct model *, const struct source *);
 /** Check that this head equals the embedding bit by bit, in part `part` of `parts` of their rows. *bytes_read
  * += bytes read. E_DATA says how to use the one or the other. */
 status foreign_check_head(struct source *, int head, int part, int parts, int64_t *bytes_read) MUST_USE;
+/** Is a small array all zeros? False if it cannot be read, too. */
+bool foreign_zeros(struct source *, int array);
 /** The likely reason why the arrays of a directory do not fit, by their names ("the names begin with ...");
  * NULL if there is none. Caller frees. */
 char *foreign_hint(const struct source *);

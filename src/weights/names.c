@@ -195,11 +195,22 @@ int names_list(const struct model *m, enum naming naming, struct hf_name **out)
 
 /* ---- reading ---- */
 
+/* What shows a naming of experts. */
+static const struct {
+    const char *part;
+    enum naming naming;
+} signs[] = {
+    {".mlp.experts.gate_up_proj", HF_FUSED},
+    {".mlp.experts.0.gate_proj.", HF_QWEN3_MOE},
+    {".block_sparse_moe.input_linear.", HF_GRANITE_MOE},
+};
+
 static enum naming naming_of(const struct source *s)
 {
     for (int i = 0; i < s->n; i++)
-        if (strstr(s->array[i].name, ".mlp.experts.gate_up_proj"))
-            return HF_FUSED;
+        for (size_t k = 0; k < sizeof signs / sizeof *signs; k++)
+            if (strstr(s->array[i].name, signs[k].part))
+                return signs[k].naming;
     return HF_OLD;
 }
 
@@ -240,10 +251,13 @@ static void check_shape(struct complaint *c, const struct hf_name *h, const stru
 }
 
 /* Is the array one that files may have although it is not needed? These are the head of a model that ties it
- * to the embedding, and rotary frequencies that old versions of transformers saved. */
-static bool is_redundant(const struct model *m, const char *name)
+ * to the embedding, rotary frequencies that old versions of transformers saved, and the shared expert of
+ * zeros that exports as Qwen2-MoE must have. */
+static bool is_redundant(const struct model *m, struct source *s, int array)
 {
-    return (m->config.tied && !strcmp(name, "lm_head.weight")) || strstr(name, ".rotary_emb.inv_freq");
+    const char *name = s->array[array].name;
+    return (m->config.tied && !strcmp(name, "lm_head.weight")) || strstr(name, ".rotary_emb.inv_freq") ||
+           (m->config.moe.shared == 0 && strstr(name, ".mlp.shared_expert") && foreign_zeros(s, array));
 }
 
 /* The array with this name. In a model with a tied head, lm_head.weight without the embedding is the
@@ -269,7 +283,7 @@ static void check_tied_head(struct complaint *c, const struct model *m, const st
 }
 
 /* at[i]: the array of name[i], -1 if it is missing. Complains about missing, wrong and extra arrays. */
-static void check_names(struct complaint *c, const struct model *m, const struct source *s,
+static void check_names(struct complaint *c, const struct model *m, struct source *s,
                         const struct hf_name *name, int n, int *at)
 {
     bool *used = mem_new(s->n, sizeof *used);
@@ -283,7 +297,7 @@ static void check_names(struct complaint *c, const struct model *m, const struct
         check_shape(c, &name[i], &s->array[at[i]]);
     }
     for (int i = 0; i < s->n; i++)
-        if (!used[i] && !is_redundant(m, s->array[i].name))
+        if (!used[i] && !is_redundant(m, s, i))
             complain(c, s->array[i].name, "does not belong to this model");
     free(used);
     check_tied_head(c, m, s, name, n);

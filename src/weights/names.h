@@ -7,8 +7,8 @@
 
 /* Mixtral: block_sparse_moe.experts.E.w1 | mlp.experts.gate_up_proj. Qwen2: biases on Q, K and V, which are
  * zeros where the model has none. Qwen2-MoE: these, mlp.experts.E.gate_proj, and a shared expert with a gate
- * in every MoE layer. Qwen3-MoE: mlp.experts.E.gate_proj alone. GraniteMoe: all experts' input_linear,
- * output_linear. All from HF_QWEN2 on are for export. */
+ * in every MoE layer. Qwen3-MoE: mlp.experts.E.gate_proj alone; Qwen2-MoE is read so, too. GraniteMoe: all
+ * experts' input_linear, output_linear. HF_QWEN2 and HF_QWEN2_MOE are for export only. */
 enum naming { HF_OLD, HF_FUSED, HF_QWEN2, HF_QWEN2_MOE, HF_QWEN3_MOE, HF_GRANITE_MOE };
 /* Width of the shared expert of zeros that Qwen2-MoE needs where the model has none: any usual number of
  * tensor-parallel ranks divides it. */

@@ -38,10 +38,10 @@ tells() {
 # ---- all at once ----
 
 deck "like: nowhere, moe: {experts: 4, top_k: 9}" "sequence: 16, train: [t, no], valid: [neither]" "steps: 1, dir: file/x" \
-    "batch: {sequences: 4, micro: 3}" "optimizer: {lrr: 1}" "device: {type: cuda}"
+    "batch: {sequences: 4, micro: 3}" "optimizer: {lrr: 1}" "device: {type: tpu}"
 tells "eight mistakes of every kind in one go" 64 'deck.yaml:5:13: optimizer.lrr: unknown key; did you mean optimizer.lr?' \
     'deck.yaml:1:49: model.moe.top_k: 9 is more than' 'deck.yaml:4:30: batch.micro: 3 does not divide' \
-    'deck.yaml:1:15: model.like: .*nowhere: there is no such folder' 'deck.yaml:6:16: device.type: cuda' \
+    'deck.yaml:1:15: model.like: .*nowhere: there is no such folder' 'deck.yaml:6:16: device.type: .*tpu' \
     'deck.yaml:2:[0-9]*: data.train.1.path: .*no.bin' 'deck.yaml:2:[0-9]*: data.valid.0.path: .*neither.bin' \
     'deck.yaml:3:22: run.dir: .*file/x cannot be made: .*file: Not a directory'
 deck "like: m, moe: {experts: 6, top_k: 3, granularity: 4}, max_positions: 8" "$data" "$run" "$batch"

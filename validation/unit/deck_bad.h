@@ -159,8 +159,8 @@ static const struct bad bad_decks[] = {
     {"model: {layers: 4, moe: {layers: [0, 4]}}",
      "t.yaml:1:34: model.moe.layers: there is no layer 4; model.layers: 4 counts from 0"},
     {"model: {moe: {top_k: 9}}", "t.yaml:1:22: model.moe.top_k: 9 is more than model.moe.experts: 8"},
-    {"model: {moe: {shared_gate: true}}",
-     "t.yaml:1:28: model.moe.shared_gate: there are no shared experts to gate; give model.moe.shared"},
+    {"model: {moe: {shared: 0, shared_gate: true}}",
+     "t.yaml:1:39: model.moe.shared_gate: there are no shared experts to gate; give model.moe.shared"},
     {"model: {moe: {aux_loss_coeff: 0, aux_loss_domain: global}}",
      "t.yaml:1:51: model.moe.aux_loss_domain: global has no effect, because model.moe.aux_loss_coeff is 0; "
      "take one of them out"},

@@ -174,7 +174,7 @@ static void test_six_lines(void)
     ok(d.run.steps == 100 && d.run.tokens == 0 && d.run.time_limit == 0, "run");
     ok(d.model.hidden == -1 && d.model.tied == -1 && d.model.norm_eps < 0 && d.model.moe.router == -1,
        "unset is -1 or NULL");
-    ok(d.model.moe.experts == 8 && d.model.moe.granularity == 1 && d.model.moe.aux_loss_coeff == 0.01,
+    ok(d.model.moe.experts == 8 && d.model.moe.granularity == -1 && d.model.moe.aux_loss_coeff == 0.01,
        "model.moe");
     ok(d.data.train.n == 2 && d.data.train.item[0].weight == 7 && d.data.train.item[1].weight == 1,
        "data.train");

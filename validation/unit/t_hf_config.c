@@ -88,6 +88,30 @@ static status read_changed(struct hf_config *c, const char *without, const char 
     return s;
 }
 
+/* "0110": which layers have experts, by what config.json says of them. */
+static void test_moe_layers(void)
+{
+    static const struct {
+        const char *with, *moe;
+    } cases[] = {
+        {"{\"model_type\":\"qwen2_moe\"}", "1111"},
+        {"{\"model_type\":\"qwen2_moe\",\"mlp_only_layers\":[3,0]}", "0110"},
+        {"{\"model_type\":\"qwen3_moe\",\"decoder_sparse_step\":2}", "0101"},
+        {"{\"model_type\":\"qwen3_moe\",\"decoder_sparse_step\":2,\"mlp_only_layers\":[1]}", "0001"},
+        {"{\"model_type\":\"mixtral\",\"coppice_moe_layers\":[2]}", "0010"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct hf_config c;
+        char moe[] = "0000";
+        status code = read_changed(&c, NULL, cases[i].with);
+        for (int l = 0; l < c.n_moe_layers; l++)
+            moe[c.moe_layers[l]] = '1';
+        ok(code == OK && !strcmp(c.n_moe_layers < 0 ? "1111" : moe, cases[i].moe), "experts in layers %s: %s",
+           cases[i].moe, cases[i].with);
+        hf_config_free(&c);
+    }
+}
+
 static void test_defaults(void)
 {
     static const struct {
@@ -100,6 +124,9 @@ static void test_defaults(void)
         {"{\"model_type\":\"mistral\"}", 8, 131072, 4096, 1e-6, 1e4, 0, 0},
         {"{\"model_type\":\"qwen2\"}", 32, 32768, 0, 1e-6, 1e4, 0, 0},
         {"{\"model_type\":\"mixtral\"}", 8, 131072, 0, 1e-5, 1e6, 8, 2},
+        {"{\"model_type\":\"qwen2_moe\"}", 16, 32768, 0, 1e-6, 1e4, 60, 4},
+        {"{\"model_type\":\"qwen3_moe\"}", 4, 32768, 0, 1e-6, 1e4, 128, 8},
+        {"{\"model_type\":\"granitemoe\"}", 32, 2048, 0, 1e-6, 1e4, 8, 2},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct hf_config c;
@@ -155,6 +182,12 @@ static const struct change {
      "\"default\",\"rope_type\":\"default\"}}",
      NULL},
     {NULL, "{\"model_type\":\"mixtral\",\"num_experts\":4,\"num_local_experts\":4}", NULL},
+    {NULL,
+     "{\"model_type\":\"qwen2_moe\",\"num_experts\":4,\"mlp_only_layers\":[0],\"decoder_sparse_step\":2,"
+     "\"norm_topk_prob\":true,\"router_aux_loss_coef\":0.001,\"sliding_window\":0,\"use_sliding_window\":"
+     "false,"
+     "\"output_router_logits\":false,\"coppice_no_shared_expert\":true}",
+     NULL},
     {NULL, "{\"pretraining_tp\":2,\"hidden_act\":\"swish\",\"max_sequence_length\":2048}", NULL},
     {NULL, "{\"use_mrope\":false,\"bias\":false,\"pruned_heads\":{},\"is_encoder_decoder\":false}", NULL},
     {NULL, "{\"unsloth_fixed\":true,\"unsloth_version\":\"2025.1\",\"_attn_implementation_autoset\":true}",
@@ -239,6 +272,14 @@ static const struct change {
     {NULL, "{\"model_type\":\"mixtral\",\"num_local_experts\":2,\"num_experts_per_tok\":3}",
      "more than the 2 experts"},
     {NULL, "{\"model_type\":\"mixtral\",\"num_local_experts\":0}", "key \"num_local_experts\""},
+    {NULL, "{\"model_type\":\"qwen3_moe\",\"num_experts\":4}", "more than the 4 experts"},
+    {NULL, "{\"model_type\":\"qwen3_moe\",\"mlp_only_layers\":[0,1,2,3]}", "no layer has experts"},
+    {NULL, "{\"model_type\":\"qwen3_moe\",\"mlp_only_layers\":[4]}", "from 0 to 3"},
+    {NULL, "{\"model_type\":\"qwen3_moe\",\"mlp_only_layers\":1}", "must be a list of layers"},
+    {NULL, "{\"model_type\":\"qwen3_moe\",\"decoder_sparse_step\":0}", "must be a positive integer"},
+    {NULL, "{\"model_type\":\"qwen3_moe\",\"shared_expert_intermediate_size\":8}", "have no such key"},
+    {NULL, "{\"model_type\":\"qwen2_moe\",\"moe_intermediate_size\":0}", "key \"moe_intermediate_size\""},
+    {NULL, "{\"model_type\":\"qwen2_moe\",\"norm_topk_prob\":1}", "must be true or false"},
     {NULL, "{\"model_type\":\"mixtral\",\"router_jitter_noise\":\"x\"}", "must be a number"},
     {NULL, "{\"model_type\":\"mixtral\",\"coppice_moe_layers\":[1,1]}", "from 0 to 3, ascending"},
     {NULL, "{\"model_type\":\"mixtral\",\"coppice_moe_layers\":[3,1]}", "ascending"},
@@ -573,6 +614,7 @@ int main(void)
 {
     test_new_form();
     test_defaults();
+    test_moe_layers();
     test_changes();
     test_windows();
     test_ignore();
