@@ -39,6 +39,11 @@ FAMILIES = [
     ("llama", "Llama", dict(), "mixtral"),
     ("qwen2", "Qwen2", dict(head_dim=4), "qwen2_moe"),
     ("mistral", "Mistral", dict(sliding_window=64), "mixtral"),
+    ("mistral-window", "Mistral", dict(sliding_window=7), "mixtral"),
+    ("qwen2-window", "Qwen2", dict(head_dim=4, use_sliding_window=True, sliding_window=5, max_window_layers=1), "qwen2_moe"),
+    ("qwen3-windows", "Qwen3", dict(use_sliding_window=True, sliding_window=6, layer_types=[
+        "sliding_attention", "full_attention", "sliding_attention"]), None),
+    ("smollm3-window", "SmolLM3", dict(no_rope_layers=[1, 0, 1], use_sliding_window=True, sliding_window=5), None),
     ("qwen3", "Qwen3", dict(), "qwen3_moe"),
     ("qwen3-tied", "Qwen3", dict(tie_word_embeddings=True, head_dim=12), "qwen3_moe"),
     ("seed-oss", "SeedOss", dict(attention_bias=True, attention_dropout=0.0, residual_dropout=0.0), "qwen2_moe"),

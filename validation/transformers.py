@@ -186,7 +186,7 @@ def upcycled(config, work, tokens, files=()):
 
 
 def sliding_window():
-    """Beyond the window the program computes nothing: there the two forms of an export must agree."""
+    """On sequences longer than the window the two forms of an export must agree, and leave keys out."""
     config = transformers.MistralConfig(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=3,
                                         num_attention_heads=4, num_key_value_heads=2, sliding_window=16,
                                         max_position_embeddings=128, initializer_range=0.2)

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "ckpt/ckpt.h"
 #include "format/h5.h"
+#include "format/hf_ends.h"
 #include "train/profile.h"
 
 /* ---- banner and machine ---- */
@@ -93,6 +94,22 @@ static void warn_crowded(const struct session *s, const struct place *all)
                  all[first].cores, all[first].share);
 }
 
+/* A token that ends texts and fills up sequences is no target any more. */
+static void warn_padding(const struct session *s)
+{
+    const struct carried *c = &s->shapes.target.carried;
+    int32_t end[ENDS_MOST];
+    int n;
+    if (s->deck.data.pad_id < 0 || hf_ends(c->folder, c->keys, end, &n) != OK)
+        return;
+    for (int i = 0; i < n; i++)
+        if (end[i] == s->deck.data.pad_id)
+            log_warn(
+                "data.pad_id: %lld also ends texts (eos_token_id): as padding it is no target, so the model "
+                "does not learn to end",
+                (long long)s->deck.data.pad_id);
+}
+
 static void warn_deck(const struct session *s)
 {
     char batches[48], ranks[48];
@@ -104,6 +121,7 @@ static void warn_deck(const struct session *s)
     const struct moe *m = &s->shapes.target.moe;
     if (m->experts > 0 && m->aux_coeff == 0 && m->bias_rate == 0)
         log_warn("model.moe.aux_loss_coeff is 0: nothing balances the experts (0.01 is usual)");
+    warn_padding(s);
 }
 
 static void show_model(const struct session *s)

@@ -112,4 +112,9 @@ name=eight train --set data.sequence=8 --set batch.sequences=16 --set batch.micr
 verdict $? "validation before and after a step is that of the documents alone"
 ends 64 "$COPPICE" train deck.yaml --set data.split=~ --set data.train=v --set data.valid=v --set data.sequence=16 && said 'data.document_mask: was true'
 verdict $? "a run keeps its mask"
+"${builddir:-$top/build}/validation/cases/hf_model" base --family mistral --set 'eos_token_id=[8,9]' --set sliding_window=6
+sed '/^start/d; /^model/,/moe/d' deck.yaml > base.yaml
+ends 0 "$COPPICE" train base.yaml --set model.like=base --set data.split=~ --set data.train=v --set data.valid=v --set data.pad_id=9 &&
+    said 'data.pad_id: 9 also ends texts'
+verdict $? "padding that ends texts: a warning; a model with a window of 6 trains"
 finish
