@@ -356,7 +356,7 @@ static struct machine unknown_machine(struct comm *comm)
 /* The program, its libraries and their kernels. */
 static double context_of(struct bench *b)
 {
-    const double first_uses = 6 << 20; /* of what training alone calls: JSON, logs, data, checkpoints */
+    const double first_uses = 10 << 20; /* of what training alone calls: JSON, logs, data, checkpoints */
     double most = (double)(mem_rss() - b->bytes);
     comm_max_f64(b->comm, &most, 1);
     return most + first_uses;

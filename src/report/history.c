@@ -57,6 +57,9 @@ static void go_back(struct history *h, double step)
         else
             free(h->valid[i].set);
     h->n_valid = kept;
+    for (size_t i = json_array_size(h->scores); i-- > 0;)
+        if (json_number(json_array_get(h->scores, i), "step") >= step)
+            json_array_remove(h->scores, i);
 }
 
 static void grow(struct history *h)
@@ -106,6 +109,8 @@ static void take_metrics(void *context, json_t *line, const char *where)
         complain(&h->complaints, "%s: it has no step and tokens", where);
     else if (json_is_true(json_object_get(line, "bad")))
         take_bad(h, line);
+    else if (json_is_string(json_object_get(line, "task")))
+        json_array_append(h->scores, line);
     else if (json_object_get(line, "set")) {
         add_validation(h, line, json_word(line, "set"), "set_loss");
         if (json_object_get(line, "valid_loss"))
@@ -192,7 +197,10 @@ static char *clean_path(const char *dir)
 
 status history_open(struct history *h, const char *dir)
 {
-    *h = (struct history){.dir = clean_path(dir), .flops_per_token = (double)NAN, .events = json_array()};
+    *h = (struct history){.dir = clean_path(dir),
+                          .flops_per_token = (double)NAN,
+                          .events = json_array(),
+                          .scores = json_array()};
     const char *slash = strrchr(h->dir, '/');
     h->name = mem_text(slash && slash[1] ? slash + 1 : h->dir);
     TRY(check_folder(h->dir));
@@ -219,6 +227,7 @@ void history_close(struct history *h)
     free(h->bad);
     loads_free(&h->loads);
     json_decref(h->events);
+    json_decref(h->scores);
     json_decref(h->status);
     json_decref(h->plan);
     json_decref(h->profile);

@@ -65,6 +65,7 @@ struct history {
     struct validation *valid;
     struct bad_step *bad;
     struct loads loads;
+    json_t *scores;                                /* array: the lines of tasks in metrics.jsonl */
     json_t *events;                                /* array */
     json_t *status, *plan, *profile, *certificate; /* NULL: none */
     struct settings settings;

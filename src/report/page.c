@@ -15,6 +15,7 @@ static const struct section {
 } sections[] = {
     {"overview", "Overview", section_overview},
     {"losses", "Losses", section_losses},
+    {"scores", "Scores", section_scores},
     {"updates", "Updates", section_updates},
     {"experts", "Experts", section_experts},
     {"speed", "Speed", section_speed},

@@ -7,6 +7,7 @@
 
 void section_overview(FILE *, const struct page *);
 void section_losses(FILE *, const struct page *);
+void section_scores(FILE *, const struct page *);
 void section_updates(FILE *, const struct page *);
 void section_experts(FILE *, const struct page *);
 void section_speed(FILE *, const struct page *);

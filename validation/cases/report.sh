@@ -104,6 +104,13 @@ echo '{"step":9,"leg":2,"tokens":1024,"samples":[64,71],"follows":"skip","bad":t
 echo '{"event":"bad step","step":9,"time":1,"follows":"skip"}' >> "$run/events.jsonl"
 reported "$run" && has 'bad step 9: skip' && has '<td>bad step</td>'
 verdict $? "a bad step has a mark and a row"
+state scores
+for step in 4 8; do
+    echo "{\"step\":$step,\"tokens\":$((step * 128)),\"task\":\"arc\",\"items\":20,\"acc\":0.2$step,\"acc_stderr\":0.05,\"acc_norm\":0.3}"
+done >> "$run/metrics.jsonl"
+reported "$run" && has '<figcaption>arc, acc[< ]' && has '<figcaption>arc, acc_norm[< ]' && has '<td class="n">0.2400</td>' && has '0.2800 ± 0.0500' &&
+    lacks acc_stderr
+verdict $? "scores of tasks between the steps"
 name='a <b> & "c" $(d)'
 rm -rf "$name"
 cp -r runs/moe "$name"
