@@ -34,6 +34,8 @@ for ranks in $RANKS; do
         verdict $? "$ranks ranks, checkpoint.async: $async, $STEPS saves: $outcome"
     done
 done
-[ -e "$work/1.true.trace" ] && ! replayed 1.true --no-syncs && [ "$code" -eq 1 ]
-verdict $? "without the syncs of files that is noticed: $outcome"
+if [ -e "$work/${name:-none}.trace" ]; then
+    ! replayed "$name" --no-syncs && [ "$code" -eq 1 ]
+    verdict $? "without the syncs of files that is noticed: $outcome"
+fi
 finish

@@ -7,6 +7,7 @@
 #include "base/library.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/once.h"
 #include "base/printable.h"
 #include "base/rng.h"
 #include "base/spread.h"
@@ -448,6 +449,37 @@ static void test_library(void)
     ok(!open && !strncmp(why, "no libno.so (", 13), "a library is missing: %s", why);
 }
 
+/* What one rank leaves is packed, and unpacked on another; here that is the same one. */
+static void test_once(void)
+{
+    static const char three[] = {1, 0, 2};
+    char *got = NULL, *block;
+    int64_t n = 0, more;
+    once_put("/a", "x", 1);
+    once_on();
+    ok(!once_get("/a", 9, &got, &n), "what is left while the memory is off is not kept");
+    once_put("/a", three, 3);
+    once_put("/empty", NULL, 0);
+    once_put("/a", "other", 5);
+    ok(!once_get("/a", 2, &got, &n), "more bytes than the limit are not given");
+    ok(once_get("/a", 3, &got, &n) && n == 3 && !memcmp(got, three, 3) && got[3] == 0,
+       "the first bytes count");
+    free(got);
+    block = once_pack(&n);
+    free(once_pack(&more));
+    ok(more == 0, "a block holds what came since the last one");
+    once_forget();
+    once_unpack(block, n);
+    ok(!once_get("/a", 9, &got, &more), "it was forgotten, and the memory is off");
+    once_on();
+    ok(once_get("/a", 9, &got, &more) && more == 3 && !memcmp(got, three, 3), "the block brings it back");
+    free(got);
+    ok(once_get("/empty", 0, &got, &more) && more == 0 && got[0] == 0, "and a file without bytes");
+    free(got);
+    free(block);
+    once_forget();
+}
+
 int main(void)
 {
     if (!mkdtemp(folder))
@@ -466,6 +498,7 @@ int main(void)
     test_spread();
     test_mask();
     test_library();
+    test_once();
     rmdir(folder);
     return tap_done();
 }
