@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 
-enum { CACHE = 1 << 30, PLACES = 128 };
+enum { CACHE = 256 << 20, LEAST = 8, MOST = 64 }; /* bytes; places, enough for most questions */
 
 static status read_task(struct exam *e, const struct exam_ask *ask, const struct tokenizer *t)
 {
@@ -43,5 +43,5 @@ int64_t exam_places(const struct exam *e, int64_t bytes_a_token)
     bool choices = false;
     for (int i = 0; i < e->n; i++)
         choices = choices || e->task[i].kind == TASK_CHOICE;
-    return choices ? (fit < PLACES ? fit : PLACES) : 0;
+    return !choices ? 0 : fit < LEAST ? LEAST : fit > MOST ? MOST : fit;
 }

@@ -19,8 +19,8 @@ struct exam_ask {
 /** Read the tasks and encode their questions. Call exam_close also if it fails. E_DATA, E_DECK. */
 status exam_open(struct exam *, const struct exam_ask *, const struct tokenizer *) MUST_USE;
 void exam_close(struct exam *);
-/** Places of a cache of about a GiB with room for the longest request, for score's `places`; 0 if no task has
- * choices. */
+/** Places of a cache of about 256 MiB with room for the longest request, at least 8, for score's `places`; 0
+ *  if no task has choices. */
 int64_t exam_places(const struct exam *, int64_t bytes_a_token);
 
 #endif

@@ -75,11 +75,14 @@ test_ranks 4 1 &&
 # A sum over a choice's tokens is what it adds to the loss of a longer text: log P(ab) = log P(a) + log P(b | a).
 printf '{"text": "Question: 12?\\nAnswer:"}\n' > "$work/a.jsonl"
 printf '{"text": "Question: 12?\\nAnswer: 34"}\n' > "$work/ab.jsonl"
+printf '{"text": "Question: 12?\\nAnswer: 5"}\n' > "$work/ac.jsonl"
 rm -f "$work/items"
-score --task "$work/a.jsonl" --task "$work/ab.jsonl" --out "$work/items"
+score --task "$work/a.jsonl" --task "$work/ab.jsonl" --task "$work/ac.jsonl" --out "$work/items"
 a=$(sed -n '1s/.*\[\(.*\)\].*/\1/p' "$work/items") ab=$(sed -n '2s/.*\[\(.*\)\].*/\1/p' "$work/items")
-near "$(sed -n '2s/.*\[\([^,]*\),.*/\1/p' "$work/first")" "$(awk "BEGIN {printf \"%.6f\", $ab - $a}")"
-verdict $? "a choice's log-likelihood is the difference of two texts'"
+ac=$(sed -n '3s/.*\[\(.*\)\].*/\1/p' "$work/items")
+near "$(sed -n '2s/.*\[\([^,]*\),.*/\1/p' "$work/first")" "$(awk "BEGIN {printf \"%.6f\", $ab - $a}")" &&
+    near "$(sed -n '2s/.*,\([^,]*\)\].*/\1/p' "$work/first")" "$(awk "BEGIN {printf \"%.6f\", $ac - $a}")"
+verdict $? "a choice's log-likelihood is the difference of two texts', where their beginning was computed once"
 
 # A run that knows the text by heart: its end is the likeliest one, another is not.
 ends 0 "$COPPICE" train "$work/model.yaml" --set "run.dir=$work/run" --set "data.sequence=$((n - 1))" --set run.steps=60 \
