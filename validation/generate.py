@@ -33,6 +33,7 @@ SHAPE = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_atte
              vocab_size=264, max_position_embeddings=512, rms_norm_eps=1e-6, tie_word_embeddings=False, head_dim=8,
              pad_token_id=None, bos_token_id=None, eos_token_id=256)
 MOE = dict(num_local_experts=4, num_experts_per_tok=2)
+EXPERTS = dict(num_experts=4, num_experts_per_tok=2)
 
 
 def rope(kind, **numbers):
@@ -54,6 +55,10 @@ FAMILIES = [
     ("granite", "Granite", dict(embedding_multiplier=6.0, attention_multiplier=0.5, residual_multiplier=0.3,
                                 logits_scaling=3.0)),
     ("mixtral", "Mixtral", MOE),
+    ("qwen2-moe", "Qwen2Moe", dict(moe_intermediate_size=48, shared_expert_intermediate_size=96, **EXPERTS)),
+    ("qwen3-moe", "Qwen3Moe", dict(moe_intermediate_size=96, norm_topk_prob=True, **EXPERTS)),
+    ("granitemoe", "GraniteMoe", dict(embedding_multiplier=6.0, attention_multiplier=0.5, residual_multiplier=0.3,
+                                      logits_scaling=3.0, **MOE)),
 ]
 
 
@@ -69,7 +74,7 @@ def write_tokenizer(folder):
 
 def make(number, kind, settings, folder):
     settings = {**SHAPE, **settings}
-    if kind in ("Qwen2", "Granite"):
+    if kind in ("Qwen2", "Granite", "Qwen2Moe", "GraniteMoe"):
         settings.pop("head_dim")
     config = getattr(transformers, kind + "Config")(**settings)
     torch.manual_seed(number)
@@ -179,7 +184,7 @@ def main():
         for name, written in cases:
             folder = written()
             config = json.load(open(os.path.join(folder, "config.json")))
-            moe = "num_local_experts" in config
+            moe = "num_local_experts" in config or "num_experts" in config
             model, their = theirs(a, folder)
             bad += compare(name, "1 rank", model, ours(a, folder, 1, []), their)
             if config["num_attention_heads"] % 2 == 0:
