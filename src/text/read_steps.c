@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <utf8proc.h>
 #include "text/inside.h"
+#include "text/utf8.h"
 
 struct reading {
     struct tokenizer *t;
@@ -182,6 +183,8 @@ static status metaspace_of(const struct reading *r, const json_t *from, struct s
     static const char *const schemes[] = {[NEVER] = "never", [FIRST] = "first", [ALWAYS] = "always"};
     const json_t *scheme = json_object_get(from, "prepend_scheme");
     TRY(text_of(r, from, "replacement", &s->text));
+    if (s->text.n == 0 || utf8_length(s->text.at[0]) != s->text.n)
+        return wrong(r, "replacement", "is not one character");
     s->when = flag_of(from, "add_prefix_space", true) ? ALWAYS : NEVER;
     if (!scheme)
         return OK;
