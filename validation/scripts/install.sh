@@ -122,4 +122,16 @@ command -v bash > /dev/null && for script in "$a/share/coppice/jobscripts/node.s
     verdict $? "$(basename "$script"): an installed job script with the site's launcher and stripe$who"
 done
 chmod -R u+w "$a" "$b"
+
+# packaging/deps with a library of one file: built by its checksum under any name; a changed tarball and one that is missing are refused.
+mkdir -p "$work/packaging" "$work/toy-1" "$work/tarballs"
+cp "$top/packaging/deps" "$work/packaging"
+printf 'all:\ninstall:\n\tmkdir -p $(prefix)/lib && echo toy > $(prefix)/lib/libtoy.so\n' > "$work/toy-1/Makefile"
+tar -cf "$work/tarballs/any-name.tar.x" -C "$work" toy-1
+sum=$(sha256sum "$work/tarballs/any-name.tar.x" | cut -d ' ' -f 1)
+echo "toy 1 $sum make nowhere" > "$work/packaging/deps.list"
+ends 0 "$work/packaging/deps" "$work/deps" --from "$work/tarballs" && said "--with-toy=$work/deps" && [ -e "$work/deps/lib/libtoy.so" ] &&
+    echo x >> "$work/tarballs/any-name.tar.x" && ends 65 "$work/packaging/deps" "$work/deps2" --from "$work/tarballs" && said "$sum .*nowhere" &&
+    ends 64 "$work/packaging/deps" "$work/deps2" --from "$work/tarballs" --only other && ends 64 "$work/packaging/deps"
+verdict $? "packaging/deps knows tarballs by their checksums"
 finish
