@@ -5,6 +5,7 @@
 #    include "config.h"
 #endif
 #include <stdio.h>
+#include <stdlib.h>
 #include "base/log.h"
 #include "comm/inside.h"
 #if defined HAVE_NCCL || defined CUDA_ON_CPU
@@ -33,7 +34,7 @@ static enum obstacle obstacle_here(const struct comm *comm, const struct dev *de
 {
     if (dev_can_show(dev))
         return HOST_DEVICE;
-    if (comm_node_size(comm) > dev_count(dev))
+    if (comm_node_size(comm) > dev_count(dev) && !getenv("NCCL_HOSTID")) /* NCCL then sees more nodes */
         return SHARED_DEVICE;
     return nccl_load(why) ? NOTHING : NO_LIBRARY;
 }

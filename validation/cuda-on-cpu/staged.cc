@@ -5,7 +5,18 @@
 #include <algorithm>
 #include <vector>
 #include <cstdint>
-#include "inside.h"
+#ifdef CUDA_ON_CPU
+#    include "inside.h"
+#else
+namespace on_cpu
+{
+struct device_open { /* a GPU's memory stays where it is */
+    ~device_open()
+    {
+    }
+};
+} // namespace on_cpu
+#endif
 extern "C" {
 #include "device/ops.h"
 #include "../unit/ops_device.h"
