@@ -4,7 +4,7 @@
 build=${builddir:-$top/build}
 [ -x "$build/validation/cuda-on-cpu/coppice" ] || { echo "1..0 # SKIP no C++ compiler: there is no emulation"; exit 0; }
 [ "$MPIEXEC" != no ] || { echo "1..0 # SKIP configure found no MPI launcher"; exit 0; }
-ends 0 "$top/validation/gpu/run" --emulated "$build" --out "$work/report"
+ends 0 "$top/validation/gpu/run" --emulated "$build" --out "$work/report" --seconds 3000
 cp "$work/report/report.txt" "$work/said"
 verdict $? "all steps, by the emulation"
 for name in ops curve golden-bf16 bench staging-2 nccl-2; do
