@@ -1,4 +1,5 @@
-/* cuDNN's description of the first GPU, as JSON on standard output: for t_sdpa_cudnn, which asks for plans without one. */
+/* cuDNN's description of the first GPU, as JSON on standard output: for t_sdpa_cudnn, which asks for plans
+ * without one. */
 #include <stdio.h>
 #include "device/cuda/sdpa.h"
 
