@@ -87,7 +87,7 @@ void section_updates(FILE *f, const struct page *p)
 {
     static const struct curve curves[] = {
         {"Gradient norm", "before clipping", COL_NORM, {"|grad|", NULL, false, true, false}, 0, false, false},
-        {"Learning rate", NULL, COL_RATE, {"rate", NULL, false, true, false}, 0, false, false},
+        {"Learning rate", NULL, COL_RATE, {"rate", NULL, false, false, true}, 0, false, false},
     };
     fprintf(f, "<div class=\"charts\">\n");
     for (size_t i = 0; i < sizeof curves / sizeof *curves; i++)
