@@ -247,7 +247,8 @@ static struct attn_shape attn_of(const struct run *r)
         .seq = n[1], .heads = n[2], .kv_heads = n[3], .head_dim = n[4], .first = r->ids};
 }
 
-/* Documents of the same length but for the remainders of 3, so that borders lie everywhere. */
+/* Documents of the same length but for remainders of 3, so that borders lie everywhere, and elsewhere in each
+ * sequence. */
 static void attn_setup(struct run *r)
 {
     int64_t s = r->n[1], window = r->n[5], length = r->n[6];
@@ -257,7 +258,7 @@ static void attn_setup(struct run *r)
     for (int64_t t = 0, begin = 0; t < r->n[0] * s; t++) {
         if (t % s == 0)
             begin = 0;
-        else if (length > 0 && t % s - begin >= length + begin % 3)
+        else if (length > 0 && t % s - begin >= length + (begin + t / s) % 3)
             begin = t % s;
         int64_t low = window > 0 && t % s - window + 1 > begin ? t % s - window + 1 : begin;
         *int_at(r->ids, 0, t) = (int32_t)low;
