@@ -149,8 +149,9 @@ static void check_outliers(struct trial *t, const char *name, struct rate mine)
     char text[192], host[64], check[64];
     bool lags = is_outlier(t, mine, &share);
     snprintf(check, sizeof check, "outliers.%s", name);
-    snprintf(text, sizeof text, "%s: %.0f %% of the median rank; its threads got %.0f %% of their cores",
-             host_name(host), 100 * share, 100 * mine.share);
+    snprintf(text, sizeof text, "%s: %.0f %% of the median rank; its threads got %.0f %% of their cores: %s",
+             host_name(host), 100 * share, 100 * mine.share,
+             mine.share < 0.95 ? "other work there, or a CPU limit?" : "a slow clock, or slow memory?");
     trial_check(t, check, !lags, text, "no rank is 10 % slower than the median rank");
 }
 

@@ -33,7 +33,7 @@ DECK
         fi
         [ "$n" -lt "$V_RANKS" ] && [ $((2 * n)) -gt "$V_RANKS" ] && n=$V_RANKS || n=$((2 * n))
     done
-    [ -z "$rate" ] || figure weak.efficiency "$(awk -v a="$rate" -v b="$first" 'BEGIN { printf "%.4g", a / b }')" 1
+    [ -z "$rate" ] || [ "$V_RANKS" -eq "$V_TASKS" ] || figure weak.efficiency "$(awk -v a="$rate" -v b="$first" 'BEGIN { printf "%.4g", a / b }')" 1
 }
 
 t_L6_kills() {

@@ -78,14 +78,19 @@ function test_rows(   i, l, t, last, note) {
     }
     print "</tbody></table>"
 }
-function figure_rows(   f) {
-    print "<table class=\"tests\"><thead><tr><th>figure</th><th>what</th><th class=\"r\">value</th><th class=\"r\">reference</th><th class=\"r\">deviation</th><th class=\"r\">allowed</th><th>judged</th></tr></thead><tbody>"
+# Columns of the reference stand only where there is one.
+function figure_rows(   f, some, part) {
+    for (f = 1; f <= figures; f++) some = some || reference[f] != ""
+    printf "<table class=\"tests\"><thead><tr><th>figure</th><th>what</th><th class=\"r\">value</th>%s</tr></thead><tbody>\n", \
+        some ? "<th class=\"r\">reference</th><th class=\"r\">deviation</th><th class=\"r\">allowed</th><th>judged</th>" : ""
     for (f = 1; f <= figures; f++) {
         if (split(name[f], part, ".") == 3) continue
-        printf "<tr><td class=\"id\">%s</td><td>%s</td><td class=\"r\">%s</td><td class=\"r\">%s</td><td class=\"r\">%s</td><td class=\"r\">%s</td><td class=\"%s\">%s</td></tr>\n", \
-            xml(name[f]), xml(about[f]), human(value[f], unit[f]), reference[f] == "" ? "" : human(reference[f], unit[f]), deviation(f), \
-            reference[f] == "" ? "" : (better[f] == "high" ? "&minus;" : "+") sprintf("%.0f %%", 100 * band[f]), \
-            judged[f] == "good" ? "passed" : judged[f] == "out" ? "failed" : "skipped", judged[f] == "-" ? "" : judged[f] == "good" ? "within" : judged[f]
+        printf "<tr><td class=\"id\">%s</td><td>%s</td><td class=\"r\">%s</td>", xml(name[f]), xml(about[f]), human(value[f], unit[f])
+        if (some && reference[f] == "") printf "<td></td><td></td><td></td><td></td>"
+        else if (some) printf "<td class=\"r\">%s</td><td class=\"r\">%s</td><td class=\"r\">%s%.0f %%</td><td class=\"%s\">%s</td>", \
+            human(reference[f], unit[f]), deviation(f), better[f] == "high" ? "&minus;" : "+", 100 * band[f], \
+            judged[f] == "good" ? "passed" : judged[f] == "out" ? "failed" : "skipped", judged[f] == "good" ? "within" : judged[f]
+        print "</tr>"
     }
     print "</tbody></table>"
 }
@@ -95,18 +100,19 @@ END {
     print "<style>"
     print "@page { size: A4; margin: 14mm }"
     print "body { font: 14px/1.4 'DejaVu Sans', 'Liberation Sans', Arial, sans-serif; color: #222; max-width: 1000px; margin: 24px auto; padding: 0 16px }"
-    print "h1 { font-size: 22px; margin: 0 } h2 { font-size: 16px; margin: 26px 0 6px; border-bottom: 1px solid #bbb; padding-bottom: 3px }"
-    print ".verdict { margin: 10px 0 14px; padding: 10px 14px; color: #fff; font-size: 18px; font-weight: bold; -webkit-print-color-adjust: exact; print-color-adjust: exact }"
+    print "h1 { font-size: 1.6em; margin: 0 } h2 { font-size: 1.15em; margin: 1.8em 0 0.4em; border-bottom: 1px solid #bbb; padding-bottom: 3px }"
+    print ".verdict { margin: 10px 0 14px; padding: 10px 14px; color: #fff; font-size: 1.3em; font-weight: bold; -webkit-print-color-adjust: exact; print-color-adjust: exact }"
     print ".PASSED { background: #2f6b3c } .FAILED { background: #a23a25 } .INCOMPLETE { background: #8a6d12 }"
     print "table { border-collapse: collapse; width: 100% } th { text-align: left; font-weight: 600 } td, th { padding: 2px 10px 2px 0; vertical-align: top }"
-    print ".facts th { width: 110px; color: #555; font-weight: normal } .facts td { overflow-wrap: anywhere }"
-    print ".tests thead th { border-bottom: 1px solid #888; font-size: 12px; color: #555 } .tests td { border-bottom: 1px solid #e6e6e6 }"
+    print ".facts th { width: 8em; color: #555; font-weight: normal } .facts td { overflow-wrap: anywhere }"
+    print ".tests thead th { border-bottom: 1px solid #888; font-size: 0.86em; color: #555 } .tests td { border-bottom: 1px solid #e6e6e6 }"
     print ".level td { background: #f1f1ec; font-weight: 600; padding-left: 6px; -webkit-print-color-adjust: exact; print-color-adjust: exact }"
-    print ".id { font-family: 'DejaVu Sans Mono', monospace; font-size: 12px; white-space: nowrap } .r { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }"
-    print "td.passed { color: #2f6b3c } td.failed { color: #a23a25; font-weight: bold } td.waived, td.skipped { color: #8a6d12 } .why { color: #a23a25; font-size: 12px; overflow-wrap: anywhere }"
+    print ".id { font-family: 'DejaVu Sans Mono', monospace; font-size: 0.86em; white-space: nowrap } .r { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }"
+    print "td.passed { color: #2f6b3c } td.failed { color: #a23a25; font-weight: bold } td.waived, td.skipped { color: #8a6d12 } .why { color: #a23a25; font-size: 0.86em; overflow-wrap: anywhere }"
     print ".plots { display: grid; grid-template-columns: 1fr 1fr; gap: 14px 20px; align-items: start } figure { margin: 0; break-inside: avoid } figcaption { font-weight: 600; margin-bottom: 4px }"
     print "svg { max-width: 100%; height: auto; -webkit-print-color-adjust: exact; print-color-adjust: exact } svg text { font: 11px 'DejaVu Sans', Arial, sans-serif; fill: #333 }"
-    print "tr { break-inside: avoid } .sign { margin-top: 40px; display: grid; grid-template-columns: 2fr 2fr 1fr; gap: 30px; break-inside: avoid } .sign div { border-top: 1px solid #222; padding-top: 4px; font-size: 12px; color: #555 }"
+    print "tr { break-inside: avoid } .sign { margin-top: 40px; display: grid; grid-template-columns: 2fr 2fr 1fr; gap: 30px; break-inside: avoid } .sign div { border-top: 1px solid #222; padding-top: 4px; font-size: 0.86em; color: #555 }"
+    print "@media print { body { font-size: 8.6px; line-height: 1.25; margin: 0; padding: 0; max-width: none } td, th { padding-top: 1px; padding-bottom: 1px } .plots { gap: 6px 20px } .sign { margin-top: 30px } }"
     print "</style></head><body>"
     print "<h1>Coppice: acceptance of a machine</h1>"
     printf "<div class=\"verdict %s\">%s</div>\n", meta["word"], xml(meta["verdict"])
@@ -116,8 +122,8 @@ END {
     print "<h2>Tests</h2>"; test_rows()
     print "<h2>Figures</h2>"; figure_rows()
     print "<h2>Plots</h2><div class=\"plots\">"
-    against_reference(); groups("rate", "Fabric: received by a rank, 4 MiB (dark: all ranks)"); groups("latency", "Fabric: latency, 256 bytes a rank (dark: all ranks)")
-    storage(); scaling(); times()
+    groups("rate", "Fabric: received by a rank, 4 MiB (dark: all ranks)"); groups("latency", "Fabric: latency, 256 bytes a rank (dark: all ranks)")
+    against_reference(); storage(); scaling(); times()
     print "</div>"
     print "<div class=\"sign\"><div>accepted by</div><div>signature</div><div>date</div></div>"
     print "</body></html>"

@@ -12,6 +12,6 @@ END {
     }
     printf "\n ],\n \"figures\": ["
     for (f = 1; f <= figures; f++)
-        printf "%s\n  {\"name\": %s, \"value\": %s, \"unit\": %s, \"test\": %s, \"reference\": %s, \"band\": %s, \"judged\": %s}", (f > 1 ? "," : ""), json(name[f]), value[f] + 0 == value[f] ? value[f] : json(value[f]), json(unit[f]), json(of[f]), reference[f] == "" ? "null" : reference[f], band[f] == "" ? "null" : band[f], judged[f] == "-" ? "null" : json(judged[f])
+        printf "%s\n  {\"name\": %s, \"value\": %s, \"unit\": %s, \"test\": %s, \"reference\": %s, \"band\": %s, \"judged\": %s}", (f > 1 ? "," : ""), json(name[f]), value[f] + 0 == value[f] ? value[f] : json(value[f]), json(unit[f]), json(of[f]), reference[f] == "" ? "null" : reference[f], (band[f] == "" || band[f] == "-") ? "null" : band[f], judged[f] == "-" ? "null" : json(judged[f])
     print "\n ]\n}"
 }
