@@ -190,9 +190,10 @@ static bool always(const char *word)
     return true;
 }
 
+/* Is there a Slurm whose controller answers? */
 static bool is_slurm(void)
 {
-    return is_program("sinfo");
+    return succeeds("sinfo -h");
 }
 
 /* One row for each check: of the first word of a value, or of all. */
@@ -247,7 +248,7 @@ static status check(const struct options *o, const struct site *s)
     if (scratch)
         log_say("scratch    %s, %s free", scratch, text_bytes(room, disk_free(scratch, &quotas)));
     if (site_get(s, "partitions") && !is_slurm())
-        log_say("partitions and mpi were not checked: there is no sinfo here");
+        log_say("partitions and mpi were not checked: no sinfo answers here");
     if (s->exists)
         log_say("good       nothing is wrong with it on this machine");
     return OK;
