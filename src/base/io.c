@@ -340,7 +340,9 @@ char *io_nearest(const char *path)
 {
     char *at = *path == '/' ? mem_text(path) : mem_format("./%s", path);
     struct stat about;
-    while (io_stat(at, &about) != 0 && io_absent(errno) && strrchr(at, '/') > at)
-        *strrchr(at, '/') = '\0';
+    while (io_stat(at, &about) != 0 && io_absent(errno) && at[1]) {
+        char *slash = strrchr(at, '/');
+        slash[slash == at] = '\0'; /* the root folder keeps its slash */
+    }
     return at;
 }

@@ -47,6 +47,8 @@ verdict $? "env names the compiler and the libraries with their versions$who"
 alone "$a/bin/coppice" deck check "$a/share/coppice/input/demo.yaml" --ranks 4 &&
     alone "$a/bin/coppice" plan "$a/share/coppice/input/demo.yaml" --ranks 4 && said '2 cores of Zen 3'
 verdict $? "the demonstration's deck, its model and data, and a machine file by name$who"
+code=73 alone "$a/bin/coppice" deck check "$a/share/coppice/input/demo.yaml" --set run.dir=/nowhere-at-all && said 'run.dir: /nowhere-at-all cannot be .*: /: '
+verdict $? "a run folder that would lie in the root folder$who"
 alone "$a/bin/coppice" train "$a/share/coppice/input/demo.yaml" --set run.steps=1 --set optimizer.warmup=0 --set eval.every=never --set parallel.tensor=1 \
     --set parallel.expert=1 --set batch.sequences=4 && said 'CERTIFICATE PASS' && [ -d "$work/here/runs/demo/ckpt" ]
 verdict $? "training it, from a prefix that cannot be written$who"
