@@ -163,7 +163,7 @@ static void set_memory(double memory[MEMORY_KINDS], const struct deck *d, const 
  * With bf16 they are fp32 copies of operands, and the library's kernels. */
 static double context_of(const struct machine *c, const struct deck *d, const struct rehearsal *r)
 {
-    double heap = d->device.precision == BF16 ? 0.020 : 0.015;
+    const double heap = 0.02;
     return c->context + (on_host(d) ? heap * (double)rehearsal_bytes(r) : 0);
 }
 
