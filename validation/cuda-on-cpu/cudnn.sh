@@ -20,7 +20,7 @@ build() {
     # shellcheck disable=SC2086
     $cc $flags -std=gnu11 -c "$1" -o "$work/graph.o" && $cxx $flags -std=gnu++17 -o "$work/t_sdpa" \
         "$here/t_sdpa.cc" "$work/graph.o" "$work/rng.o" && $cc $flags -std=gnu11 -o "$work/t_sdpa_cudnn" \
-        "$here/t_sdpa_cudnn.c" "$top/src/device/cuda/cudnn.c" "$work/graph.o" -ldl -lm
+        "$here/t_sdpa_cudnn.c" "$top/src/device/cuda/cudnn.c" "$top/src/base/library.c" "$work/graph.o" -ldl -lm
 }
 
 # asked: what cuDNN says of the graphs; the stub stands for the driver in this one process
