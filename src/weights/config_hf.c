@@ -99,12 +99,12 @@ static void moe_to_hf(struct hf_config *h, const struct config *c, const struct 
 {
     h->experts = c->moe.experts;
     h->top_k = c->moe.top_k;
-    h->expert_width = config_expert_ffn(c);
-    h->no_shared = form->naming == HF_QWEN2_MOE && c->moe.shared == 0;
-    h->shared_width = c->moe.shared > 0 ? c->moe.shared * h->expert_width : NO_SHARED_WIDTH;
+    int64_t width = config_expert_ffn(c), shared = c->moe.shared * width;
+    *(form->one_width ? &h->intermediate : &h->expert_width) = width;
+    h->no_shared = form->naming == HF_QWEN2_MOE && shared == 0;
+    if (form->naming == HF_QWEN2_MOE)
+        h->shared_width = shared ? shared : NO_SHARED_WIDTH;
     h->renormalise = c->moe.order == TOPK_SOFTMAX || c->moe.renormalise;
-    if (form->one_width)
-        h->intermediate = h->expert_width;
     if (config_moe_layers(c) == c->layers)
         return;
     h->moe_layers = mem_new(c->layers, sizeof *h->moe_layers);
